@@ -1,0 +1,97 @@
+//! The request a handler sees.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Extensions, Method};
+
+use super::body::Body;
+use super::service::Resolved;
+use crate::semantics::head::RequestHead;
+
+/// What is known of a request once its head has arrived. Shared between the handler, which may keep it,
+/// and the server, which logs it.
+#[derive(Debug)]
+pub struct Received {
+    /// Method, target, version and fields.
+    pub head: RequestHead,
+    /// The other end of the connection.
+    pub remote: SocketAddr,
+    /// The request's id: the client's `X-Request-Id` when well-formed, else made by the server.
+    pub id: String,
+    /// When the head was complete.
+    pub at: Instant,
+}
+
+impl Default for Received {
+    fn default() -> Self {
+        Received {
+            head: RequestHead::default(),
+            remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+            id: String::new(),
+            at: Instant::now(),
+        }
+    }
+}
+
+/// A request on its way through middleware to its handler.
+#[derive(Debug)]
+pub struct Request {
+    pub(crate) received: Arc<Received>,
+    pub(crate) resolved: Resolved,
+    pub(crate) body: Body,
+    pub(crate) extensions: Extensions,
+}
+
+impl Request {
+    /// A request as the server hands it to a [`Service`](super::service::Service).
+    pub fn new(received: Arc<Received>, resolved: Resolved, body: Body) -> Self {
+        Request { received, resolved, body, extensions: Extensions::new() }
+    }
+
+    /// Method, target, version and fields.
+    pub fn head(&self) -> &RequestHead {
+        &self.received.head
+    }
+
+    /// The request method.
+    pub fn method(&self) -> &Method {
+        self.received.head.method()
+    }
+
+    /// The path, still percent-encoded.
+    pub fn path(&self) -> &str {
+        self.received.head.path()
+    }
+
+    /// The other end of the connection.
+    pub fn remote(&self) -> SocketAddr {
+        self.received.remote
+    }
+
+    /// The request's id, as logged and echoed in `X-Request-Id`.
+    pub fn id(&self) -> &str {
+        &self.received.id
+    }
+
+    /// The body, to be read.
+    pub fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    /// Takes the body and leaves an empty one.
+    pub fn take_body(&mut self) -> Body {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Values that middleware attached.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Values that middleware attached, to be changed.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+}

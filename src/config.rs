@@ -1,0 +1,119 @@
+//! Configuration, layer 1: everything an operator can set, read once from `RWS_CONFIG_*` into a typed,
+//! immutable [`Config`]. The only place in the crate that reads the environment.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The effective configuration. Field names are the variables' names without `RWS_CONFIG_`.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "each field is documented by its row of the table")]
+pub struct Config {
+    pub ip: IpAddr,
+    pub port: u16,
+    pub thread_count: usize,
+    pub reactor_count: usize,
+    pub queue_depth: usize,
+    pub max_connections: usize,
+    /// 0: unlimited.
+    pub max_requests_per_connection: u64,
+    pub max_head_bytes: usize,
+    pub max_headers: usize,
+    pub max_uri_bytes: usize,
+    /// 0: unlimited.
+    pub max_body_size_in_bytes: u64,
+    pub head_timeout: Duration,
+    pub body_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub write_timeout: Duration,
+    /// Zero: none. A handler that takes longer is reported, not killed.
+    pub handler_timeout: Duration,
+    pub drain_delay: Duration,
+    pub drain_timeout: Duration,
+    /// What /readyz answers while draining.
+    pub drain_ready_status: u16,
+    pub log_format: LogFormat,
+    pub log_level: LogLevel,
+    pub log_probes: LogProbes,
+    pub log_redact_query: Vec<String>,
+    pub healthz_path: String,
+    pub readyz_path: String,
+    pub startupz_path: String,
+    pub metrics_path: String,
+    pub static_dir: Option<PathBuf>,
+    pub static_prefix: String,
+    pub demo_routes: bool,
+    /// ROUTE_<NAME>: name and text of each, in order of the names.
+    pub routes: Vec<(String, String)>,
+}
+
+/// Formats of the access log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum LogFormat {
+    #[default]
+    Json,
+    Combined,
+    Common,
+    Off,
+}
+
+/// Levels of the diagnostics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Which probe requests are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum LogProbes {
+    #[default]
+    Failures,
+    All,
+    None,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 7878,
+            thread_count: 200,
+            reactor_count: 0,
+            queue_depth: 1000,
+            max_connections: 10_000,
+            max_requests_per_connection: 0,
+            max_head_bytes: 16 * 1024,
+            max_headers: 100,
+            max_uri_bytes: 8 * 1024,
+            max_body_size_in_bytes: 2 * 1024 * 1024,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            handler_timeout: Duration::ZERO,
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(20),
+            drain_ready_status: 503,
+            log_format: LogFormat::Json,
+            log_level: LogLevel::Info,
+            log_probes: LogProbes::Failures,
+            log_redact_query: ["token", "password", "secret", "key", "code", "signature"].map(String::from).to_vec(),
+            healthz_path: "/healthz".into(),
+            readyz_path: "/readyz".into(),
+            startupz_path: "/startupz".into(),
+            metrics_path: "/metrics".into(),
+            static_dir: None,
+            static_prefix: "/".into(),
+            demo_routes: false,
+            routes: Vec::new(),
+        }
+    }
+}

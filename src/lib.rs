@@ -1,0 +1,22 @@
+//! **rws** is an HTTP/1.1 application server for Kubernetes: plain blocking handlers at event-loop speed,
+//! with probes, metrics, access logs, limits, deadlines and a lossless drain on by default.
+//!
+//! # Layers
+//!
+//! | layer | modules | may import |
+//! |---|---|---|
+//! | 0 | [`semantics`] | nothing |
+//! | 1 | [`proto`] | `semantics` |
+//! | 1 | [`net`], [`config`] | nothing |
+//! | 2 | [`app`] | `semantics` |
+//! | 3 | [`server`] | `semantics`, `proto`, `net`, `config`, `app` (the service and its messages only), `error` |
+//! | 4 | [`ops`] | `semantics`, `app`, `config`, `server` (handles only) |
+//! | 4 | [`files`] | `semantics`, `app`, `config` |
+//! | 5 | `run`, `cli`, `main` | everything |
+//!
+//! `tests/tidy.rs` holds this table and fails when an arrow is crossed.
+
+pub mod app;
+pub mod config;
+pub mod semantics;
+pub mod server;

@@ -1,0 +1,3 @@
+//! The `rws` binary.
+
+fn main() {}
