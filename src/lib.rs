@@ -18,5 +18,7 @@
 
 pub mod app;
 pub mod config;
+pub mod net;
+pub mod proto;
 pub mod semantics;
 pub mod server;

@@ -1,0 +1,5 @@
+//! Sockets and the operating system, layer 1. Knows no HTTP.
+
+pub mod listener;
+pub mod signals;
+pub mod stream;

@@ -1,0 +1,114 @@
+//! Listening sockets: binding, accepting without a second system call, and closing without a reset.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
+
+use super::stream::Stream;
+
+/// How many connections the kernel holds for us before we accept them (it caps this at net.core.somaxconn).
+const BACKLOG: i32 = 4096;
+
+/// Binds a non-blocking listener. An IPv6 wildcard takes IPv4 as well.
+///
+/// # Errors
+/// The operating system's: the address is in use, not ours, or not permitted.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from(socket);
+    prepare(&listener)?;
+    Ok(listener)
+}
+
+/// Prepares a listener that somebody else bound: non-blocking, and without Nagle's delay on what it accepts
+/// (Linux copies TCP_NODELAY from the listener, which saves a system call per connection).
+///
+/// # Errors
+/// The operating system's.
+pub fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    SockRef::from(listener).set_tcp_nodelay(true)
+}
+
+/// Accepts one connection, already non-blocking.
+///
+/// # Errors
+/// `WouldBlock` when none is waiting; else the operating system's.
+pub fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
+    let (socket, address) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let address = address
+        .and_then(|any| SocketAddr::try_from(any).ok())
+        .ok_or_else(|| io::Error::other("a peer without an IP address"))?;
+    Ok((Stream::plain(socket.into()), address))
+}
+
+/// From now on, drops new connection requests (their clients try again within a second, and find the listener
+/// closed), while those whose handshake has begun still get through.
+///
+/// Closing a listening socket resets every connection in its queue. After this call the queue only empties.
+///
+/// # Errors
+/// The operating system's, for example where socket filters are not allowed.
+pub fn refuse_new(listener: &TcpListener) -> io::Result<()> {
+    // Classic BPF on the TCP header: load byte 13 (the flags), keep SYN and ACK; SYN alone is dropped.
+    const LOAD_BYTE: u16 = 0x30;
+    const AND: u16 = 0x54;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    let program = [
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(AND, 0, 0, 0x12),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0x02),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ];
+    SockRef::from(listener).attach_filter(&program)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn refusing_new_connections_keeps_those_in_the_backlog() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut early = TcpStream::connect(address).unwrap();
+        refuse_new(&listener).unwrap();
+        let late = TcpStream::connect_timeout(&address, Duration::from_millis(50));
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        let (accepted, _) = accept(&listener).unwrap();
+        assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(listener);
+        early.write_all(b"still here").unwrap();
+        let mut buffer = [0; 10];
+        assert!(accepted.wait_readable(Duration::from_secs(5)).unwrap());
+        assert_eq!(accepted.read(&mut buffer).unwrap(), 10);
+        accepted.write(b"yes").unwrap();
+        drop(accepted);
+        let mut answer = String::new();
+        early.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "yes");
+    }
+
+    #[test]
+    fn accepted_sockets_do_not_delay_small_writes() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = accept(&listener).unwrap();
+        assert!(SockRef::from(&accepted).tcp_nodelay().unwrap());
+    }
+}
