@@ -1,5 +1,6 @@
 //! Sockets and the operating system, layer 1. Knows no HTTP.
 
+pub mod descriptors;
 pub mod listener;
 pub mod signals;
 pub mod stream;

@@ -1,6 +1,229 @@
 //! The server, layer 3: accepting, reactors, handoff, workers, connections, deadlines and the life cycle.
-//! Knows no routes: it calls one [`Service`](crate::app::service::Service) and tells one [`observe::Observer`].
+//! Knows no routes: it calls one [`Service`] and tells one [`Observer`].
 
+mod accept;
+pub mod clock;
+mod connection;
+mod deadlines;
+mod drain;
+mod handoff;
 pub mod lifecycle;
+mod monitor;
 pub mod observe;
+mod reactor;
+mod settings;
+mod shared;
 pub mod stats;
+mod workers;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use mio::{Poll, Waker};
+
+use self::accept::AcceptHandle;
+use self::clock::Clock;
+use self::drain::{Command, DrainCounters};
+use self::lifecycle::{Lifecycle, State};
+use self::monitor::MonitorHandle;
+use self::observe::Observer;
+use self::reactor::{Reactor, WAKER};
+use self::settings::Settings;
+use self::shared::{ReactorHandle, Shared};
+use self::stats::Stats;
+use self::workers::Pool;
+use crate::app::service::Service;
+use crate::config::Config;
+use crate::net::{descriptors, listener};
+
+/// The atomics of the handoff slot; its model check puts others in their place.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+}
+
+/// A server that is not running yet. Listener, configuration, clock and stop signal are the caller's.
+pub struct Server {
+    listener: TcpListener,
+    service: Arc<dyn Service>,
+    observer: Arc<dyn Observer>,
+    config: Config,
+    clock: Clock,
+    stats: Arc<Stats>,
+    lifecycle: Lifecycle,
+}
+
+impl Server {
+    /// A server for `service` on `listener`, which may be bound anywhere.
+    pub fn new(listener: TcpListener, service: Arc<dyn Service>, observer: Arc<dyn Observer>, config: Config) -> Self {
+        Server {
+            listener,
+            service,
+            observer,
+            config,
+            clock: Clock::default(),
+            stats: Arc::default(),
+            lifecycle: Lifecycle::default(),
+        }
+    }
+
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Counts in `stats` and shows its state in `lifecycle`, which others read.
+    #[must_use]
+    pub fn with_handles(mut self, stats: Arc<Stats>, lifecycle: Lifecycle) -> Self {
+        self.stats = stats;
+        self.lifecycle = lifecycle;
+        self
+    }
+
+    /// Starts all threads. The server is ready when this returns.
+    ///
+    /// # Errors
+    /// The operating system's, when it refuses a poller or a thread.
+    pub fn start(self) -> io::Result<Running> {
+        listener::prepare(&self.listener)?;
+        let address = self.listener.local_addr()?;
+        let mut settings = Settings::from(&self.config);
+        settings.max_connections = descriptors::cap_connections(settings.max_connections);
+        let count = self.config.reactors();
+
+        let accept_poll = Poll::new()?;
+        let mut parts = Vec::with_capacity(count);
+        let mut handles = Vec::with_capacity(count);
+        for _ in 0..count {
+            let poll = Poll::new()?;
+            let (mailbox, mail) = unbounded();
+            handles.push(ReactorHandle {
+                mailbox,
+                waker: Waker::new(poll.registry(), WAKER)?,
+                notified: AtomicBool::new(false),
+                awake: AtomicBool::new(false),
+                driver: Mutex::default(),
+                connections: AtomicUsize::new(0),
+                ended: AtomicBool::new(false),
+            });
+            parts.push((poll, mail));
+        }
+        let shared = Arc::new(Shared {
+            service: self.service,
+            lifecycle: self.lifecycle,
+            stats: self.stats,
+            clock: self.clock,
+            reactors: handles,
+            pool: Pool::new(count, settings.thread_count, settings.queue_depth),
+            monitor: MonitorHandle::default(),
+            accept: AcceptHandle::new(&accept_poll)?,
+            drain: DrainCounters::default(),
+            settings,
+        });
+
+        spawn("rws-monitor", &shared, |shared| monitor::run(&shared))?;
+        for (index, (poll, mail)) in parts.into_iter().enumerate() {
+            let recorder = self.observer.recorder(index);
+            shared.drive(Box::new(Reactor::new(shared.clone(), index, poll, mail, recorder)));
+        }
+        let listener = self.listener;
+        spawn("rws-accept", &shared, move |shared| accept::run(&shared, accept_poll, listener))?;
+        shared.lifecycle.advance(State::Ready);
+        tracing::info!(state = State::Ready.name(), %address, reactors = count, "life cycle");
+
+        let (sender, commands) = unbounded();
+        Ok(Running { shared, address, stop: Stop { commands: sender }, commands })
+    }
+}
+
+fn spawn(name: &str, shared: &Arc<Shared>, run: impl FnOnce(Arc<Shared>) + Send + 'static) -> io::Result<()> {
+    let shared = shared.clone();
+    thread::Builder::new().name(name.into()).spawn(move || run(shared))?;
+    Ok(())
+}
+
+/// A server that is running.
+pub struct Running {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: Stop,
+    commands: Receiver<Command>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The means to stop it.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Makes it look at its clock, after that was moved by hand.
+    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || shared.wake_reactors()
+    }
+
+    /// Serves until it is stopped, and sees the drain through.
+    pub fn wait(self) -> Report {
+        drop(self.stop);
+        drain::supervise(&self.shared, &self.commands)
+    }
+}
+
+/// Stops a running server. Clones stop the same one.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    commands: Sender<Command>,
+}
+
+impl Stop {
+    /// Drains: with the configured delay first, or without. Once the delay runs, another call ends it; once the server
+    /// is stopping, another call makes it give up, with `signal` (128 + n) in its exit code.
+    pub fn drain(&self, delay: bool, signal: i32) {
+        // A server that has ended does not listen any more.
+        let _ = self.commands.send(Command::Drain { delay, signal });
+    }
+
+    /// Ends at once; what is in flight is aborted.
+    pub fn abort(&self, signal: i32) {
+        let _ = self.commands.send(Command::Abort { signal });
+    }
+}
+
+/// How a server ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// In one word.
+    pub verdict: Verdict,
+    /// Requests answered since the drain began.
+    pub served_while_draining: u64,
+    /// When the first request after the beginning of the drain arrived, counted from there.
+    pub first_arrival: Option<Duration>,
+    /// When the last one did. A drain delay should be longer.
+    pub last_arrival: Option<Duration>,
+    /// The requests that got no answer.
+    pub aborted: Vec<String>,
+}
+
+/// How a server ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything was answered.
+    Drained,
+    /// The drain took longer than it may.
+    TimedOut,
+    /// It was told to stop at once, by the signal of this number.
+    Killed(i32),
+    /// The engine itself failed.
+    Failed,
+}

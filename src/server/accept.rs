@@ -1,0 +1,179 @@
+//! The accept loop: takes new connections, counts them, and hands each to a reactor.
+//!
+//! It closes the listener, and only after every connection that had got through to us was accepted.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::io::Errno;
+
+use super::shared::{Mail, Shared};
+use super::stats::RejectReason;
+use crate::net::listener;
+
+const LISTENER: Token = Token(0);
+const WAKER: Token = Token(1);
+/// How long to leave the system alone after it had no resources for a connection.
+const RECOVERY: Duration = Duration::from_millis(50);
+/// When nothing has come for so long after new connections were shut out, nothing more is under way.
+const SILENCE: Duration = Duration::from_millis(20);
+
+/// How others reach the accept loop.
+pub(super) struct AcceptHandle {
+    waker: Waker,
+    /// The shutdown flag: checked at every turn of the loop.
+    stop: AtomicBool,
+    /// Connections wait because MAX_CONNECTIONS was reached.
+    full: AtomicBool,
+    closed: AtomicBool,
+}
+
+impl AcceptHandle {
+    /// The handle of the loop that will use `poll`.
+    pub(super) fn new(poll: &Poll) -> io::Result<Self> {
+        Ok(AcceptHandle {
+            waker: Waker::new(poll.registry(), WAKER)?,
+            stop: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Asks the loop to admit nobody new, to take in who is already there, and to close the listener.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// A connection was closed.
+    pub(super) fn has_room(&self) {
+        if self.full.load(Ordering::SeqCst) && self.full.swap(false, Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Whether no new connection can come any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "cannot wake the accept loop");
+        }
+    }
+}
+
+/// What ended a run of accepting.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// Nobody is waiting.
+    Empty,
+    /// There are as many connections as there may be.
+    Full,
+    /// The system has no resources for another.
+    Starved,
+}
+
+/// The loop's life.
+pub(super) fn run(shared: &Shared, mut poll: Poll, listener: TcpListener) {
+    let mut events = Events::with_capacity(8);
+    if let Err(error) = poll.registry().register(&mut SourceFd(&listener.as_raw_fd()), LISTENER, Interest::READABLE) {
+        tracing::error!(%error, "cannot watch the listener");
+        shared.drain.engine_failed();
+        return;
+    }
+    let mut next = 0;
+    while !shared.accept.stop.load(Ordering::Acquire) {
+        let pause = accept_waiting(shared, &listener, &mut next, shared.settings.max_connections);
+        let timeout = (pause == Pause::Starved).then_some(RECOVERY);
+        wait(&mut poll, &mut events, timeout);
+    }
+    take_in_the_last(shared, &mut poll, &mut events, &listener, &mut next);
+    drop(listener);
+    shared.accept.closed.store(true, Ordering::Release);
+    shared.wake_reactors();
+}
+
+/// Accepts until there is a reason to pause.
+fn accept_waiting(shared: &Shared, listener: &TcpListener, next: &mut usize, most: usize) -> Pause {
+    loop {
+        if !has_room(shared, most) {
+            return Pause::Full;
+        }
+        match listener::accept(listener) {
+            Ok((stream, remote)) => {
+                shared.stats.connections_active.fetch_add(1, Ordering::SeqCst);
+                shared.stats.connections_accepted.fetch_add(1, Ordering::Relaxed);
+                let reactor = least_loaded(shared, next);
+                shared.reactors[reactor].connections.fetch_add(1, Ordering::Relaxed);
+                shared.reactors[reactor].send(Mail::Open(stream, remote));
+            }
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::AGAIN) => return Pause::Empty,
+                // This one went away while it waited, or a signal came; the next may be fine.
+                Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {}
+                _ => {
+                    shared.stats.reject(RejectReason::FileDescriptors);
+                    tracing::warn!(%error, "cannot accept a connection now");
+                    return Pause::Starved;
+                }
+            },
+        }
+    }
+}
+
+/// Whether one more connection may come in. If not, whoever closes one will wake us.
+fn has_room(shared: &Shared, most: usize) -> bool {
+    let active = &shared.stats.connections_active;
+    if active.load(Ordering::SeqCst) < most {
+        return true;
+    }
+    if !shared.accept.full.swap(true, Ordering::SeqCst) {
+        shared.stats.reject(RejectReason::MaxConnections);
+        tracing::warn!(most, "RWS_CONFIG_MAX_CONNECTIONS reached; new connections wait in the backlog");
+    }
+    // One may have closed before the flag was up.
+    active.load(Ordering::SeqCst) < most
+}
+
+/// The reactor with the fewest connections, in turn among equals.
+fn least_loaded(shared: &Shared, next: &mut usize) -> usize {
+    let count = shared.reactors.len();
+    *next = (*next + 1) % count;
+    let load = |index: usize| shared.reactors[index].connections.load(Ordering::Relaxed);
+    (0..count).map(|offset| (*next + offset) % count).min_by_key(|&index| load(index)).unwrap_or(0)
+}
+
+/// Shuts out who has not begun to connect, then accepts until nobody else gets through.
+fn take_in_the_last(shared: &Shared, poll: &mut Poll, events: &mut Events, listener: &TcpListener, next: &mut usize) {
+    if let Err(error) = listener::refuse_new(listener) {
+        tracing::warn!(%error, "cannot filter the listener: connections that arrive while it closes may be reset");
+    }
+    let end = Instant::now() + shared.settings.drain_timeout;
+    loop {
+        let before = shared.stats.connections_accepted.load(Ordering::Relaxed);
+        // Whoever got through is served, even beyond the limit.
+        let pause = accept_waiting(shared, listener, next, usize::MAX);
+        let quiet = shared.stats.connections_accepted.load(Ordering::Relaxed) == before && pause == Pause::Empty;
+        let arrived = wait(poll, events, Some(SILENCE));
+        if (quiet && !arrived) || Instant::now() > end {
+            return;
+        }
+    }
+}
+
+/// Waits for something to happen. Returns whether the listener has something.
+fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> bool {
+    if let Err(error) = poll.poll(events, timeout)
+        && error.kind() != io::ErrorKind::Interrupted
+    {
+        tracing::error!(%error, "polling the listener failed");
+    }
+    events.iter().any(|event| event.token() == LISTENER)
+}

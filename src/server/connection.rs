@@ -1,0 +1,290 @@
+//! One connection: its bytes, its place in the protocol, and the request it is at.
+//!
+//! [`serve`] is the story: it sees bytes, protocol and handler together. A connection belongs to its reactor while
+//! it waits for the peer, and to a worker while its handler or the source of its response's bytes may block.
+
+mod answer;
+pub(super) mod away;
+mod buffer;
+mod incoming;
+mod output;
+mod receive;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(super) use self::answer::Finishing;
+use self::answer::{Pulling, call};
+pub(super) use self::buffer::Buffer;
+use self::output::{Flushed, Output};
+use self::receive::Collect;
+use super::deadlines::Deadline;
+use super::observe::Outcome;
+use super::reactor::Reactor;
+use super::shared::Shared;
+use super::stats::ErrorKind as Failure;
+use super::workers::{Job, Worker};
+use crate::app::body::Body;
+use crate::app::request::{Received, Request};
+use crate::app::service::{EndpointKind, Resolved};
+use crate::net::stream::Stream;
+use crate::proto::cycle::{CloseReason, Cycle};
+
+/// How much output may gather before it is written although more requests have arrived.
+const OUTPUT_HIGH: usize = 64 * 1024;
+/// How many steps one connection may take before others get their turn.
+const TURN: u32 = 256;
+/// How long to go on reading after the last response, so that no reset overtakes it.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long an idle connection may still bring a last request once the server is stopping.
+pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
+
+/// A connection, wherever it is.
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    pub(super) reactor: usize,
+    pub(super) token: usize,
+    pub(super) deadline: Deadline,
+    waiting: Waiting,
+    remote: SocketAddr,
+    cycle: Cycle,
+    input: Buffer,
+    output: Output,
+    phase: Phase,
+    /// The answered request whose response is not all written yet.
+    finishing: Option<Box<Finishing>>,
+    /// Why the connection ends once everything is written.
+    closing: Option<CloseReason>,
+    /// Requests so far.
+    requests: u64,
+    /// Bytes of the current request's body so far, and how many it may have.
+    body_bytes: u64,
+    body_limit: u64,
+    /// There may be something to read.
+    readable: bool,
+    /// The peer has sent all it will send; reading will come to the end.
+    ending: bool,
+    /// Something arrived that could complete the head.
+    fresh: bool,
+    /// The peer was told to send the body it announced with `Expect: 100-continue`.
+    continued: bool,
+}
+
+/// What a connection is at.
+enum Phase {
+    /// Between requests, or in the middle of a head.
+    Head,
+    /// Gathering a request body.
+    Collect(Box<Collect>),
+    /// Sending a response whose body is read from somewhere.
+    Pull(Box<Pulling>),
+    /// Everything is said; reading until the peer has noticed.
+    Linger,
+}
+
+/// What the deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// For nothing: it is being served.
+    No,
+    Idle,
+    Head,
+    Body,
+    Write,
+    Linger,
+}
+
+/// A request that is being answered.
+pub(super) struct InFlight {
+    pub(super) received: Arc<Received>,
+    pub(super) endpoint: u32,
+    /// How long it waited for a worker, if it did.
+    pub(super) queued: Option<Duration>,
+    /// When its handler started.
+    pub(super) started: Instant,
+}
+
+/// What to do next with a connection.
+enum Next {
+    /// Run a handler.
+    Call(InFlight, Resolved, Body),
+    /// Run a handler that reads the body itself, on a worker.
+    Stream(InFlight, Resolved),
+    /// Have a worker fetch the next bytes of the response.
+    Pull,
+    /// Wait for the peer.
+    Wait,
+    /// It is over.
+    Close,
+}
+
+/// Serves a connection for as long as it has something to do. Gives the reactor back, unless it was taken away while
+/// a handler ran.
+pub(super) fn serve(
+    shared: &Arc<Shared>,
+    mut reactor: Box<Reactor>,
+    mut connection: Box<Connection>,
+    worker: &Arc<Worker>,
+) -> Option<Box<Reactor>> {
+    for _ in 0..TURN {
+        let (mut in_flight, resolved, body) = match connection.next(&mut reactor) {
+            Next::Call(in_flight, resolved, body) => (in_flight, resolved, Some(body)),
+            Next::Stream(in_flight, resolved) => (in_flight, resolved, None),
+            Next::Pull => {
+                shared.submit_pull(connection);
+                return Some(reactor);
+            }
+            Next::Wait => {
+                reactor.park(connection);
+                return Some(reactor);
+            }
+            Next::Close => {
+                reactor.close(connection);
+                return Some(reactor);
+            }
+        };
+
+        let endpoint = shared.endpoint(in_flight.endpoint);
+        let inline = endpoint.kind != EndpointKind::Route
+            || (body.is_some() && !endpoint.pace.is_slow() && shared.pool.may_run_inline());
+        let streams = body.is_none();
+        let request = Request::new(in_flight.received.clone(), resolved, body.unwrap_or_default());
+        if !inline {
+            connection.flush_before_leaving();
+            let job = Job { connection, request, streams, in_flight, since: reactor.now() };
+            let Err(job) = shared.submit(Box::new(job)) else { return Some(reactor) };
+            connection = job.connection;
+            connection.refuse_overload(&mut reactor, job.in_flight);
+            continue;
+        }
+
+        // From here on the monitor may take the reactor: what this request needs is in local variables.
+        in_flight.started = reactor.now();
+        reactor.running = Some(in_flight);
+        worker.slot.publish(reactor);
+        let answered = call(&*shared.service, request);
+        match worker.slot.take() {
+            Some(back) => reactor = back,
+            None => {
+                away::finish_after_handoff(shared, connection, worker, answered);
+                return None;
+            }
+        }
+
+        let now = reactor.tick();
+        if let Some(in_flight) = reactor.running.take() {
+            endpoint.pace.observe(now.saturating_duration_since(in_flight.started));
+            connection.answer_here(&mut reactor, in_flight, answered);
+        }
+    }
+    reactor.park_ready(connection);
+    Some(reactor)
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub(super) fn new(stream: Stream, remote: SocketAddr, reactor: usize, token: usize, now: Instant) -> Self {
+        Connection {
+            stream,
+            reactor,
+            token,
+            deadline: Deadline::new(now),
+            waiting: Waiting::No,
+            remote,
+            cycle: Cycle::default(),
+            input: Buffer::default(),
+            output: Output::default(),
+            phase: Phase::Head,
+            finishing: None,
+            closing: None,
+            requests: 0,
+            body_bytes: 0,
+            body_limit: 0,
+            readable: false,
+            ending: false,
+            fresh: false,
+            continued: false,
+        }
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Starts the clock of a new connection.
+    pub(super) fn begin_to_wait(&mut self, reactor: &Reactor) {
+        self.wait(reactor, Waiting::Idle, false);
+    }
+
+    /// Takes the buffers back that a waiting connection does not need.
+    pub(super) fn give_back(&mut self, input: &mut Option<Buffer>, output: &mut Vec<u8>) {
+        if self.input.is_empty() {
+            if self.input.capacity() > 0 {
+                *input = Some(std::mem::take(&mut self.input));
+            }
+        } else if self.input.capacity() > 2 * self.input.unused().len() {
+            *input = Some(self.input.shrink());
+        }
+        if self.output.is_empty() && self.output.has_buffer() {
+            self.output.swap_buffer(output);
+        }
+    }
+
+    /// What it is at, for whoever must be told that it was aborted.
+    pub(super) fn describe(&self) -> Option<String> {
+        let in_flight = match (&self.finishing, &self.phase) {
+            (Some(finishing), _) => &finishing.in_flight,
+            (None, Phase::Collect(collect)) => collect.in_flight(),
+            _ => return None,
+        };
+        let head = &in_flight.received.head;
+        Some(format!("{} {} (id {})", head.method(), head.path(), in_flight.received.id))
+    }
+
+    /// The poller says that something can be read, or that the peer is done sending.
+    pub(super) fn became_readable(&mut self, ending: bool) {
+        self.readable = true;
+        self.ending |= ending;
+    }
+
+    /// Takes the next step: serve what has arrived, else write what has gathered, else read more, else wait.
+    fn next(&mut self, reactor: &mut Reactor) -> Next {
+        loop {
+            if self.may_go_on()
+                && let Some(next) = self.receive(reactor)
+            {
+                return next;
+            }
+            match self.output.flush(&self.stream) {
+                Ok(Flushed::All) if self.waiting == Waiting::Write => self.waiting = Waiting::No,
+                Ok(Flushed::All) => {}
+                Ok(Flushed::Blocked(progress)) => return self.wait(reactor, Waiting::Write, progress),
+                Err(error) => {
+                    self.broke(reactor.shared(), Failure::Reset, &error);
+                    return Next::Close;
+                }
+            }
+            if let Phase::Pull(_) = self.phase {
+                return Next::Pull;
+            }
+            self.finish_response(reactor);
+            if let Some(reason) = self.closing.take_if(|_| !matches!(self.phase, Phase::Linger)) {
+                if !self.linger(reason) {
+                    return Next::Close;
+                }
+                continue;
+            }
+            if self.fresh && !self.input.is_empty() && !matches!(self.phase, Phase::Linger) {
+                continue;
+            }
+            if !self.readable {
+                return self.wait_for_peer(reactor);
+            }
+            if !self.read(reactor) {
+                return Next::Close;
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The answering half of a connection: calling the handler, framing its response, and telling the observers.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+
+use super::incoming::Lease;
+use super::output::Tail;
+use super::{Connection, Failure, InFlight, Phase};
+use crate::app::body::{Body, Kind};
+use crate::app::request::Request;
+use crate::app::response::Response;
+use crate::app::service::Service;
+use crate::proto::chunked;
+use crate::proto::cycle::CloseReason;
+use crate::proto::encode::{self, HeadPlan, Length};
+use crate::server::observe::Outcome;
+use crate::server::reactor::{Date, Reactor};
+use crate::server::shared::Shared;
+
+/// Bodies up to this are copied behind their head, so that both go out in one write; larger ones are not copied.
+const COPIED: usize = 16 * 1024;
+
+/// What came of a handler.
+pub(super) struct Answered {
+    pub(super) response: Response,
+    pub(super) panicked: bool,
+}
+
+/// An answered request whose response is not all written yet.
+pub(in crate::server) struct Finishing {
+    pub(in crate::server) in_flight: InFlight,
+    pub(in crate::server) status: StatusCode,
+    pub(in crate::server) bytes_out: u64,
+    pub(in crate::server) outcome: Outcome,
+    /// When it ended, if it has.
+    pub(in crate::server) ended: Option<Instant>,
+}
+
+/// A response whose body is read while it is written.
+pub(super) struct Pulling {
+    pub(super) reader: Box<dyn io::Read + Send>,
+    /// How many bytes are still to come, if that was promised.
+    pub(super) left: Option<u64>,
+    pub(super) framing: Length,
+    /// Through which the reader may read the request's body.
+    pub(super) lease: Option<Arc<Lease>>,
+}
+
+/// Runs the handler. A panic is an answer too.
+pub(super) fn call(service: &dyn Service, request: Request) -> Answered {
+    match catch_unwind(AssertUnwindSafe(|| service.call(request))) {
+        Ok(response) => Answered { response, panicked: false },
+        Err(_) => Answered { response: refusal(StatusCode::INTERNAL_SERVER_ERROR), panicked: true },
+    }
+}
+
+/// A short answer of the server's own.
+pub(super) fn refusal(status: StatusCode) -> Response {
+    let text = format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+    Response::new(status)
+        .with_header(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
+        .with_body(text)
+}
+
+/// What a client is told when all workers are busy and the queue is full. Workers come free all the time.
+pub(super) fn overloaded() -> Response {
+    refusal(StatusCode::SERVICE_UNAVAILABLE).with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+impl Connection {
+    /// Answers a request whose handler ran inline.
+    pub(super) fn answer_here(&mut self, reactor: &mut Reactor, in_flight: InFlight, answered: Answered) {
+        let finishing = self.answer(in_flight, answered, reactor.shared(), reactor.date());
+        self.record_or_keep(reactor, finishing);
+    }
+
+    /// Answers a request with something of the server's own.
+    pub(super) fn answer_refusal(
+        &mut self,
+        reactor: &mut Reactor,
+        in_flight: InFlight,
+        response: Response,
+        close: Option<CloseReason>,
+        outcome: Outcome,
+    ) {
+        let finishing = self.respond(in_flight, response, close, outcome, reactor.shared(), reactor.date());
+        self.record_or_keep(reactor, finishing);
+    }
+
+    /// Frames a handler's response and puts what can be written into the output.
+    pub(super) fn answer(
+        &mut self,
+        in_flight: InFlight,
+        answered: Answered,
+        shared: &Shared,
+        date: &Date,
+    ) -> Finishing {
+        let (close, outcome) = if answered.panicked {
+            shared.stats.handler_panics.fetch_add(1, Ordering::Relaxed);
+            (Some(CloseReason::HandlerPanic), Outcome::Panic)
+        } else {
+            (None, Outcome::Ok)
+        };
+        self.respond(in_flight, answered.response, close, outcome, shared, date)
+    }
+
+    fn respond(
+        &mut self,
+        in_flight: InFlight,
+        response: Response,
+        close: Option<CloseReason>,
+        outcome: Outcome,
+        shared: &Shared,
+        date: &Date,
+    ) -> Finishing {
+        let status = response.status();
+        // A body that a stream of ours will still read is no reason to close; one that nobody will read is.
+        let streams = matches!(response.body().kind, Kind::Reader { .. });
+        let close = close.or_else(|| self.reason_to_close(streams, shared));
+        let bytes_out = self.encode(response, close, date, &in_flight.received.id);
+        Finishing { in_flight, status, bytes_out, outcome, ended: None }
+    }
+
+    fn reason_to_close(&mut self, streams: bool, shared: &Shared) -> Option<CloseReason> {
+        if shared.is_draining() {
+            return Some(CloseReason::Draining);
+        }
+        if self.requests >= shared.settings.max_requests_per_connection {
+            return Some(CloseReason::MaxRequests);
+        }
+        (!streams && !self.cycle.body_done()).then_some(CloseReason::UnreadBody)
+    }
+
+    /// Puts head and body into the output, or sets up what fetches the body. Returns the body's length as far as it is
+    /// in the output.
+    pub(super) fn encode(
+        &mut self,
+        response: Response,
+        close: Option<CloseReason>,
+        date: &Date,
+        request_id: &str,
+    ) -> u64 {
+        let Response { status, headers, body } = response;
+        let plan = self.cycle.respond(status, body.length(), close);
+        let head = HeadPlan { status, length: plan.length, connection: plan.connection, date, request_id };
+        encode::head(self.output.bytes(), &head, headers.iter());
+        let sent = if plan.send_body { self.send_body(body, plan.length) } else { 0 };
+        if !matches!(self.phase, Phase::Pull(_)) {
+            self.end_cycle();
+        }
+        sent
+    }
+
+    fn send_body(&mut self, body: Body, framing: Length) -> u64 {
+        let length = body.length().unwrap_or(0);
+        match body.kind {
+            Kind::Empty => {}
+            Kind::Bytes(bytes) => self.send_bytes(bytes),
+            Kind::File(part) if part.length == 0 => {}
+            Kind::File(part) => self.output.set_tail(Tail::File(part)),
+            Kind::Reader { reader, length } => {
+                self.phase = Phase::Pull(Box::new(Pulling { reader, left: length, framing, lease: None }));
+                return 0;
+            }
+        }
+        length
+    }
+
+    fn send_bytes(&mut self, bytes: Bytes) {
+        if bytes.len() <= COPIED {
+            self.output.bytes().extend_from_slice(&bytes);
+        } else {
+            self.output.set_tail(Tail::Bytes(bytes));
+        }
+    }
+
+    /// The response is all in the output: the next cycle may begin, or the connection closes.
+    pub(super) fn end_cycle(&mut self) {
+        if let Err(reason) = self.cycle.finish() {
+            self.closing = Some(reason);
+        }
+    }
+
+    /// A response that is a few bytes in the output is as good as sent; of any other we wait for the end.
+    fn record_or_keep(&mut self, reactor: &mut Reactor, finishing: Finishing) {
+        if self.output.tail_length() == 0 && !matches!(self.phase, Phase::Pull(_)) {
+            reactor.record(finishing, self.body_bytes);
+        } else {
+            reactor.shared().stats.requests_active.fetch_add(1, Ordering::Relaxed);
+            self.finishing = Some(Box::new(finishing));
+        }
+    }
+
+    /// The output is empty: if a response was being written, that is now over.
+    pub(super) fn finish_response(&mut self, reactor: &mut Reactor) {
+        if let Some(finishing) = self.finishing.take() {
+            reactor.shared().stats.requests_active.fetch_sub(1, Ordering::Relaxed);
+            reactor.record(*finishing, self.body_bytes);
+        }
+    }
+
+    /// Appends one piece of a streamed body, framed.
+    pub(super) fn send_piece(&mut self, piece: &[u8], framing: Length) {
+        let out = self.output.bytes();
+        if framing == Length::Chunked {
+            chunked::write_size(out, piece.len());
+            out.extend_from_slice(piece);
+            out.extend_from_slice(b"\r\n");
+        } else {
+            out.extend_from_slice(piece);
+        }
+        if let Some(finishing) = &mut self.finishing {
+            finishing.bytes_out += piece.len() as u64;
+        }
+    }
+
+    /// Reading or writing failed: there is nobody left to talk to.
+    pub(super) fn broke(&mut self, shared: &Shared, failure: Failure, error: &io::Error) {
+        shared.stats.error(failure);
+        tracing::debug!(remote = %self.remote, %error, "connection failed");
+        self.abandon_output(Outcome::ClientAbort);
+    }
+
+    /// Gives up what was to be written.
+    pub(super) fn abandon_output(&mut self, outcome: Outcome) {
+        let unsent = self.output.tail_length();
+        if let Some(finishing) = &mut self.finishing {
+            finishing.bytes_out = finishing.bytes_out.saturating_sub(unsent);
+            if finishing.outcome == Outcome::Ok {
+                finishing.outcome = outcome;
+            }
+        }
+        self.output.discard();
+        self.phase = Phase::Head;
+        self.closing = Some(CloseReason::IoError);
+    }
+}

@@ -1,0 +1,195 @@
+//! What happens to a connection on a worker: a handler that may block, and responses that are read from somewhere.
+//! Afterwards the connection goes back to its reactor by mail.
+
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+
+use super::answer::{Answered, Pulling, call};
+use super::incoming::{IncomingBody, Lease};
+use super::{Connection, Failure, Flushed, Phase};
+use crate::app::body::Body;
+use crate::app::request::Request;
+use crate::proto::chunked;
+use crate::proto::cycle::CloseReason;
+use crate::proto::encode::Length;
+use crate::proto::framing::BodyLength;
+use crate::server::observe::Outcome;
+use crate::server::reactor::current_date;
+use crate::server::shared::{Mail, Shared, lock};
+use crate::server::workers::Worker;
+
+/// How much of a streamed body is fetched at once.
+const PIECE: usize = 32 * 1024;
+/// How many pieces before other work gets its turn.
+const TURN: usize = 64;
+
+/// Runs a request that was sent to a worker.
+pub(in crate::server) fn run(
+    shared: &Arc<Shared>,
+    connection: Box<Connection>,
+    mut request: Request,
+    streams: bool,
+    worker: &Arc<Worker>,
+) {
+    if !streams {
+        let answered = call(&*shared.service, request);
+        return finish(shared, connection, worker, answered, None);
+    }
+    let lease = Arc::new(Lease::default());
+    let timeout = shared.settings.body_timeout;
+    let length = match connection.cycle.framing().body {
+        BodyLength::Length(n) => Some(n),
+        _ => None,
+    };
+    *request.body_mut() = Body::reader(IncomingBody { lease: lease.clone(), timeout }, length);
+    let (connection, answered) = lease.lend(connection, || call(&*shared.service, request));
+    if let Some(connection) = connection {
+        finish(shared, connection, worker, answered, Some(lease));
+    }
+}
+
+/// Finishes a request whose handler took so long that its reactor was taken away.
+pub(super) fn finish_after_handoff(
+    shared: &Arc<Shared>,
+    connection: Box<Connection>,
+    worker: &Arc<Worker>,
+    answered: Answered,
+) {
+    finish(shared, connection, worker, answered, None);
+}
+
+/// Answers, writes what the socket takes, and sends the connection home.
+fn finish(
+    shared: &Arc<Shared>,
+    mut connection: Box<Connection>,
+    worker: &Arc<Worker>,
+    answered: Answered,
+    lease: Option<Arc<Lease>>,
+) {
+    // If the reactor was taken away, whoever took it put the request here, or is about to and holds the lock.
+    let in_flight = lock(&worker.running).take();
+    shared.handler_is_over();
+    if let Some(in_flight) = in_flight {
+        let took = shared.clock.now().saturating_duration_since(in_flight.started);
+        shared.endpoint(in_flight.endpoint).pace.observe(took);
+        let finishing = connection.answer(in_flight, answered, shared, &current_date());
+        connection.finishing = Some(Box::new(finishing));
+        if let Phase::Pull(pulling) = &mut connection.phase {
+            pulling.lease = lease;
+            return pull(shared, connection);
+        }
+        connection.flush_here(shared);
+    }
+    go_home(shared, connection);
+}
+
+/// Fetches the next pieces of a response and writes them for as long as the socket takes them.
+pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connection>) {
+    let mut piece = vec![0; PIECE];
+    for _ in 0..TURN {
+        let Phase::Pull(mut pulling) = std::mem::replace(&mut connection.phase, Phase::Head) else {
+            return go_home(shared, connection);
+        };
+        let read = match pulling.lease.clone() {
+            None => next_piece(&mut pulling, &mut piece),
+            Some(lease) => {
+                let (back, read) = lease.lend(connection, || next_piece(&mut pulling, &mut piece));
+                let Some(back) = back else { return };
+                connection = back;
+                read
+            }
+        };
+        let framing = pulling.framing;
+        match read {
+            Ok(0) => {
+                if framing == Length::Chunked {
+                    connection.output.bytes().extend_from_slice(chunked::LAST);
+                }
+                connection.end_cycle();
+            }
+            Ok(n) => {
+                connection.send_piece(&piece[..n], framing);
+                connection.phase = Phase::Pull(pulling);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the body of a response ended early");
+                connection.cut_short();
+            }
+        }
+        if !connection.flush_here(shared) || !matches!(connection.phase, Phase::Pull(_)) {
+            return go_home(shared, connection);
+        }
+    }
+    shared.submit_pull(connection);
+}
+
+/// Reads the next piece. `Ok(0)`: all were read, and as many as were promised.
+fn next_piece(pulling: &mut Pulling, piece: &mut [u8]) -> io::Result<usize> {
+    let left = pulling.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
+    let most = piece.len().min(left);
+    if most == 0 {
+        return Ok(0);
+    }
+    let n = loop {
+        match read_unwinding(&mut *pulling.reader, &mut piece[..most]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    match &mut pulling.left {
+        Some(left) if n == 0 => Err(io::Error::new(ErrorKind::UnexpectedEof, format!("{left} bytes are missing"))),
+        Some(left) => {
+            *left -= n as u64;
+            Ok(n)
+        }
+        None => Ok(n),
+    }
+}
+
+/// A source is the user's code and may panic.
+fn read_unwinding(reader: &mut (dyn Read + Send), piece: &mut [u8]) -> io::Result<usize> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.read(piece)))
+        .unwrap_or_else(|_| Err(io::Error::other("the source of the body panicked")))
+}
+
+fn go_home(shared: &Shared, mut connection: Box<Connection>) {
+    // Whatever the poller said meanwhile went unheard.
+    connection.readable = true;
+    connection.deadline.forget_entry();
+    shared.reactors[connection.reactor].send(Mail::Return(connection));
+}
+
+impl Connection {
+    /// Writes what the socket takes. Returns whether it took everything.
+    fn flush_here(&mut self, shared: &Shared) -> bool {
+        match self.output.flush(&self.stream) {
+            Ok(Flushed::Blocked(_)) => false,
+            Ok(Flushed::All) => {
+                if !matches!(self.phase, Phase::Pull(_))
+                    && let Some(finishing) = &mut self.finishing
+                {
+                    finishing.ended = Some(shared.clock.now());
+                }
+                true
+            }
+            Err(error) => {
+                self.broke(shared, Failure::Reset, &error);
+                false
+            }
+        }
+    }
+
+    /// Writes what was answered before this request, which may take long. What the socket does not take now waits.
+    pub(super) fn flush_before_leaving(&mut self) {
+        // An error shows again when the response is written.
+        let _ = self.output.flush(&self.stream);
+    }
+
+    /// A response that cannot be completed: the client must not take it for whole.
+    fn cut_short(&mut self) {
+        if let Some(finishing) = &mut self.finishing {
+            finishing.outcome = Outcome::ClientAbort;
+        }
+        self.closing = Some(CloseReason::BodyCutShort);
+    }
+}

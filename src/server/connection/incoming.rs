@@ -1,0 +1,112 @@
+//! A request body that the handler reads itself, on a worker, while it has the connection on loan.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Connection, Flushed};
+use crate::app::body::BodyError;
+use crate::proto::encode;
+use crate::server::shared::lock;
+
+/// Where the connection is while a handler, or the source of a response, may read from it.
+#[derive(Default)]
+pub(super) struct Lease {
+    connection: Mutex<Option<Box<Connection>>>,
+}
+
+impl Lease {
+    /// Puts the connection where the body finds it, and runs `work`.
+    pub(super) fn lend<T>(&self, connection: Box<Connection>, work: impl FnOnce() -> T) -> (Option<Box<Connection>>, T) {
+        *lock(&self.connection) = Some(connection);
+        let result = work();
+        (lock(&self.connection).take(), result)
+    }
+}
+
+/// The body, to be read.
+pub(super) struct IncomingBody {
+    pub(super) lease: Arc<Lease>,
+    /// How long to wait for the next bytes.
+    pub(super) timeout: Duration,
+}
+
+impl Read for IncomingBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut *lock(&self.lease.connection) {
+            Some(connection) => connection.read_body(buffer, self.timeout),
+            // The exchange is over, and the body went with it.
+            None => Err(BodyError::ClientGone.into()),
+        }
+    }
+}
+
+impl Connection {
+    fn read_body(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        while !self.cycle.body_done() && !buffer.is_empty() {
+            let n = self.decode_into(buffer)?;
+            if n > 0 {
+                return Ok(n);
+            }
+            if !self.cycle.body_done() {
+                self.ask_for_body(timeout)?;
+                self.wait_for_bytes(timeout)?;
+            }
+        }
+        Ok(0)
+    }
+
+    /// Takes from what has arrived. Zero: not enough has.
+    fn decode_into(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // Never more than fits: what is decoded has nowhere else to go.
+            let unused = self.input.unused();
+            let input = &unused[..unused.len().min(buffer.len())];
+            let step = self.cycle.body(input).map_err(|_| io::Error::from(BodyError::Malformed))?;
+            let n = step.data.len();
+            self.body_bytes += n as u64;
+            if self.body_bytes > self.body_limit {
+                return Err(BodyError::TooLarge.into());
+            }
+            buffer[..n].copy_from_slice(&input[step.data]);
+            self.input.consume(step.consumed);
+            if n > 0 || step.done || step.consumed == 0 {
+                return Ok(n);
+            }
+        }
+    }
+
+    /// Tells a client that waits for it to go on (RFC 9110 section 10.1.1).
+    fn ask_for_body(&mut self, timeout: Duration) -> io::Result<()> {
+        if !self.cycle.take_continue() {
+            return Ok(());
+        }
+        self.output.bytes().extend_from_slice(encode::CONTINUE);
+        while let Flushed::Blocked(_) = self.output.flush(&self.stream)? {
+            if !self.stream.wait_writable(timeout)? {
+                return Err(BodyError::Timeout.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks until something arrives.
+    fn wait_for_bytes(&mut self, timeout: Duration) -> io::Result<()> {
+        loop {
+            match self.input.fill(|room| self.stream.read(room)) {
+                Ok((0, _)) => return Err(BodyError::ClientGone.into()),
+                Ok(_) => {
+                    self.fresh = true;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.stream.wait_readable(timeout)? {
+                        return Err(BodyError::Timeout.into());
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What waits to be written to a connection: bytes, and after them perhaps a part of a file.
+
+use std::io::{self, ErrorKind};
+
+use bytes::{Buf, Bytes};
+
+use crate::app::body::FilePart;
+use crate::net::stream::Stream;
+
+/// Bytes in order, then a tail that is not copied into them.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Output {
+    bytes: Vec<u8>,
+    sent: usize,
+    tail: Tail,
+}
+
+/// What follows the bytes.
+#[derive(Debug, Default)]
+pub(in crate::server) enum Tail {
+    #[default]
+    None,
+    Bytes(Bytes),
+    File(FilePart),
+}
+
+/// How far a flush came.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::server) enum Flushed {
+    /// Everything is with the kernel.
+    All,
+    /// The socket takes no more for now; `true` if it took something.
+    Blocked(bool),
+}
+
+impl Output {
+    /// Whether there is nothing to write.
+    pub(in crate::server) fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len() && matches!(self.tail, Tail::None)
+    }
+
+    /// Where the next bytes are appended. There must be no tail.
+    pub(in crate::server) fn bytes(&mut self) -> &mut Vec<u8> {
+        debug_assert!(matches!(self.tail, Tail::None), "bytes appended behind a tail");
+        &mut self.bytes
+    }
+
+    /// How many bytes wait, without the tail.
+    pub(in crate::server) fn waiting(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// What is to follow the bytes.
+    pub(in crate::server) fn set_tail(&mut self, tail: Tail) {
+        self.tail = tail;
+    }
+
+    /// How many bytes of the tail wait.
+    pub(in crate::server) fn tail_length(&self) -> u64 {
+        match &self.tail {
+            Tail::None => 0,
+            Tail::Bytes(bytes) => bytes.len() as u64,
+            Tail::File(part) => part.length,
+        }
+    }
+
+    /// Puts an empty byte buffer in, or takes it out for others to use. Only while there is nothing to write.
+    pub(in crate::server) fn swap_buffer(&mut self, buffer: &mut Vec<u8>) {
+        debug_assert!(self.is_empty());
+        self.bytes.clear();
+        self.sent = 0;
+        std::mem::swap(&mut self.bytes, buffer);
+    }
+
+    /// Whether it holds memory.
+    pub(in crate::server) fn has_buffer(&self) -> bool {
+        self.bytes.capacity() > 0
+    }
+
+    /// Forgets everything that waits.
+    pub(in crate::server) fn discard(&mut self) {
+        self.bytes.clear();
+        self.sent = 0;
+        self.tail = Tail::None;
+    }
+
+    /// Writes until everything is written or the socket takes no more. One system call when the socket has room.
+    ///
+    /// # Errors
+    /// The operating system's; `UnexpectedEof` when a file turned out shorter than was promised.
+    pub(in crate::server) fn flush(&mut self, stream: &Stream) -> io::Result<Flushed> {
+        let mut progress = false;
+        while !self.is_empty() {
+            match self.write_once(stream) {
+                Ok(()) => progress = true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked(progress)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+        }
+        self.bytes.clear();
+        self.sent = 0;
+        Ok(Flushed::All)
+    }
+
+    fn write_once(&mut self, stream: &Stream) -> io::Result<()> {
+        let unsent = &self.bytes[self.sent..];
+        match &mut self.tail {
+            Tail::None => self.sent += stream.write(unsent)?,
+            Tail::Bytes(tail) => {
+                let n = if unsent.is_empty() { stream.write(tail)? } else { stream.write_both(unsent, tail)? };
+                let of_bytes = n.min(unsent.len());
+                self.sent += of_bytes;
+                tail.advance(n - of_bytes);
+                if tail.is_empty() {
+                    self.tail = Tail::None;
+                }
+            }
+            Tail::File(_) if !unsent.is_empty() => self.sent += stream.write_more(unsent)?,
+            Tail::File(part) => {
+                let n = stream.write_file(&part.file, part.offset, part.length)? as u64;
+                if n == 0 && part.length > 0 {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
+                part.offset += n;
+                part.length -= n;
+                if part.length == 0 {
+                    self.tail = Tail::None;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! From the first word of stopping to the last: the states, the delays, and what is told afterwards.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
+
+use super::lifecycle::State;
+use super::shared::{Mail, Shared, lock};
+use super::{Report, Verdict};
+
+/// What the server is told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Drain; with the configured delay, unless that is to be skipped. `signal` is the number of the signal behind it.
+    Drain { delay: bool, signal: i32 },
+    /// End at once.
+    Abort { signal: i32 },
+}
+
+/// What the threads tell the one that waits for the end.
+enum News {
+    ReactorEnded,
+    EngineFailed,
+}
+
+/// What is noted during the drain.
+pub(super) struct DrainCounters {
+    news: (Sender<News>, Receiver<News>),
+    over: AtomicBool,
+    start: Mutex<Option<Instant>>,
+    served: AtomicU64,
+    /// Microseconds from the start of the drain, plus one; zero: none.
+    first_arrival: AtomicU64,
+    last_arrival: AtomicU64,
+    aborted: Mutex<Vec<String>>,
+}
+
+impl Default for DrainCounters {
+    fn default() -> Self {
+        DrainCounters {
+            news: unbounded(),
+            over: AtomicBool::new(false),
+            start: Mutex::default(),
+            served: AtomicU64::new(0),
+            first_arrival: AtomicU64::new(0),
+            last_arrival: AtomicU64::new(0),
+            aborted: Mutex::default(),
+        }
+    }
+}
+
+impl DrainCounters {
+    /// Whether the server has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// A request arrived.
+    pub(super) fn request_arrived(&self, shared: &Shared, now: Instant) {
+        if !shared.is_draining() {
+            return;
+        }
+        let Some(start) = *lock(&self.start) else { return };
+        let at = now.saturating_duration_since(start).as_micros() as u64 + 1;
+        let _ = self.first_arrival.compare_exchange(0, at, Ordering::Relaxed, Ordering::Relaxed);
+        self.last_arrival.fetch_max(at, Ordering::Relaxed);
+    }
+
+    /// A request was answered.
+    pub(super) fn request_served(&self, shared: &Shared) {
+        if shared.is_draining() {
+            self.served.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A request will not be answered.
+    pub(super) fn abort(&self, request: String) {
+        lock(&self.aborted).push(request);
+    }
+
+    /// A reactor has nothing left to do.
+    pub(super) fn reactor_ended(&self) {
+        let _ = self.news.0.send(News::ReactorEnded);
+    }
+
+    /// The engine itself has failed. Returns that there is nothing more to do.
+    pub(super) fn engine_failed(&self) -> bool {
+        let _ = self.news.0.send(News::EngineFailed);
+        false
+    }
+
+    fn report(&self, verdict: Verdict) -> Report {
+        let arrival = |at: &AtomicU64| at.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros);
+        Report {
+            verdict,
+            served_while_draining: self.served.load(Ordering::Relaxed),
+            first_arrival: arrival(&self.first_arrival),
+            last_arrival: arrival(&self.last_arrival),
+            aborted: std::mem::take(&mut lock(&self.aborted)),
+        }
+    }
+}
+
+/// Waits for the command to stop, and sees the drain through.
+pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Report {
+    let verdict = until_stopped(shared, commands);
+    let state = if verdict == Verdict::Drained { State::Stopped } else { State::Forced };
+    if state == State::Forced {
+        note_running_handlers(shared);
+        enter(shared, State::Forced);
+        wait_for_reactors(shared, Duration::from_millis(500));
+    }
+    enter(shared, state);
+    let report = shared.drain.report(verdict);
+    shared.drain.over.store(true, Ordering::Release);
+    shared.monitor.end();
+    shared.pool.end();
+    report
+}
+
+fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict {
+    let news = &shared.drain.news.1;
+    let delay = loop {
+        select! {
+            recv(commands) -> command => match command {
+                Ok(Command::Drain { delay, .. }) => break delay,
+                Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                // Nobody is left who could stop us: serve on.
+                Err(_) => if let Ok(News::EngineFailed) = news.recv() { return Verdict::Failed },
+            },
+            recv(news) -> news => if let Ok(News::EngineFailed) = news { return Verdict::Failed },
+        }
+    };
+    *lock(&shared.drain.start) = Some(shared.clock.now());
+    enter(shared, State::Draining);
+    if delay && !shared.settings.drain_delay.is_zero() {
+        let over = after(shared.settings.drain_delay);
+        select! {
+            recv(commands) -> command => if let Ok(Command::Abort { signal }) = command { return Verdict::Killed(signal) },
+            recv(news) -> _ => return Verdict::Failed,
+            recv(over) -> _ => {}
+        }
+    }
+    enter(shared, State::Stopping);
+    shared.accept.stop();
+    stop(shared, commands)
+}
+
+/// Waits for the reactors to end, until the time is up or somebody loses patience.
+fn stop(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict {
+    let over = after(shared.settings.drain_timeout);
+    let mut left = shared.reactors.len();
+    let mut commands = commands.clone();
+    while left > 0 {
+        select! {
+            recv(commands) -> command => match command {
+                Ok(Command::Drain { signal, .. } | Command::Abort { signal }) => return Verdict::Killed(signal),
+                Err(_) => commands = never(),
+            },
+            recv(shared.drain.news.1) -> news => match news {
+                Ok(News::EngineFailed) => return Verdict::Failed,
+                _ => left -= 1,
+            },
+            recv(over) -> _ => return Verdict::TimedOut,
+        }
+    }
+    Verdict::Drained
+}
+
+fn enter(shared: &Shared, state: State) {
+    if shared.lifecycle.advance(state) {
+        tracing::info!(state = state.name(), "life cycle");
+    }
+    shared.wake_reactors();
+}
+
+/// Names the requests whose handlers will not be waited for, and has them logged.
+fn note_running_handlers(shared: &Shared) {
+    for worker in shared.pool.workers() {
+        let Some(in_flight) = lock(&worker.running).take() else { continue };
+        let now = shared.clock.now();
+        let head = &in_flight.received.head;
+        let running = now.saturating_duration_since(in_flight.received.at);
+        let request = format!("{} {} (id {}, for {running:.1?})", head.method(), head.path(), in_flight.received.id);
+        tracing::error!(request, "aborted: its handler has not returned");
+        shared.drain.abort(request);
+        shared.reactors[0].send(Mail::Abandoned(in_flight, now));
+    }
+}
+
+fn wait_for_reactors(shared: &Shared, most: Duration) {
+    let over = after(most);
+    while shared.reactors.iter().any(|reactor| !reactor.ended.load(Ordering::Acquire)) {
+        select! {
+            recv(shared.drain.news.1) -> _ => {}
+            recv(over) -> _ => return,
+        }
+    }
+}

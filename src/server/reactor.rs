@@ -1,0 +1,449 @@
+//! A reactor: one poller, its connections, their deadlines, its mailbox and its recorder.
+//!
+//! Exactly one worker drives a reactor at any time, so nothing in it needs a lock. It may change hands in the middle of
+//! a batch of events: everything it is at is in the struct.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::Receiver;
+use http::StatusCode;
+use httpdate::HttpDate;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use super::connection::{Buffer, Connection, Finishing, InFlight, serve};
+use super::deadlines::Deadlines;
+use super::lifecycle::State;
+use super::observe::{Exchange, Outcome, Recorder};
+use super::shared::{Mail, Shared, lock};
+use super::workers::Worker;
+use crate::app::request::Received;
+use crate::app::request_id::Generator;
+use crate::net::stream::Stream;
+
+/// The token of the waker; connections have their place in the slab.
+pub(super) const WAKER: Token = Token(usize::MAX);
+/// How many events one look at the poller may bring.
+const EVENTS: usize = 256;
+/// How much one read may bring.
+const ROOMY: usize = 32 * 1024;
+/// How many request heads are kept for reuse.
+const SPARE: usize = 8;
+
+/// The `Date` of a response (RFC 9110 section 5.6.7).
+pub(super) type Date = [u8; 29];
+
+/// One event loop's state.
+pub(super) struct Reactor {
+    shared: Arc<Shared>,
+    index: usize,
+    poll: Poll,
+    events: Events,
+    mailbox: Receiver<Mail>,
+    /// `None` in the place of a connection that is being served or is with a worker.
+    connections: Slab<Option<Box<Connection>>>,
+    deadlines: Deadlines,
+    /// What the last look brought, and how far it was dealt with.
+    batch: Vec<Ready>,
+    dealt_with: usize,
+    /// Connections that had their turn and are not done.
+    again: Vec<usize>,
+    /// Returned connections that are to be served.
+    returned: Vec<Box<Connection>>,
+    recorder: Box<dyn Recorder>,
+    flush_by: Option<Instant>,
+    now: Instant,
+    date: Date,
+    date_second: u64,
+    ids: Generator,
+    state: State,
+    /// The request whose handler runs inline.
+    pub(super) running: Option<InFlight>,
+    spare_received: Vec<Arc<Received>>,
+    spare_input: Option<Buffer>,
+    spare_output: Vec<u8>,
+}
+
+/// One event of a batch.
+#[derive(Clone, Copy)]
+struct Ready {
+    token: usize,
+    readable: bool,
+    writable: bool,
+    ending: bool,
+}
+
+/// Drives a reactor until it ends or is taken away.
+pub(super) fn drive(shared: &Arc<Shared>, mut reactor: Box<Reactor>, worker: &Arc<Worker>) {
+    reactor.has_driver(worker);
+    loop {
+        while let Some(connection) = reactor.next_connection() {
+            match serve(shared, reactor, connection, worker) {
+                Some(back) => reactor = back,
+                None => return,
+            }
+        }
+        if !reactor.turn() {
+            reactor.end();
+            return;
+        }
+    }
+}
+
+impl Reactor {
+    /// A reactor with an empty poller. Its waker and mailbox are with `shared`.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        index: usize,
+        poll: Poll,
+        mailbox: Receiver<Mail>,
+        recorder: Box<dyn Recorder>,
+    ) -> Self {
+        let now = shared.clock.now();
+        Reactor {
+            shared,
+            index,
+            poll,
+            events: Events::with_capacity(EVENTS),
+            mailbox,
+            connections: Slab::new(),
+            deadlines: Deadlines::default(),
+            batch: Vec::with_capacity(EVENTS),
+            dealt_with: 0,
+            again: Vec::new(),
+            returned: Vec::new(),
+            recorder,
+            flush_by: None,
+            now,
+            date: current_date(),
+            date_second: 0,
+            ids: Generator::new(),
+            state: State::Starting,
+            running: None,
+            spare_received: Vec::with_capacity(SPARE),
+            spare_input: None,
+            spare_output: Vec::new(),
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The time as of the last look at the clock: at the start of the batch and after each handler.
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Looks at the clock.
+    pub(super) fn tick(&mut self) -> Instant {
+        self.now = self.shared.clock.now();
+        self.now
+    }
+
+    /// The current `Date`.
+    pub(super) fn date(&self) -> &Date {
+        &self.date
+    }
+
+    fn has_driver(&self, worker: &Arc<Worker>) {
+        let handle = &self.shared.reactors[self.index];
+        *lock(&handle.driver) = Some(worker.clone());
+    }
+
+    /// The next connection that has something to do in this batch.
+    fn next_connection(&mut self) -> Option<Box<Connection>> {
+        if let Some(connection) = self.returned.pop() {
+            return Some(connection);
+        }
+        while let Some(&ready) = self.batch.get(self.dealt_with) {
+            self.dealt_with += 1;
+            let Some(place) = self.connections.get_mut(ready.token) else { continue };
+            let Some(connection) = place else { continue };
+            if ready.readable {
+                connection.became_readable(ready.ending);
+            }
+            if ready.readable || (ready.writable && connection.has_output()) {
+                return place.take();
+            }
+        }
+        self.next_expired()
+    }
+
+    /// The next connection whose deadline has passed. Those come after the events, which may have brought what was
+    /// waited for.
+    fn next_expired(&mut self) -> Option<Box<Connection>> {
+        while let Some((at, token)) = self.deadlines.pop(self.now) {
+            let Some(place) = self.connections.get_mut(token) else { continue };
+            let Some(connection) = place else { continue };
+            if self.deadlines.is_due(token, at, self.now, &mut connection.deadline)
+                && let Some(mut connection) = place.take()
+            {
+                connection.expired(self);
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Hands over the records, waits for events and mail. Returns whether there is anything left to live for.
+    fn turn(&mut self) -> bool {
+        self.flush_by = self.recorder.flush(self.now);
+        self.look_at_lifecycle();
+        if self.state == State::Forced || (self.state == State::Stopping && self.is_deserted()) {
+            return false;
+        }
+        let timeout = self.timeout();
+        self.shared.monitor.reactor_rests(&self.shared.reactors[self.index]);
+        let polled = self.poll.poll(&mut self.events, timeout);
+        self.shared.monitor.reactor_works(&self.shared.reactors[self.index]);
+        self.tick();
+        self.refresh_date();
+        if let Err(error) = polled
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, reactor = self.index, "polling failed");
+        }
+        self.gather();
+        self.read_mail();
+        true
+    }
+
+    /// How long to wait: not at all with work left over, else until the next deadline.
+    fn timeout(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        if !self.shared.clock.is_real() {
+            return None;
+        }
+        let next = match (self.deadlines.next(), self.flush_by) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b)?,
+        };
+        Some(next.saturating_duration_since(self.shared.clock.now()))
+    }
+
+    /// Makes a batch of what the poller brought and what was left over.
+    fn gather(&mut self) {
+        self.batch.clear();
+        self.dealt_with = 0;
+        let left_over = self.again.drain(..);
+        self.batch.extend(left_over.map(|token| Ready { token, readable: true, writable: true, ending: false }));
+        self.batch.extend(self.events.iter().filter(|event| event.token() != WAKER).map(|event| Ready {
+            token: event.token().0,
+            readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+            writable: event.is_writable(),
+            ending: event.is_read_closed() || event.is_error(),
+        }));
+    }
+
+    fn read_mail(&mut self) {
+        // First take the flag back, then read: who sends in between wakes us again.
+        self.shared.reactors[self.index].notified.store(false, Ordering::Release);
+        std::sync::atomic::fence(Ordering::SeqCst);
+        while let Ok(mail) = self.mailbox.try_recv() {
+            match mail {
+                Mail::Open(stream, remote) => self.open(stream, remote),
+                Mail::Return(connection) => self.returned.push(connection),
+                Mail::Abandoned(in_flight, now) => {
+                    self.now = self.now.max(now);
+                    self.record_aborted(&in_flight, StatusCode::SERVICE_UNAVAILABLE, 0, Outcome::Timeout);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, stream: Stream, remote: SocketAddr) {
+        let entry = self.connections.vacant_entry();
+        let token = entry.key();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut SourceFd(&stream.as_raw_fd()), Token(token), interest) {
+            tracing::error!(%error, "cannot watch a connection; it is closed");
+            return self.shared.connection_closed(self.index);
+        }
+        entry.insert(None);
+        let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
+        connection.begin_to_wait(self);
+        self.park(connection);
+    }
+
+    /// Keeps a connection that waits. It leaves behind what memory it does not need.
+    pub(super) fn park(&mut self, mut connection: Box<Connection>) {
+        connection.give_back(&mut self.spare_input, &mut self.spare_output);
+        self.deadlines.watch(connection.token, &mut connection.deadline);
+        let token = connection.token;
+        self.connections[token] = Some(connection);
+    }
+
+    /// Keeps a connection that had its turn and goes on in the next batch.
+    pub(super) fn park_ready(&mut self, connection: Box<Connection>) {
+        let token = connection.token;
+        self.connections[token] = Some(connection);
+        self.again.push(token);
+    }
+
+    /// Closes a connection.
+    pub(super) fn close(&mut self, mut connection: Box<Connection>) {
+        connection.finish_response(self);
+        self.connections.remove(connection.token);
+        // The descriptor goes before the count: who waits for room must find some.
+        drop(connection);
+        self.shared.connection_closed(self.index);
+    }
+
+    /// A place for a request head, reused if nobody kept the last ones.
+    pub(super) fn take_received(&mut self) -> Arc<Received> {
+        while let Some(mut received) = self.spare_received.pop() {
+            if Arc::get_mut(&mut received).is_some() {
+                return received;
+            }
+        }
+        Arc::default()
+    }
+
+    /// Takes one back.
+    pub(super) fn keep_received(&mut self, received: Arc<Received>) {
+        if self.spare_received.len() < SPARE {
+            self.spare_received.push(received);
+        }
+    }
+
+    /// A buffer with room for a whole read.
+    pub(super) fn take_input(&mut self) -> Buffer {
+        self.spare_input.take().unwrap_or_else(|| Buffer::with_capacity(ROOMY))
+    }
+
+    /// A buffer for output.
+    pub(super) fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spare_output)
+    }
+
+    /// Gives a request its id.
+    pub(super) fn identify(&mut self, received: &mut Received) {
+        self.ids.identify(&received.head, &mut received.id);
+    }
+
+    /// Tells the recorder of an exchange that is over.
+    pub(super) fn record(&mut self, finishing: Finishing, bytes_in: u64) {
+        let Finishing { in_flight, status, bytes_out, outcome, ended } = finishing;
+        let now = ended.unwrap_or(self.now);
+        self.recorder.record(&exchange(&in_flight, status, bytes_in, bytes_out, outcome, now));
+        self.shared.drain.request_served(&self.shared);
+        self.keep_received(in_flight.received);
+    }
+
+    /// Tells the recorder of a request that got no answer.
+    pub(super) fn record_aborted(
+        &mut self,
+        in_flight: &InFlight,
+        status: StatusCode,
+        bytes_in: u64,
+        outcome: Outcome,
+    ) {
+        self.recorder.record(&exchange(in_flight, status, bytes_in, 0, outcome, self.now));
+    }
+
+    /// Tells the recorder of bytes that never became a request.
+    pub(super) fn record_unparsed(&mut self, remote: SocketAddr, status: StatusCode, outcome: Outcome) {
+        self.recorder.record(&Exchange {
+            received: None,
+            remote,
+            endpoint: None,
+            status,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration: Duration::ZERO,
+            queued: None,
+            outcome,
+            now: self.now,
+        });
+    }
+
+    /// Follows the life cycle: when stopping begins, idle connections get a moment for one last request.
+    fn look_at_lifecycle(&mut self) {
+        let state = self.shared.lifecycle.state();
+        if state == self.state {
+            return;
+        }
+        self.state = state;
+        if state == State::Stopping {
+            for (_, place) in &mut self.connections {
+                if let Some(connection) = place {
+                    connection.hurry(self.now);
+                    self.deadlines.watch(connection.token, &mut connection.deadline);
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is left and nothing more can come.
+    fn is_deserted(&self) -> bool {
+        self.shared.accept.is_closed() && self.mailbox.is_empty() && self.connections.is_empty()
+    }
+
+    fn refresh_date(&mut self) {
+        let now = SystemTime::now();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if second != self.date_second {
+            self.date_second = second;
+            self.date = date_of(now);
+        }
+    }
+
+    fn end(mut self: Box<Self>) {
+        let left: Vec<_> = self.connections.iter_mut().filter_map(|(_, place)| place.take()).collect();
+        for connection in left {
+            self.shared.drain.abort(connection.describe());
+            self.close(connection);
+        }
+        self.recorder.finish();
+        let handle = &self.shared.reactors[self.index];
+        *lock(&handle.driver) = None;
+        self.shared.monitor.reactor_rests(handle);
+        handle.ended.store(true, Ordering::Release);
+        self.shared.drain.reactor_ended();
+    }
+}
+
+fn exchange<'a>(
+    in_flight: &'a InFlight,
+    status: StatusCode,
+    bytes_in: u64,
+    bytes_out: u64,
+    outcome: Outcome,
+    now: Instant,
+) -> Exchange<'a> {
+    Exchange {
+        received: Some(&in_flight.received),
+        remote: in_flight.received.remote,
+        endpoint: Some(in_flight.endpoint),
+        status,
+        bytes_in,
+        bytes_out,
+        duration: now.saturating_duration_since(in_flight.received.at),
+        queued: in_flight.queued,
+        outcome,
+        now,
+    }
+}
+
+/// The `Date` of now, for who has no reactor at hand.
+pub(super) fn current_date() -> Date {
+    date_of(SystemTime::now())
+}
+
+fn date_of(time: SystemTime) -> Date {
+    let mut date = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    // The formatter refuses years past 9999; then the epoch stays.
+    if time < SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800) && time >= SystemTime::UNIX_EPOCH {
+        let _ = write!(&mut date[..], "{}", HttpDate::from(time));
+    }
+    date
+}

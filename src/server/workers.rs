@@ -1,0 +1,282 @@
+//! The threads. Each one drives a reactor, runs one request (or one turn of a streamed response), or rests.
+//!
+//! Their number is what bounds the work: at most THREAD_COUNT threads besides those that drive reactors, started
+//! when they are needed and ended when they have rested for a while.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
+
+use super::connection::{Connection, InFlight, away};
+use super::handoff::Slot;
+use super::reactor::{self, Reactor};
+use super::shared::{Shared, lock};
+use crate::app::request::Request;
+
+/// How long a thread rests before it ends.
+const REST: Duration = Duration::from_secs(10);
+
+/// A thread's place: where others find what it is at.
+pub(super) struct Worker {
+    /// Tells workers apart.
+    pub(super) id: usize,
+    /// The reactor it drives, while a handler runs inline.
+    pub(super) slot: Slot<Reactor>,
+    /// The request whose handler it runs, unless that runs inline and nobody took the reactor.
+    pub(super) running: Mutex<Option<InFlight>>,
+}
+
+/// A request on its way to a worker.
+pub(super) struct Job {
+    pub(super) connection: Box<Connection>,
+    pub(super) request: Request,
+    /// Whether the handler reads the body from the connection.
+    pub(super) streams: bool,
+    pub(super) in_flight: InFlight,
+    pub(super) since: Instant,
+}
+
+/// What a worker does next.
+enum Task {
+    Drive(Box<Reactor>),
+    Pull(Box<Connection>),
+    Run(Box<Job>),
+    End,
+}
+
+/// The workers' common part.
+pub(super) struct Pool {
+    reactors: (Sender<Box<Reactor>>, Receiver<Box<Reactor>>),
+    /// Responses whose next bytes must be read from somewhere that may block.
+    pulls: (Sender<Box<Connection>>, Receiver<Box<Connection>>),
+    jobs: (Sender<Box<Job>>, Receiver<Box<Job>>),
+    /// Requests that workers run or that wait for one.
+    outstanding: AtomicUsize,
+    most_outstanding: usize,
+    /// Handlers that run on a thread of their own.
+    busy: AtomicUsize,
+    threads: AtomicUsize,
+    resting: AtomicUsize,
+    most_threads: usize,
+    reactor_count: usize,
+    workers: Mutex<Vec<Weak<Worker>>>,
+    /// Closed when the server has ended.
+    over: (Mutex<Option<Sender<()>>>, Receiver<()>),
+    ids: AtomicUsize,
+}
+
+impl Pool {
+    /// A pool for so many reactors, handlers at once and requests that wait for one. It has no threads yet.
+    pub(super) fn new(reactor_count: usize, thread_count: usize, queue_depth: usize) -> Self {
+        let most_outstanding = thread_count.saturating_add(queue_depth);
+        let (open, over) = bounded(0);
+        Pool {
+            reactors: unbounded(),
+            pulls: unbounded(),
+            jobs: bounded(most_outstanding.min(1 << 20)),
+            outstanding: AtomicUsize::new(0),
+            most_outstanding,
+            busy: AtomicUsize::new(0),
+            threads: AtomicUsize::new(0),
+            resting: AtomicUsize::new(0),
+            most_threads: thread_count + reactor_count,
+            reactor_count,
+            workers: Mutex::default(),
+            over: (Mutex::new(Some(open)), over),
+            ids: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether one more handler may run inline: if it turns out to be slow there must be a thread left for its reactor.
+    pub(super) fn may_run_inline(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) < self.most_threads
+    }
+
+    /// Requests that wait for a worker.
+    pub(super) fn queued(&self) -> usize {
+        self.jobs.1.len()
+    }
+
+    /// Counts a handler whose reactor was taken away from it.
+    pub(super) fn handler_left_its_reactor(&self) {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The next task, if there is one. Reactors come first, since many connections wait for each.
+    fn take_task(&self) -> Option<Task> {
+        if let Ok(reactor) = self.reactors.1.try_recv() {
+            return Some(Task::Drive(reactor));
+        }
+        // `select!` chooses by chance among what is ready, so neither can starve the other.
+        select! {
+            recv(self.pulls.1) -> pull => pull.ok().map(Task::Pull),
+            recv(self.jobs.1) -> job => job.ok().map(Task::Run),
+            default => None,
+        }
+    }
+
+    /// Waits for a task, for a while.
+    fn wait_for_task(&self) -> Option<Task> {
+        select! {
+            recv(self.reactors.1) -> reactor => reactor.ok().map(Task::Drive),
+            recv(self.pulls.1) -> pull => pull.ok().map(Task::Pull),
+            recv(self.jobs.1) -> job => job.ok().map(Task::Run),
+            recv(self.over.1) -> _ => Some(Task::End),
+            default(REST) => None,
+        }
+    }
+
+    /// Ends all threads that rest, and others once they would.
+    pub(super) fn end(&self) {
+        lock(&self.over.0).take();
+    }
+
+    fn is_idle(&self) -> bool {
+        self.reactors.1.is_empty() && self.pulls.1.is_empty() && self.jobs.1.is_empty()
+    }
+
+    /// Every worker that is alive.
+    pub(super) fn workers(&self) -> Vec<Arc<Worker>> {
+        lock(&self.workers).iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Shared {
+    /// Hands a reactor to a resting or new worker.
+    pub(super) fn drive(self: &Arc<Self>, reactor: Box<Reactor>) {
+        // The receiver lives as long as the sender.
+        let _ = self.pool.reactors.0.send(reactor);
+        // A reactor must have a thread even when all others are blocked.
+        self.ensure_worker(self.pool.most_threads + self.pool.reactor_count);
+    }
+
+    /// Queues a request for a worker, or gives it back when too many wait already.
+    pub(super) fn submit(self: &Arc<Self>, job: Box<Job>) -> Result<(), Box<Job>> {
+        let pool = &self.pool;
+        if pool.outstanding.fetch_add(1, Ordering::AcqRel) >= pool.most_outstanding {
+            pool.outstanding.fetch_sub(1, Ordering::AcqRel);
+            return Err(job);
+        }
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = pool.jobs.0.try_send(job) {
+            pool.outstanding.fetch_sub(1, Ordering::AcqRel);
+            return Err(job);
+        }
+        self.stats.requests_active.fetch_add(1, Ordering::Relaxed);
+        self.ensure_worker(pool.most_threads);
+        Ok(())
+    }
+
+    /// Queues the next turn of a response that is read from somewhere.
+    pub(super) fn submit_pull(self: &Arc<Self>, connection: Box<Connection>) {
+        let _ = self.pool.pulls.0.send(connection);
+        self.ensure_worker(self.pool.most_threads);
+    }
+
+    /// Starts a thread if there is more work than threads that rest, and room for one.
+    ///
+    /// Whoever takes a task calls this again after it has left rest, so a task that was counted on a thread that
+    /// another task got is noticed.
+    fn ensure_worker(self: &Arc<Self>, most: usize) {
+        let pool = &self.pool;
+        let waiting = pool.reactors.1.len() + pool.pulls.1.len() + pool.jobs.1.len();
+        if waiting <= pool.resting.load(Ordering::SeqCst) {
+            return;
+        }
+        let room = pool.threads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < most).then_some(n + 1));
+        if room.is_err() {
+            return;
+        }
+        let id = pool.ids.fetch_add(1, Ordering::Relaxed);
+        let shared = self.clone();
+        let thread = thread::Builder::new().name(format!("rws-worker-{id}")).spawn(move || shared.work(id));
+        self.stats.worker_threads.store(pool.threads.load(Ordering::SeqCst), Ordering::Relaxed);
+        if let Err(error) = thread {
+            pool.threads.fetch_sub(1, Ordering::SeqCst);
+            tracing::error!(%error, "cannot start a worker thread; requests wait for those there are");
+        }
+    }
+
+    /// A worker's life.
+    fn work(self: Arc<Self>, id: usize) {
+        let worker = Arc::new(Worker { id, slot: Slot::default(), running: Mutex::default() });
+        lock(&self.pool.workers).push(Arc::downgrade(&worker));
+        // Handlers are caught one by one, and nothing else here panics on account of a peer. If the engine itself is
+        // broken, its reactor is lost: better to end and be started again than to limp.
+        while catch_unwind(AssertUnwindSafe(|| self.step(&worker))).unwrap_or_else(|_| self.drain.engine_failed()) {}
+        lock(&self.pool.workers).retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(&worker)));
+    }
+
+    /// Does one thing. Returns whether there may be more to do.
+    fn step(self: &Arc<Self>, worker: &Arc<Worker>) -> bool {
+        match self.next_task() {
+            Task::Drive(reactor) => reactor::drive(reactor, worker),
+            Task::Pull(connection) => self.pull(connection),
+            Task::Run(job) => self.run(*job, worker),
+            Task::End => return false,
+        }
+        true
+    }
+
+    /// Waits for something to do.
+    fn next_task(self: &Arc<Self>) -> Task {
+        let pool = &self.pool;
+        loop {
+            if let Some(task) = pool.take_task() {
+                return task;
+            }
+            if self.end_one_above(pool.most_threads) {
+                return Task::End;
+            }
+            pool.resting.fetch_add(1, Ordering::SeqCst);
+            let task = pool.wait_for_task();
+            pool.resting.fetch_sub(1, Ordering::SeqCst);
+            if let Some(task) = task {
+                // Something else may have been counted on this thread while it rested.
+                self.ensure_worker(pool.most_threads);
+                return task;
+            }
+            // The same goes for a thread that is about to end. One more than there are reactors stays, for the
+            // first handoff.
+            if pool.is_idle() && self.end_one_above(pool.reactor_count + 1) {
+                self.ensure_worker(pool.most_threads);
+                return Task::End;
+            }
+        }
+    }
+
+    /// Gives up one thread's place if there are more than `least`.
+    fn end_one_above(&self, least: usize) -> bool {
+        let threads = &self.pool.threads;
+        let ended = threads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n > least).then(|| n - 1)).is_ok();
+        self.stats.worker_threads.store(threads.load(Ordering::SeqCst), Ordering::Relaxed);
+        ended
+    }
+
+    /// Runs one request on this thread.
+    fn run(self: &Arc<Self>, job: Job, worker: &Arc<Worker>) {
+        let Job { connection, request, streams, mut in_flight, since } = job;
+        in_flight.started = self.clock.now();
+        in_flight.queued = Some(in_flight.started.saturating_duration_since(since));
+        self.pool.busy.fetch_add(1, Ordering::Relaxed);
+        *lock(&worker.running) = Some(in_flight);
+        away::run(self, connection, request, streams, worker);
+    }
+
+    /// Gives a streamed response its turn on this thread.
+    fn pull(self: &Arc<Self>, connection: Box<Connection>) {
+        self.pool.busy.fetch_add(1, Ordering::Relaxed);
+        away::pull(self, connection);
+        self.pool.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A handler that left its reactor, or never ran on one, is over.
+    pub(super) fn handler_is_over(&self) {
+        self.pool.busy.fetch_sub(1, Ordering::Relaxed);
+        self.pool.outstanding.fetch_sub(1, Ordering::AcqRel);
+    }
+}
