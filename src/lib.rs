@@ -22,3 +22,6 @@ pub mod net;
 pub mod proto;
 pub mod semantics;
 pub mod server;
+pub mod proto;
+pub mod semantics;
+pub mod server;

@@ -2,4 +2,7 @@
 //!
 //! `Method`, `StatusCode`, `HeaderName`, `HeaderValue` and `Version` come from the `http` crate.
 
+pub mod assemble;
 pub mod head;
+pub mod target;
+pub mod token;

@@ -1,0 +1,231 @@
+//! The chunked transfer coding (RFC 9112 section 7.1), both ways.
+//!
+//! Strict where readers have been led apart: CRLF only, hexadecimal digits only, no white space around sizes and
+//! extensions. Extensions and trailers are checked, bounded and discarded.
+
+use core::ops::Range;
+
+use super::error::ProtoError;
+use crate::semantics::token::{is_tchar, is_value_byte, value_len};
+
+/// The last chunk, without trailers.
+pub const LAST: &[u8] = b"0\r\n\r\n";
+
+/// By how many bytes extensions and trailers together may exceed the data received so far. Counting them against the
+/// data bounds what a body can cost without bounding how often an honest client may sign its chunks.
+const MAX_OVERHEAD: u32 = 8 * 1024;
+
+/// Digits of a chunk size: as many as fit into 64 bits.
+const MAX_DIGITS: u8 = 16;
+
+/// What one call has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes of the input that are dealt with.
+    pub consumed: usize,
+    /// Where the payload is within the input; may be empty.
+    pub data: Range<usize>,
+    /// Whether the body is over.
+    pub done: bool,
+}
+
+/// Takes a chunked body apart, however it is cut into reads.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    /// The size being read, then the bytes of the chunk that are still to come.
+    size: u64,
+    overhead: u32,
+    state: State,
+}
+
+/// What is expected next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// The first digit of a size.
+    #[default]
+    Start,
+    /// More digits (so many were read), an extension, or the end of the line.
+    Size(u8),
+    /// The first byte of an extension's name, after `;`.
+    ExtensionStart,
+    ExtensionName,
+    /// The first byte of an extension's value, after `=`.
+    ValueStart,
+    ValueToken,
+    Quoted,
+    /// The byte after a backslash in a quoted string.
+    QuotedPair,
+    /// The end of the line, after a quoted string, or another extension.
+    QuotedEnd,
+    /// LF after a size line.
+    SizeLf,
+    Data,
+    /// CR after a chunk's data.
+    DataCr,
+    DataLf,
+    /// The first byte of a trailer's name, or the empty line.
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    /// LF of the empty line.
+    FinalLf,
+    Done,
+    Failed(ProtoError),
+}
+
+impl Decoder {
+    /// Deals with as much of `input` as holds at most one run of payload. To be called again with what is left of the
+    /// input until a step consumes nothing (more bytes are needed) or is done; an error stays.
+    pub fn decode(&mut self, input: &[u8]) -> Result<Step, ProtoError> {
+        let mut at = 0;
+        let mut data = 0..0;
+        while at < input.len() && self.state != State::Done {
+            match self.state {
+                State::Data if !data.is_empty() => break,
+                State::Data => {
+                    data = at..at + self.take(input.len() - at);
+                    at = data.end;
+                }
+                State::TrailerValue => {
+                    let run = value_len(&input[at..]);
+                    self.spend(run)?;
+                    at += run;
+                    if let Some(&byte) = input.get(at) {
+                        self.advance(byte)?;
+                        at += 1;
+                    }
+                }
+                _ => {
+                    self.advance(input[at])?;
+                    at += 1;
+                }
+            }
+        }
+        Ok(Step { consumed: at, data, done: self.is_done() })
+    }
+
+    /// Whether the whole body, trailers included, has been read.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Takes up to `available` bytes of the chunk's data.
+    fn take(&mut self, available: usize) -> usize {
+        let taken = usize::try_from(self.size).unwrap_or(usize::MAX).min(available);
+        self.size -= taken as u64;
+        self.overhead = self.overhead.saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX));
+        if self.size == 0 {
+            self.state = State::DataCr;
+        }
+        taken
+    }
+
+    /// Moves on by one byte that is not data.
+    fn advance(&mut self, byte: u8) -> Result<(), ProtoError> {
+        match self.next(byte) {
+            Ok(next) => {
+                self.state = next;
+                if next.is_overhead() { self.spend(1) } else { Ok(()) }
+            }
+            Err(error) => {
+                self.state = State::Failed(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Counts bytes of extensions and trailers.
+    fn spend(&mut self, bytes: usize) -> Result<(), ProtoError> {
+        self.overhead = self.overhead.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        if self.overhead <= MAX_OVERHEAD {
+            return Ok(());
+        }
+        self.state = State::Failed(ProtoError::ChunkOverhead);
+        Err(ProtoError::ChunkOverhead)
+    }
+
+    /// The grammar: state and byte to state.
+    fn next(&mut self, byte: u8) -> Result<State, ProtoError> {
+        Ok(match (self.state, byte) {
+            (State::Start, _) => self.digit(byte, 1)?,
+            (State::Size(_), b'\r') => State::SizeLf,
+            (State::Size(_), b';') => State::ExtensionStart,
+            (State::Size(digits), _) if digits < MAX_DIGITS => self.digit(byte, digits + 1)?,
+
+            (State::ExtensionStart | State::ExtensionName, _) if is_tchar(byte) => State::ExtensionName,
+            (State::ExtensionName, b'=') => State::ValueStart,
+            (State::ValueStart | State::ValueToken, _) if is_tchar(byte) => State::ValueToken,
+            (State::ValueStart, b'"') => State::Quoted,
+            (State::Quoted, b'"') => State::QuotedEnd,
+            (State::Quoted, b'\\') => State::QuotedPair,
+            (State::Quoted | State::QuotedPair, _) if is_value_byte(byte) => State::Quoted,
+            (State::ExtensionName | State::ValueToken | State::QuotedEnd, b'\r') => State::SizeLf,
+            (State::ExtensionName | State::ValueToken | State::QuotedEnd, b';') => State::ExtensionStart,
+
+            (State::SizeLf, b'\n') if self.size == 0 => State::TrailerStart,
+            (State::SizeLf, b'\n') => State::Data,
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::Start,
+
+            (State::TrailerStart, b'\r') => State::FinalLf,
+            (State::TrailerStart | State::TrailerName, _) if is_tchar(byte) => State::TrailerName,
+            (State::TrailerName, b':') => State::TrailerValue,
+            (State::TrailerValue, b'\r') => State::TrailerLf,
+            (State::TrailerLf, b'\n') => State::TrailerStart,
+            (State::FinalLf, b'\n') => State::Done,
+
+            (state, _) => return Err(state.violation()),
+        })
+    }
+
+    fn digit(&mut self, byte: u8, digits: u8) -> Result<State, ProtoError> {
+        let digit = char::from(byte).to_digit(16).ok_or(ProtoError::BadChunkSize)?;
+        self.size = self.size << 4 | u64::from(digit);
+        Ok(State::Size(digits))
+    }
+}
+
+impl State {
+    /// Whether the byte that led here was part of an extension or a trailer.
+    fn is_overhead(self) -> bool {
+        match self {
+            State::TrailerName | State::TrailerValue => true,
+            _ => self.is_extension(),
+        }
+    }
+
+    fn is_extension(self) -> bool {
+        use State::*;
+        matches!(self, ExtensionStart | ExtensionName | ValueStart | ValueToken | Quoted | QuotedPair | QuotedEnd)
+    }
+
+    /// The rule that a byte breaks which this state has no use for.
+    fn violation(self) -> ProtoError {
+        use State::*;
+        match self {
+            Failed(error) => error,
+            Start | Size(_) | SizeLf => ProtoError::BadChunkSize,
+            Data | DataCr | DataLf => ProtoError::BadChunkEnd,
+            _ if self.is_extension() => ProtoError::BadChunkExtension,
+            _ => ProtoError::BadTrailer,
+        }
+    }
+}
+
+/// Writes the line that opens a chunk of `len` bytes: `1f4` and CRLF. The data and another CRLF follow it.
+/// A `len` of zero would end the body: write [`LAST`] for that, and nothing for an empty piece.
+pub fn write_size(out: &mut Vec<u8>, len: usize) {
+    let mut line = *b"0000000000000000\r\n";
+    let mut first = 16;
+    let mut rest = len;
+    loop {
+        first -= 1;
+        line[first] = b"0123456789abcdef"[rest % 16];
+        rest /= 16;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&line[first..]);
+}
