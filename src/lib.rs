@@ -22,6 +22,3 @@ pub mod net;
 pub mod proto;
 pub mod semantics;
 pub mod server;
-pub mod proto;
-pub mod semantics;
-pub mod server;

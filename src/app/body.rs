@@ -119,3 +119,21 @@ impl From<String> for Body {
         text.into_bytes().into()
     }
 }
+
+/// Why a request body could not be read to its end. Comes wrapped in an [`io::Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is longer than the limit.
+    TooLarge,
+    /// Nothing came for too long.
+    Timeout,
+    /// The client closed the connection.
+    ClientGone,
+    /// It is not framed as RFC 9112 demands.
+    Malformed,
+}
+impl std::fmt::Display for BodyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") }
+}
+impl std::error::Error for BodyError {}
+impl From<BodyError> for io::Error { fn from(e: BodyError) -> io::Error { io::Error::other(e) } }

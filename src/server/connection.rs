@@ -20,7 +20,6 @@ pub(super) use self::buffer::Buffer;
 use self::output::{Flushed, Output};
 use self::receive::Collect;
 use super::deadlines::Deadline;
-use super::observe::Outcome;
 use super::reactor::Reactor;
 use super::shared::Shared;
 use super::stats::ErrorKind as Failure;

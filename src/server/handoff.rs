@@ -8,6 +8,7 @@
 
 use std::marker::PhantomData;
 use std::ptr;
+use std::sync::Mutex;
 
 use super::sync::{AtomicPtr, AtomicU64, Ordering};
 
@@ -21,7 +22,8 @@ pub(super) struct Slot<T> {
     held: AtomicPtr<T>,
     /// How many times something was published: tells one stay from the next.
     round: AtomicU64,
-    owns: PhantomData<Box<T>>,
+    /// Shareable between threads exactly when a lock around the value would be.
+    owns: PhantomData<Mutex<T>>,
 }
 
 impl<T> Default for Slot<T> {

@@ -24,7 +24,7 @@ use super::observe::{Exchange, Outcome, Recorder};
 use super::shared::{Mail, Shared, lock};
 use super::workers::Worker;
 use crate::app::request::Received;
-use crate::app::request_id::Generator;
+use crate::app::request_id::{Generator, is_well_formed};
 use crate::net::stream::Stream;
 
 /// The token of the waker; connections have their place in the slab.
@@ -32,7 +32,7 @@ pub(super) const WAKER: Token = Token(usize::MAX);
 /// How many events one look at the poller may bring.
 const EVENTS: usize = 256;
 /// How much one read may bring.
-const ROOMY: usize = 32 * 1024;
+pub(super) const ROOMY: usize = 32 * 1024;
 /// How many request heads are kept for reuse.
 const SPARE: usize = 8;
 
@@ -327,7 +327,13 @@ impl Reactor {
 
     /// Gives a request its id.
     pub(super) fn identify(&mut self, received: &mut Received) {
-        self.ids.identify(&received.head, &mut received.id);
+        match received.head.field("x-request-id") {
+            Some(id) if is_well_formed(id) => {
+                received.id.clear();
+                received.id.push_str(std::str::from_utf8(id).unwrap_or_default());
+            }
+            _ => self.ids.write(&mut received.id),
+        }
     }
 
     /// Tells the recorder of an exchange that is over.
@@ -400,7 +406,9 @@ impl Reactor {
     fn end(mut self: Box<Self>) {
         let left: Vec<_> = self.connections.iter_mut().filter_map(|(_, place)| place.take()).collect();
         for connection in left {
-            self.shared.drain.abort(connection.describe());
+            if let Some(request) = connection.describe() {
+                self.shared.drain.abort(request);
+            }
             self.close(connection);
         }
         self.recorder.finish();

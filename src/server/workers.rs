@@ -214,7 +214,7 @@ impl Shared {
     /// Does one thing. Returns whether there may be more to do.
     fn step(self: &Arc<Self>, worker: &Arc<Worker>) -> bool {
         match self.next_task() {
-            Task::Drive(reactor) => reactor::drive(reactor, worker),
+            Task::Drive(reactor) => reactor::drive(self, reactor, worker),
             Task::Pull(connection) => self.pull(connection),
             Task::Run(job) => self.run(*job, worker),
             Task::End => return false,

@@ -199,7 +199,7 @@ impl Connection {
     }
 
     /// The output is empty: if a response was being written, that is now over.
-    pub(super) fn finish_response(&mut self, reactor: &mut Reactor) {
+    pub(in crate::server) fn finish_response(&mut self, reactor: &mut Reactor) {
         if let Some(finishing) = self.finishing.take() {
             reactor.shared().stats.requests_active.fetch_sub(1, Ordering::Relaxed);
             reactor.record(*finishing, self.body_bytes);

@@ -17,7 +17,7 @@ use crate::proto::error::ProtoError;
 use crate::proto::framing::BodyLength;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
-use crate::server::reactor::Reactor;
+use crate::server::reactor::{ROOMY, Reactor};
 use crate::server::shared::Shared;
 use crate::server::stats::RejectReason;
 
@@ -198,7 +198,7 @@ impl Connection {
 
     /// Reads once. Returns whether the connection goes on.
     pub(super) fn read(&mut self, reactor: &mut Reactor) -> bool {
-        if self.input.capacity() < reactor.roomy() {
+        if self.input.capacity() < ROOMY {
             self.input.move_into(reactor.take_input());
         }
         let before = self.input.unused().len();
