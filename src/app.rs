@@ -1,8 +1,64 @@
-//! What users write against, layer 2: requests, responses, bodies, the router, handlers, extractors
-//! and middleware. Knows no sockets.
+//! What users write against, layer 2: applications, routers, handlers, extractors, middleware, requests, responses and bodies.
+//! Knows no sockets, no configuration and no server; those know [`service::Service`].
+//!
+//! A handler is a plain function that may block. Its arguments are [extractors](extract), its result is anything that is
+//! [`IntoResponse`]:
+//!
+//! ```
+//! use rws::app::{App, Json, Path, Problem, State, TestClient, get};
+//! use serde::Serialize;
+//!
+//! #[derive(Clone, Serialize)]
+//! struct Item {
+//!     name: &'static str,
+//! }
+//!
+//! fn show(Path(id): Path<usize>, State(items): State<Vec<Item>>) -> Result<Json<Item>, Problem> {
+//!     items.get(id).cloned().map(Json).ok_or_else(|| http::StatusCode::NOT_FOUND.into())
+//! }
+//!
+//! let app = App::new().route("/items/{id}", get(show)).state(vec![Item { name: "cup" }]);
+//!
+//! // Tests need no sockets.
+//! let client = TestClient::new(app)?;
+//! assert_eq!(client.get("/items/0").send().text(), r#"{"name":"cup"}"#);
+//! assert_eq!(client.get("/items/1").send().status(), 404);
+//! # Ok::<(), rws::app::BuildErrors>(())
+//! ```
 
+pub mod application;
 pub mod body;
+pub mod build;
+pub mod context;
+pub mod error;
+pub mod extract;
+pub mod handler;
+mod interop;
+pub mod into_response;
+pub mod method;
+pub mod middleware;
+pub mod problem;
 pub mod request;
 pub mod request_id;
 pub mod response;
+pub mod router;
 pub mod service;
+pub mod testing;
+
+pub use self::application::App;
+pub use self::body::{Body, BodyError};
+pub use self::build::BuiltApp;
+pub use self::context::Context;
+pub use self::error::{BuildError, BuildErrors};
+pub use self::extract::{
+    ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path, Query, RequestId, State,
+};
+pub use self::handler::Handler;
+pub use self::into_response::{Html, IntoResponse, Redirect, ResponseParts};
+pub use self::method::{MethodRouter, any, delete, get, head, on, options, patch, post, put};
+pub use self::middleware::{Middleware, Next};
+pub use self::problem::Problem;
+pub use self::request::Request;
+pub use self::response::Response;
+pub use self::router::Router;
+pub use self::testing::{TestClient, TestResponse};

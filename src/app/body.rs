@@ -1,10 +1,12 @@
 //! Bodies of requests and responses: nothing, bytes, a part of a file, or a blocking reader.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use bytes::{Buf, Bytes};
+use http::StatusCode;
 
 /// The body of a [`Request`](super::request::Request) or a [`Response`](super::response::Response).
 ///
@@ -63,6 +65,85 @@ impl Body {
     }
 }
 
+impl Body {
+    /// All of it, without copying what is in memory already. Errors of reading, and [`BodyError`] among them, are passed on.
+    pub fn into_bytes(self) -> io::Result<Bytes> {
+        match self.kind {
+            Kind::Empty => Ok(Bytes::new()),
+            Kind::Bytes(bytes) => Ok(bytes),
+            _ => self.read_whole().map(Bytes::from),
+        }
+    }
+
+    fn read_whole(mut self) -> io::Result<Vec<u8>> {
+        // A length is a promise of the peer: memory is set aside for what is usual, and grows with what really comes.
+        let promised = self.length().map_or(0, |length| length.min(MOST_SET_ASIDE));
+        let mut all = Vec::with_capacity(usize::try_from(promised).unwrap_or(0));
+        self.read_to_end(&mut all)?;
+        Ok(all)
+    }
+}
+
+/// The most bytes set aside at once for a body whose length is announced.
+const MOST_SET_ASIDE: u64 = 1 << 16;
+
+/// Why a request body could not be read to its end. Comes wrapped in an [`io::Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is longer than the limit.
+    TooLarge,
+    /// Nothing came for too long.
+    Timeout,
+    /// The client closed the connection.
+    ClientGone,
+    /// It is not framed as RFC 9112 demands.
+    Malformed,
+}
+
+impl BodyError {
+    /// The one inside of an I/O error.
+    pub fn of(error: &io::Error) -> Option<BodyError> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+
+    /// The status that answers it.
+    pub fn status(self) -> StatusCode {
+        match self {
+            BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
+            BodyError::ClientGone | BodyError::Malformed => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn kind(self) -> io::ErrorKind {
+        match self {
+            BodyError::TooLarge => io::ErrorKind::FileTooLarge,
+            BodyError::Timeout => io::ErrorKind::TimedOut,
+            BodyError::ClientGone => io::ErrorKind::UnexpectedEof,
+            BodyError::Malformed => io::ErrorKind::InvalidData,
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BodyError::TooLarge => "the request body is too large",
+            BodyError::Timeout => "the request body did not arrive in time",
+            BodyError::ClientGone => "the client went away before the end of the request body",
+            BodyError::Malformed => "the request body is malformed",
+        })
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl From<BodyError> for io::Error {
+    fn from(error: BodyError) -> Self {
+        io::Error::new(error.kind(), error)
+    }
+}
+
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.kind {
@@ -84,8 +165,8 @@ impl Read for Body {
     }
 }
 
-impl std::fmt::Debug for Body {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body").field("length", &self.length()).finish_non_exhaustive()
     }
 }
@@ -120,20 +201,54 @@ impl From<String> for Body {
     }
 }
 
-/// Why a request body could not be read to its end. Comes wrapped in an [`io::Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyError {
-    /// It is longer than the limit.
-    TooLarge,
-    /// Nothing came for too long.
-    Timeout,
-    /// The client closed the connection.
-    ClientGone,
-    /// It is not framed as RFC 9112 demands.
-    Malformed,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives its text and then an error.
+    struct Broken(&'static [u8], BodyError);
+
+    impl Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(self.1.into()),
+                n => Ok(n),
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_in_memory_are_not_copied() {
+        let bytes = Bytes::from(vec![b'x'; 100]);
+        let same = Body::from(bytes.clone()).into_bytes().unwrap();
+        assert_eq!(same.as_ptr(), bytes.as_ptr());
+        assert!(Body::empty().into_bytes().unwrap().is_empty());
+    }
+
+    #[test]
+    fn readers_and_files_are_read_to_their_end() {
+        let long = vec![b'y'; 200_000];
+        let cursor = io::Cursor::new(long.clone());
+        assert_eq!(Body::reader(cursor, Some(200_000)).into_bytes().unwrap(), long);
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, b"0123456789").unwrap();
+        let body = Body::file(file, 2, 5);
+        assert_eq!(body.length(), Some(5));
+        assert_eq!(body.into_bytes().unwrap(), &b"23456"[..]);
+    }
+
+    #[test]
+    fn the_reason_survives_the_io_error() {
+        for (reason, status) in [
+            (BodyError::TooLarge, 413),
+            (BodyError::Timeout, 408),
+            (BodyError::ClientGone, 400),
+            (BodyError::Malformed, 400),
+        ] {
+            let error = Body::reader(Broken(b"abc", reason), Some(u64::MAX)).into_bytes().unwrap_err();
+            assert_eq!(BodyError::of(&error), Some(reason));
+            assert_eq!(reason.status(), status);
+        }
+        assert_eq!(BodyError::of(&io::Error::other("disk")), None);
+    }
 }
-impl std::fmt::Display for BodyError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "{self:?}") }
-}
-impl std::error::Error for BodyError {}
-impl From<BodyError> for io::Error { fn from(e: BodyError) -> io::Error { io::Error::other(e) } }

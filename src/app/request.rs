@@ -94,4 +94,18 @@ impl Request {
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
     }
+
+    /// The request without anything but its body.
+    pub fn into_body(self) -> Body {
+        self.body
+    }
+
+    /// The values of the path parameters in the order of the route's pattern, still percent-encoded.
+    pub(crate) fn raw_params(&self) -> impl ExactSizeIterator<Item = &str> {
+        let path = self.path();
+        self.resolved
+            .params
+            .iter()
+            .map(move |span| path.get(span.start as usize..span.end as usize).unwrap_or_default())
+    }
 }

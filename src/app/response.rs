@@ -1,6 +1,6 @@
 //! The response a handler returns.
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
 use super::body::Body;
@@ -92,6 +92,18 @@ impl Headers {
         self.list.push((name, value));
     }
 
+    /// Adds all fields of `map` after any others of the same names.
+    pub fn append_map(&mut self, map: HeaderMap) {
+        let mut last = None;
+        for (name, value) in map {
+            // The map names a field once and leaves the name out for its further values.
+            last = name.or(last);
+            if let Some(name) = &last {
+                self.append(name.clone(), value);
+            }
+        }
+    }
+
     /// Removes all fields called `name`.
     pub fn remove(&mut self, name: &HeaderName) {
         self.list.retain(|(n, _)| n != name);
@@ -110,5 +122,14 @@ impl Headers {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+}
+
+impl IntoIterator for Headers {
+    type Item = (HeaderName, HeaderValue);
+    type IntoIter = smallvec::IntoIter<[(HeaderName, HeaderValue); 3]>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
     }
 }

@@ -1,0 +1,72 @@
+//! The answers nobody wrote a handler for: 404, 405 and OPTIONS.
+
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::app::context::Context;
+use crate::app::handler::Erased;
+use crate::app::request::Request;
+use crate::app::response::Response;
+
+/// 404 for what matches no route.
+pub(super) struct NotFound;
+
+impl Erased for NotFound {
+    fn call(&self, _: Request, _: &Context) -> Response {
+        problem(StatusCode::NOT_FOUND, r#"{"type":"about:blank","title":"Not Found","status":404}"#)
+    }
+}
+
+/// 204 for OPTIONS and 405 for all other methods, with `Allow` (RFC 9110 sections 9.3.7 and 15.5.6).
+pub(super) struct OtherMethods {
+    allow: HeaderValue,
+}
+
+impl OtherMethods {
+    pub(super) fn new(allow: HeaderValue) -> Self {
+        OtherMethods { allow }
+    }
+}
+
+impl Erased for OtherMethods {
+    fn call(&self, request: Request, _: &Context) -> Response {
+        let response = match *request.method() {
+            Method::OPTIONS => Response::new(StatusCode::NO_CONTENT),
+            _ => problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                r#"{"type":"about:blank","title":"Method Not Allowed","status":405}"#,
+            ),
+        };
+        response.with_header(ALLOW, self.allow.clone())
+    }
+}
+
+/// What `Problem` would make of the status, without allocating: these answer scanners all day.
+fn problem(status: StatusCode, body: &'static str) -> Response {
+    Response::new(status)
+        .with_header(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))
+        .with_body(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::body::Body;
+    use crate::app::into_response::IntoResponse;
+    use crate::app::problem::Problem;
+
+    #[test]
+    fn the_fixed_bodies_are_what_problem_makes() {
+        let context = Context::new("".into(), [].into(), std::sync::Arc::default());
+        let request = || Request::new(std::sync::Arc::default(), Default::default(), Body::empty());
+        for mut fixed in [
+            NotFound.call(request(), &context),
+            OtherMethods::new(HeaderValue::from_static("")).call(request(), &context),
+        ] {
+            let mut made = Problem::new(fixed.status()).into_response();
+            let bytes = |response: &mut Response| std::mem::take(response.body_mut()).into_bytes().unwrap();
+            assert_eq!(bytes(&mut fixed), bytes(&mut made));
+            assert_eq!(fixed.headers().get(&CONTENT_TYPE), made.headers().get(&CONTENT_TYPE));
+        }
+    }
+}

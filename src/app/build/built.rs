@@ -1,0 +1,210 @@
+//! The finished application: what requests are looked up in.
+
+use std::fmt;
+use std::panic::Location;
+
+use http::Method;
+use smallvec::SmallVec;
+
+use super::methods::MethodTable;
+use crate::app::context::Context;
+use crate::app::error::RouteName;
+use crate::app::handler::Erased;
+use crate::app::middleware::{Layers, Next};
+use crate::app::request::Request;
+use crate::app::response::Response;
+use crate::app::service::{BodyUse, Endpoint, EndpointKind, Pace, Resolved, Service};
+use crate::semantics::head::{RequestHead, Span};
+
+/// An application that is ready to be served.
+///
+/// Endpoint 0 has the answers nobody wrote a handler for: 404, 405 and OPTIONS.
+pub struct BuiltApp {
+    pub(super) endpoints: Vec<Endpoint>,
+    /// What runs, for each endpoint.
+    pub(super) entries: Vec<Entry>,
+    /// Where each endpoint comes from, except for endpoint 0.
+    pub(super) routes: Vec<RouteInfo>,
+    /// From patterns to `paths`.
+    pub(super) tree: matchit::Router<usize>,
+    pub(super) paths: Vec<PathTable>,
+    /// The most special ones first.
+    pub(super) fallbacks: Vec<Fallback>,
+    /// The answer to `OPTIONS *`.
+    pub(super) server_wide: Entry,
+}
+
+/// A handler with everything around it.
+pub(super) struct Entry {
+    layers: Box<[std::sync::Arc<dyn crate::app::middleware::Middleware>]>,
+    handler: Box<dyn Erased>,
+    pub(super) context: Context,
+}
+
+/// What answers the methods of one path.
+pub(super) struct PathTable {
+    pub(super) methods: MethodTable,
+    /// The answer to methods without a handler.
+    pub(super) automatic: Entry,
+}
+
+/// A path table for whatever is under a prefix and matches no pattern.
+#[derive(Debug)]
+pub(super) struct Fallback {
+    /// Without a slash at its end.
+    prefix: String,
+    /// Index into the path tables.
+    path: usize,
+}
+
+/// A route of an application, for those who list them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteInfo {
+    /// The method, `*` for any.
+    pub method: String,
+    /// The pattern; for fallbacks their prefix with `/…`.
+    pub pattern: String,
+    /// The handler's name in the source.
+    pub handler: &'static str,
+    /// What kind of traffic it has.
+    pub kind: EndpointKind,
+    /// Where the route was added.
+    pub at: &'static Location<'static>,
+}
+
+impl BuiltApp {
+    /// Without routes.
+    pub(super) fn new(not_found: Entry, server_wide: Entry) -> Self {
+        let unmatched = Endpoint {
+            template: not_found.context.shared_route(),
+            kind: EndpointKind::Route,
+            body: BodyUse::Ignored,
+            pace: Pace::default(),
+            max_body_bytes: None,
+        };
+        BuiltApp {
+            endpoints: vec![unmatched],
+            entries: vec![not_found],
+            routes: Vec::new(),
+            tree: matchit::Router::new(),
+            paths: Vec::new(),
+            fallbacks: Vec::new(),
+            server_wide,
+        }
+    }
+
+    /// Every route, in the order in which they were added, fallbacks last. Entry `i` is endpoint `i + 1`.
+    pub fn routes(&self) -> &[RouteInfo] {
+        &self.routes
+    }
+
+    /// The index of the endpoint that is added next.
+    pub(super) fn next_endpoint(&self) -> u32 {
+        u32::try_from(self.endpoints.len()).expect("an endpoint takes more than a byte of memory")
+    }
+
+    /// The table for a path, and the places of the parameters in it.
+    fn find(&self, path: &str) -> Option<(&PathTable, SmallVec<[Span; 4]>)> {
+        let Ok(found) = self.tree.at(path) else {
+            return self.find_fallback(path).map(|table| (table, SmallVec::new()));
+        };
+        let params = found.params.iter().map(|(_, value)| place(value, path)).collect();
+        Some((self.paths.get(*found.value)?, params))
+    }
+
+    #[cold]
+    fn find_fallback(&self, path: &str) -> Option<&PathTable> {
+        let fallback = self.fallbacks.iter().find(|fallback| fallback.covers(path))?;
+        self.paths.get(fallback.path)
+    }
+
+    /// The answer to a request that has no handler. Its path is looked up again: this is rare.
+    #[cold]
+    fn automatic(&self, request: &Request) -> &Entry {
+        match self.find(request.path()) {
+            Some((table, _)) => &table.automatic,
+            None if request.path().is_empty() && request.method() == Method::OPTIONS => &self.server_wide,
+            None => self.not_found(),
+        }
+    }
+
+    pub(super) fn not_found(&self) -> &Entry {
+        &self.entries[0]
+    }
+}
+
+/// Where `value` is in `path`, of which it is a part.
+fn place(value: &str, path: &str) -> Span {
+    let start = (value.as_ptr() as usize).wrapping_sub(path.as_ptr() as usize);
+    Span::new(start, start + value.len())
+}
+
+impl Service for BuiltApp {
+    fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    fn resolve(&self, head: &RequestHead) -> Resolved {
+        match self.find(head.path()) {
+            Some((table, params)) => Resolved { endpoint: table.methods.get(head.method()), params },
+            None => Resolved::default(),
+        }
+    }
+
+    fn call(&self, request: Request) -> Response {
+        match self.entries.get(request.resolved.endpoint as usize) {
+            Some(entry) if request.resolved.endpoint != 0 => entry.run(request),
+            _ => self.automatic(&request).run(request),
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn new(layers: Layers, handler: Box<dyn Erased>, context: Context) -> Self {
+        Entry { layers: layers.into(), handler, context }
+    }
+
+    fn run(&self, request: Request) -> Response {
+        Next::new(&self.layers, &*self.handler, &self.context).run(request)
+    }
+}
+
+impl Fallback {
+    pub(super) fn new(prefix: &str, path: usize) -> Self {
+        Fallback { prefix: prefix.trim_end_matches('/').to_owned(), path }
+    }
+
+    /// For sorting: long prefixes first, those with parameters last among equals.
+    pub(super) fn rank(&self) -> impl Ord + use<> {
+        let params = self.prefix.split('/').filter(|segment| is_param(segment)).count();
+        (std::cmp::Reverse(self.prefix.split('/').count()), params)
+    }
+
+    /// Whether `path` is the prefix or something under it.
+    fn covers(&self, path: &str) -> bool {
+        let mut segments = path.split('/');
+        path.starts_with('/')
+            && self.prefix.split('/').all(|wanted| {
+                segments.next().is_some_and(|segment| is_param(wanted) && !segment.is_empty() || segment == wanted)
+            })
+    }
+}
+
+/// Whether any text may stand in the place of a segment of a prefix.
+fn is_param(segment: &str) -> bool {
+    segment.contains('{')
+}
+
+impl From<&RouteName> for RouteInfo {
+    fn from(name: &RouteName) -> Self {
+        let RouteName { method, pattern, handler, kind, at } = name.clone();
+        RouteInfo { method, pattern, handler, kind, at }
+    }
+}
+
+impl fmt::Debug for BuiltApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuiltApp").field("routes", &self.routes).finish_non_exhaustive()
+    }
+}

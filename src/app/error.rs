@@ -1,0 +1,148 @@
+//! Mistakes in an application, found when it is built.
+
+use std::fmt;
+use std::panic::Location;
+
+use http::Method;
+
+use super::method::MethodHandler;
+use super::router::Route;
+use super::service::EndpointKind;
+
+/// All mistakes of an application, in the order in which they were found. Never empty.
+#[derive(Clone, Debug)]
+pub struct BuildErrors(Vec<BuildError>);
+
+/// One mistake of an application.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No path can match the pattern, or it is not well-formed.
+    Pattern {
+        /// Whose pattern it is.
+        route: RouteName,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Some paths match two patterns equally well.
+    Conflict {
+        /// The route that came second.
+        route: RouteName,
+        /// The route that came first.
+        with: RouteName,
+    },
+    /// Two handlers for one method of one pattern.
+    Duplicate {
+        /// The route that came second.
+        route: RouteName,
+        /// The route that came first.
+        with: RouteName,
+    },
+    /// A route has the path of a built-in one.
+    Reserved {
+        /// The route that came second.
+        route: RouteName,
+        /// The route that came first.
+        with: RouteName,
+    },
+    /// A handler takes what its route or the application does not have.
+    Extractor {
+        /// Whose handler it is.
+        route: RouteName,
+        /// What is missing.
+        reason: String,
+    },
+    /// Two states of one type.
+    State {
+        /// The type.
+        type_name: &'static str,
+        /// Where the second one was given.
+        at: &'static Location<'static>,
+    },
+}
+
+/// A route as messages name it: method and pattern, and where it comes from as far as that is known.
+#[derive(Clone, Debug)]
+pub struct RouteName {
+    pub(super) method: String,
+    pub(super) pattern: String,
+    pub(super) handler: &'static str,
+    pub(super) kind: EndpointKind,
+    pub(super) at: &'static Location<'static>,
+}
+
+impl RouteName {
+    pub(super) fn of(route: &Route, handler: &MethodHandler) -> Self {
+        let method = handler.method.as_ref().map_or("*", Method::as_str);
+        RouteName { method: method.to_owned(), handler: handler.name, ..RouteName::of_all(route) }
+    }
+
+    /// The name of a route with all its handlers.
+    pub(super) fn of_all(route: &Route) -> Self {
+        let handlers = &route.methods.handlers;
+        let methods: Vec<_> = handlers.iter().map(|h| h.method.as_ref().map_or("*", Method::as_str)).collect();
+        RouteName {
+            method: methods.join(", "),
+            pattern: route.pattern.clone(),
+            handler: handlers.first().map_or("no handler", |handler| handler.name),
+            kind: route.methods.kind,
+            at: route.at,
+        }
+    }
+}
+
+impl BuildErrors {
+    /// `Err` if there are any.
+    pub(super) fn check(errors: Vec<BuildError>) -> Result<(), BuildErrors> {
+        if errors.is_empty() { Ok(()) } else { Err(BuildErrors(errors)) }
+    }
+
+    /// The mistakes, one by one.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &BuildError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for BuildErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0[..] {
+            [only] => only.fmt(f),
+            all => {
+                write!(f, "{} mistakes in the application's routes:", all.len())?;
+                all.iter().try_for_each(|error| write!(f, "\n- {error}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildErrors {}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Pattern { route, reason } => write!(f, "{route}: {reason}"),
+            BuildError::Conflict { route, with } => {
+                write!(f, "{route} conflicts with {with}: some paths match both patterns equally well")
+            }
+            BuildError::Duplicate { route, with } => write!(f, "{route} is already answered by {with}"),
+            BuildError::Reserved { route, with } => {
+                write!(f, "{route} has the same path as {with}; a built-in path is not shared, move one of them")
+            }
+            BuildError::Extractor { route, reason } => write!(f, "the handler of {route}: {reason}"),
+            BuildError::State { type_name, at } => write!(f, "there is already a state of type {type_name} ({at})"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl fmt::Display for RouteName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} (", self.method, self.pattern)?;
+        match self.kind {
+            EndpointKind::Route => write!(f, "{}, {})", self.handler, self.at),
+            EndpointKind::Probe => f.write_str("built-in probe)"),
+            EndpointKind::Metrics => f.write_str("built-in metrics)"),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Tests of applications without sockets: requests go through routing, middleware, extractors and handlers,
+//! and responses come back as the server would frame them.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::application::App;
+use super::body::{Body, BodyError};
+use super::error::BuildErrors;
+use super::into_response::IntoResponse;
+use super::problem::Problem;
+use super::request::{Received, Request};
+use super::response::{Headers, Response};
+use super::service::{BodyUse, Service};
+use crate::semantics::head::{Field, RequestHead, Span};
+
+/// Sends requests to an application, in the same thread and without sockets.
+///
+/// What the server adds is there as far as a test may ask for it: bodies over the limit are refused, bodies that no handler
+/// takes are discarded, answers to HEAD have no body, `Content-Length` is set. `Date`, `X-Request-Id` and what concerns
+/// connections are not. A handler that panics makes the test panic.
+///
+/// ```
+/// use rws::app::{App, Json, TestClient, post};
+/// use serde_json::{Value, json};
+///
+/// let app = App::new().route("/sum", post(|Json(numbers): Json<Vec<i64>>| Json(numbers.iter().sum::<i64>())));
+/// let client = TestClient::new(app)?;
+/// assert_eq!(client.post("/sum").json(&[1, 2, 3]).send().json::<i64>(), 6);
+///
+/// let refused = client.post("/sum").json(&json!([1, "two"])).send();
+/// assert_eq!(refused.status(), 422);
+/// assert_eq!(refused.json::<Value>()["errors"][0]["pointer"], "#/1");
+/// # Ok::<(), rws::app::BuildErrors>(())
+/// ```
+pub struct TestClient {
+    service: Box<dyn Service>,
+    max_body_bytes: u64,
+}
+
+/// The server's default limit for request bodies.
+const MAX_BODY_BYTES: u64 = 2 << 20;
+
+/// A request that is being put together.
+#[must_use]
+pub struct TestRequest<'c> {
+    client: &'c TestClient,
+    method: Method,
+    target: String,
+    fields: Vec<(String, Vec<u8>)>,
+    body: Body,
+}
+
+/// The response to a test's request.
+#[derive(Clone, Debug)]
+pub struct TestResponse {
+    status: StatusCode,
+    headers: Headers,
+    body: Bytes,
+}
+
+impl TestClient {
+    /// A client for an application, or the mistakes in it.
+    pub fn new(app: App) -> Result<Self, BuildErrors> {
+        Ok(TestClient::of(app.build()?))
+    }
+
+    /// A client for any service.
+    pub fn of(service: impl Service) -> Self {
+        TestClient { service: Box::new(service), max_body_bytes: MAX_BODY_BYTES }
+    }
+
+    /// The same client with another limit for request bodies of routes that have none of their own, in bytes (2 MiB by default).
+    pub fn with_max_body_bytes(mut self, bytes: u64) -> Self {
+        self.max_body_bytes = bytes;
+        self
+    }
+
+    /// Begins a request; `target` is a path and perhaps a query, or `*`.
+    pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
+        TestRequest { client: self, method, target: target.to_owned(), fields: Vec::new(), body: Body::empty() }
+    }
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident)*) => {
+        impl TestClient {
+            $(
+                #[doc = concat!("Begins a ", stringify!($method), " request.")]
+                pub fn $name(&self, target: &str) -> TestRequest<'_> {
+                    self.request(Method::$method, target)
+                }
+            )*
+        }
+    };
+}
+
+methods! { get GET post POST put PUT delete DELETE patch PATCH head HEAD options OPTIONS }
+
+impl TestRequest<'_> {
+    /// Adds a header field.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.fields.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets the body to `value` as JSON, and `Content-Type`.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be written as JSON.
+    pub fn json(self, value: &impl Serialize) -> Self {
+        let json = serde_json::to_vec(value).expect("a test's value can be written as JSON");
+        self.header("content-type", "application/json").body(json)
+    }
+
+    /// Sets the body to `value` as a form, and `Content-Type`.
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be written as a form.
+    pub fn form(self, value: &impl Serialize) -> Self {
+        let form = serde_urlencoded::to_string(value).expect("a test's value can be written as a form");
+        self.header("content-type", "application/x-www-form-urlencoded").body(form)
+    }
+
+    /// Sends it and waits for the whole response.
+    ///
+    /// # Panics
+    ///
+    /// If the handler panics, and if the response's body cannot be read.
+    pub fn send(self) -> TestResponse {
+        let TestRequest { client, method, target, mut fields, body } = self;
+        if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            fields.insert(0, ("host".to_owned(), b"localhost".to_vec()));
+        }
+        let head = assemble(&method, &target, &fields);
+        let response = client.answer(head, body);
+        TestResponse::framed(&method, response)
+    }
+}
+
+impl TestClient {
+    /// What the server does between a complete head and the response.
+    fn answer(&self, head: RequestHead, body: Body) -> Response {
+        let resolved = self.service.resolve(&head);
+        let endpoint = &self.service.endpoints()[resolved.endpoint as usize];
+        let limit = endpoint.max_body_bytes.unwrap_or(self.max_body_bytes);
+        let limited = Body::reader(Limited { body, left: limit }, None);
+        let body = match endpoint.body {
+            BodyUse::Ignored => Body::empty(),
+            BodyUse::Stream => limited,
+            BodyUse::Whole => match limited.into_bytes() {
+                Ok(bytes) => bytes.into(),
+                Err(error) => {
+                    return Problem::from(BodyError::of(&error).unwrap_or(BodyError::ClientGone)).into_response();
+                }
+            },
+        };
+        let received = Received { head, id: "test".to_owned(), ..Received::default() };
+        self.service.call(Request::new(Arc::new(received), resolved, body))
+    }
+}
+
+/// A body that fails when it turns out to be too long.
+struct Limited {
+    body: Body,
+    left: u64,
+}
+
+impl Read for Limited {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or(BodyError::TooLarge)?;
+        Ok(read)
+    }
+}
+
+impl TestResponse {
+    fn framed(method: &Method, mut response: Response) -> Self {
+        let without_body = response.status().is_informational()
+            || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = std::mem::take(response.body_mut());
+        if let (Some(length), false) = (body.length(), without_body) {
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let body = match without_body || method == Method::HEAD {
+            true => Bytes::new(),
+            false => body.into_bytes().expect("the response's body can be read"),
+        };
+        TestResponse { status: response.status, headers: response.headers, body }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The first header field called `name`, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        self.headers.get(&name)?.to_str().ok()
+    }
+
+    /// `Content-Type`, if there is one.
+    pub fn content_type(&self) -> Option<&str> {
+        self.header(CONTENT_TYPE.as_str())
+    }
+
+    /// The body.
+    pub fn bytes(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body as text.
+    ///
+    /// # Panics
+    ///
+    /// If it is not UTF-8.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the response's body is UTF-8")
+    }
+
+    /// The body read as JSON.
+    ///
+    /// # Panics
+    ///
+    /// If it is not JSON or does not fit `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.body).expect("the response's body is JSON of the expected shape")
+    }
+}
+
+/// A head as if it had been received.
+fn assemble(method: &Method, target: &str, fields: &[(String, Vec<u8>)]) -> RequestHead {
+    let mut head = RequestHead { method: method.clone(), version: Version::HTTP_11, ..RequestHead::default() };
+    let mut put = |bytes: &[u8]| {
+        let start = head.raw.len();
+        head.raw.extend_from_slice(bytes);
+        Span::new(start, start + bytes.len())
+    };
+    head.target = put(target.as_bytes());
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    if path.starts_with('/') {
+        head.path = Span::new(0, path.len());
+    }
+    head.query = query.map(|query| Span::new(target.len() - query.len(), target.len()));
+    head.fields = fields.iter().map(|(name, value)| Field { name: put(name.as_bytes()), value: put(value) }).collect();
+    head.host =
+        head.fields.iter().find(|field| field.name.of(&head.raw).eq_ignore_ascii_case(b"host")).map(|f| f.value);
+    head
+}
+
+impl std::fmt::Debug for TestClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestClient").field("endpoints", &self.service.endpoints().len()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for TestRequest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, self.target)
+    }
+}
