@@ -2,4 +2,9 @@
 //!
 //! `Method`, `StatusCode`, `HeaderName`, `HeaderValue` and `Version` come from the `http` crate.
 
+pub mod conditional;
+pub mod date;
+pub mod etag;
 pub mod head;
+pub mod media_type;
+pub mod range;
