@@ -18,5 +18,6 @@
 
 pub mod app;
 pub mod config;
+pub mod files;
 pub mod semantics;
 pub mod server;
