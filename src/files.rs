@@ -1,7 +1,7 @@
 //! Static files, layer 4: an ordinary handler on the public API. Knows file systems, and no sockets.
 //!
 //! One request costs three system calls and a close: open (by the kernel kept beneath the root), fstat, and one read
-//! for a file of at most [`IN_MEMORY`](representation::IN_MEMORY) bytes; a larger one is left to the server's
+//! for a file of at most 64 KiB; a larger one is left to the server's
 //! sendfile. What a name may be is decided in `name`, how it is found in `open` and `walk`, what is said about
 //! the file in `stamp`, and what is sent of it in `representation` and `multipart`.
 //!
@@ -53,6 +53,12 @@ impl Files {
     pub fn with_cache_control(mut self, value: Option<HeaderValue>) -> Files {
         self.cache_control = value;
         self
+    }
+
+    /// Whether the path given to [`Files::new`] still leads to the directory that was opened, and to no other that has
+    /// taken its place. For a health check; costs two system calls.
+    pub fn check(&self) -> io::Result<()> {
+        self.root.check()
     }
 
     /// Answers a request for `path`, the still percent-encoded part of the target's path below the mount point:

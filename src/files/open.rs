@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -22,6 +22,7 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGIC
 /// The root directory.
 #[derive(Debug)]
 pub(super) struct Root {
+    path: PathBuf,
     directory: OwnedFd,
     /// Whether openat2(2) works: not on Linux before 5.6, nor where a seccomp filter or a sandbox does not know it.
     has_openat2: bool,
@@ -33,7 +34,7 @@ impl Root {
         let has_openat2 = rustix::fs::openat2(&directory, c".", PASS, Mode::empty(), BENEATH).is_ok();
         // Seen here, a directory that may not be searched is an error at start and not a 403 for everything.
         rustix::fs::openat(&directory, c".", PASS, Mode::empty())?;
-        Ok(Root { directory, has_openat2 })
+        Ok(Root { path: path.to_owned(), directory, has_openat2 })
     }
 
     /// Opens `name` for reading, whatever kind of file it is. Never blocks on a FIFO or a device.
@@ -46,6 +47,15 @@ impl Root {
             Err(Errno::AGAIN) => walk::open(self.directory.as_fd(), name),
             result => result,
         }
+    }
+
+    /// Whether its path still leads to this directory.
+    pub(super) fn check(&self) -> io::Result<()> {
+        let (opened, now) = (rustix::fs::fstat(&self.directory)?, rustix::fs::stat(&self.path)?);
+        if (opened.st_dev, opened.st_ino) == (now.st_dev, now.st_ino) {
+            return Ok(());
+        }
+        Err(io::Error::other("the directory was replaced after the server opened it; restart the server"))
     }
 
     /// The same root on a system without openat2(2).

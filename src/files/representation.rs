@@ -138,3 +138,21 @@ fn read(file: &File, mut offset: u64, length: usize) -> Result<Vec<u8>, Refusal>
 fn ascii(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("words and numbers are visible ASCII")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_as_long_as_it_was_when_it_was_opened() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        file.rewind().unwrap();
+        assert_eq!(read(&file, 0, 10).unwrap(), b"0123456789");
+        assert_eq!(read(&file, 2, 3).unwrap(), b"234", "it has grown since");
+        assert_eq!(read(&file, 8, 3), Err(Refusal::Shrunk));
+        assert_eq!(read(&file, 20, 1), Err(Refusal::Shrunk));
+    }
+}

@@ -15,6 +15,9 @@ use crate::semantics::conditional::tests::head;
 const WRITTEN: Duration = Duration::from_nanos(1_709_208_000_123_456_789);
 const DATE: &str = "Thu, 29 Feb 2024 12:00:00 GMT";
 
+/// Header fields of a request.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// A root with a sibling that must never be seen, and the two ways to open files in it.
 struct Place {
     directory: TempDir,
@@ -54,7 +57,7 @@ impl Place {
     }
 
     /// The answer for a target at the mount point `/`, which must be the same in both ways.
-    fn ask(&self, method: Method, target: &str, fields: &[(&str, &str)]) -> Answer {
+    fn ask(&self, method: Method, target: &str, fields: Fields<'_>) -> Answer {
         let head = head(method, target, fields);
         let path = head.path().strip_prefix('/').unwrap();
         let [kernel, walk] = self.services.each_ref().map(|files| Answer::of(files.serve(&head, path)));
@@ -406,7 +409,7 @@ fn preconditions() {
     place.write("x.txt", "0123456789");
     let etag = place.get("/x.txt").header("etag").to_owned();
     let weak = format!("W/{etag}");
-    let cases: &[(&[(&str, &str)], u16)] = &[
+    let cases: &[(Fields<'_>, u16)] = &[
         (&[("If-None-Match", &etag)], 304),
         (&[("If-None-Match", &weak)], 304),
         (&[("If-None-Match", "*")], 304),
@@ -441,7 +444,7 @@ fn cache_control_is_sent_where_a_cache_reads_it() {
     let place = Place::new();
     place.write("x.txt", "0123456789").write("dir/x", "");
     let files = Files::new(&place.root()).unwrap().with_cache_control(Some(HeaderValue::from_static("max-age=60")));
-    let cases: &[(&str, &[(&str, &str)], u16, &str)] = &[
+    let cases: &[(&str, Fields<'_>, u16, &str)] = &[
         ("/x.txt", &[], 200, "max-age=60"),
         ("/x.txt", &[("Range", "bytes=0-0")], 206, "max-age=60"),
         ("/x.txt", &[("If-None-Match", "*")], 304, "max-age=60"),
@@ -587,7 +590,7 @@ fn what_the_process_may_not_read_is_forbidden() {
     }
     let place = Place::new();
     place.write("x", "1");
-    fs::set_permissions(place.root().join("x"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.root().join("x"), fs::Permissions::from_mode(0o000)).unwrap();
     assert_eq!(place.get("/x").status, 403);
 }
 
@@ -597,4 +600,19 @@ fn a_root_must_be_a_directory() {
     place.write("x", "1");
     assert_eq!(Files::new(&place.root().join("x")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
     assert_eq!(Files::new(&place.root().join("y")).unwrap_err().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_root_that_was_replaced_is_noticed() {
+    let place = Place::new();
+    let [files, _] = &place.services;
+    let (root, aside) = (place.root(), place.directory.path().join("aside"));
+    files.check().unwrap();
+    fs::rename(&root, &aside).unwrap();
+    assert_eq!(files.check().unwrap_err().kind(), io::ErrorKind::NotFound);
+    fs::create_dir(&root).unwrap();
+    assert!(files.check().unwrap_err().to_string().contains("restart"));
+    fs::remove_dir(&root).unwrap();
+    fs::rename(&aside, &root).unwrap();
+    files.check().unwrap();
 }

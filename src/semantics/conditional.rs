@@ -146,11 +146,14 @@ pub(crate) mod tests {
         Span::new(start, raw.len())
     }
 
+    /// Header fields of a request.
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+
     const SAME: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
     const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
-    fn check(method: Method, fields: &[(&str, &str)], etag: Option<&str>, expected: Outcome<'_>) {
+    fn check(method: Method, fields: Fields<'_>, etag: Option<&str>, expected: Outcome<'_>) {
         let current = Validators {
             etag: etag.map(|tag| EntityTag::parse(tag.as_bytes()).unwrap()),
             last_modified: date::parse(SAME.as_bytes()).map(|time| time + Duration::from_millis(700)),
@@ -162,7 +165,7 @@ pub(crate) mod tests {
 
     #[test]
     fn get_and_head_in_the_order_of_precedence() {
-        let cases: &[(&[(&str, &str)], Outcome<'_>)] = &[
+        let cases: &[(Fields<'_>, Outcome<'_>)] = &[
             (&[], PROCEED),
             (&[("Accept", "*/*"), ("If", "(<x>)")], PROCEED),
             // Step 1.
@@ -217,7 +220,7 @@ pub(crate) mod tests {
     fn ranges_and_if_range() {
         let honoured = Outcome::Proceed { range: Some(b"bytes=0-1".as_slice()) };
         let range = ("Range", "bytes=0-1");
-        let cases: &[(Method, &[(&str, &str)], &str, Outcome<'_>)] = &[
+        let cases: &[(Method, Fields<'_>, &str, Outcome<'_>)] = &[
             (Method::GET, &[range], "\"a\"", honoured),
             (Method::HEAD, &[range], "\"a\"", PROCEED),
             (Method::PUT, &[range], "\"a\"", PROCEED),
@@ -257,7 +260,7 @@ pub(crate) mod tests {
     #[test]
     fn without_validators_only_the_star_and_nothing_else_matches() {
         let bare = Validators::default();
-        let cases: &[(&[(&str, &str)], Outcome<'_>)] = &[
+        let cases: &[(Fields<'_>, Outcome<'_>)] = &[
             (&[("If-Match", "*")], PROCEED),
             (&[("If-Match", "\"a\"")], PreconditionFailed),
             (&[("If-None-Match", "*")], NotModified),
