@@ -20,5 +20,6 @@ pub mod app;
 pub mod config;
 pub mod net;
 pub mod proto;
+pub mod files;
 pub mod semantics;
 pub mod server;

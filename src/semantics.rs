@@ -6,3 +6,8 @@ pub mod assemble;
 pub mod head;
 pub mod target;
 pub mod token;
+pub mod conditional;
+pub mod date;
+pub mod etag;
+pub mod media_type;
+pub mod range;

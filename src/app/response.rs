@@ -71,6 +71,11 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// No fields, and room for `fields` of them in one allocation at most.
+    pub fn with_capacity(fields: usize) -> Self {
+        Headers { list: SmallVec::with_capacity(fields) }
+    }
+
     /// The first field called `name`.
     pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.list.iter().find(|(n, _)| n == name).map(|(_, value)| value)

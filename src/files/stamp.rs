@@ -1,0 +1,95 @@
+//! What tells one version of a file from another: its entity tag and its Last-Modified.
+//!
+//! The tag is strong and made of size and modification time in nanoseconds, so that all replicas that run the same
+//! image agree on it; an inode number would be a better witness on one machine and a different one on each.
+//! Two versions share a tag only if they have the same size and were written within one tick of the file system's
+//! clock (some milliseconds, on new kernels less), or if somebody sets the time back after changing a file.
+//!
+//! Images built to be reproducible (ko, jib, Nix, buildpacks) give every file the same time, 1970 or 1980. That
+//! says nothing about versions: such a file gets no Last-Modified, and its tag is made of size, inode and change time.
+
+use std::io::{Cursor, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use rustix::fs::Stat;
+
+use crate::semantics::conditional::Validators;
+use crate::semantics::date;
+use crate::semantics::etag::EntityTag;
+
+/// The second of January 1980 (ZIP archives, and so buildpacks, know no earlier time than the first), in seconds
+/// since 1970. Earlier modification times stand for "none".
+const EARLIEST: i64 = 315_619_200;
+
+/// Two quotes, up to three numbers of 16 hexadecimal digits, two dashes.
+const TAG_CAPACITY: usize = 2 + 3 * 16 + 2;
+
+/// The validators of one version of a file.
+#[derive(Debug)]
+pub(super) struct Stamp {
+    modified: Option<SystemTime>,
+    tag: [u8; TAG_CAPACITY],
+    tag_length: usize,
+}
+
+impl Stamp {
+    pub(super) fn new(stat: &Stat, clock: &Clock) -> Stamp {
+        let (seconds, nanos) = (stat.st_mtime, stat.st_mtime_nsec as i64);
+        let mut tag = Cursor::new([0; TAG_CAPACITY]);
+        let modified = if seconds >= EARLIEST {
+            write!(tag, "\"{:x}-{:x}\"", stat.st_size, nanoseconds(seconds, nanos))
+                .expect("two numbers fit where three do");
+            Some(clock.not_later_than_now(seconds.unsigned_abs()))
+        } else {
+            let changed = nanoseconds(stat.st_ctime, stat.st_ctime_nsec as i64);
+            write!(tag, "\"{:x}-{:x}-{changed:x}\"", stat.st_size, stat.st_ino)
+                .expect("the capacity is that of three numbers");
+            None
+        };
+        Stamp { modified, tag_length: tag.position() as usize, tag: tag.into_inner() }
+    }
+
+    pub(super) fn validators(&self) -> Validators<'_> {
+        Validators { etag: EntityTag::parse(self.tag()), last_modified: self.modified }
+    }
+
+    pub(super) fn etag(&self) -> HeaderValue {
+        HeaderValue::from_bytes(self.tag()).expect("quotes, dashes and hexadecimal digits are visible ASCII")
+    }
+
+    pub(super) fn last_modified(&self) -> Option<HeaderValue> {
+        let text = date::format(self.modified?);
+        Some(HeaderValue::from_bytes(&text).expect("a date is visible ASCII and spaces"))
+    }
+
+    fn tag(&self) -> &[u8] {
+        &self.tag[..self.tag_length]
+    }
+}
+
+/// Wraps around after the year 2554, which for a tag is as good as not.
+fn nanoseconds(seconds: i64, nanos: i64) -> u64 {
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos) as u64
+}
+
+/// Keeps Last-Modified from lying in the future (RFC 9110 section 8.8.2.1), and reads the system's clock only for
+/// files that are newer than its last reading.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    /// The latest reading, in seconds since 1970.
+    read: AtomicU64,
+}
+
+impl Clock {
+    /// The time `seconds` after 1970, or now if that is earlier.
+    fn not_later_than_now(&self, mut seconds: u64) -> SystemTime {
+        if seconds > self.read.load(Ordering::Relaxed) {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            self.read.store(now, Ordering::Relaxed);
+            seconds = seconds.min(now);
+        }
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+}

@@ -1,0 +1,204 @@
+//! The page at `/` of a server that was given nothing to serve: live status, links to the probes, what to do next.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::refusal;
+use crate::app::response::Response;
+use crate::config::Config;
+use crate::semantics::head::RequestHead;
+
+const TEMPLATE: &str = include_str!("welcome.html");
+
+/// The page may run its one script and its one style sheet, known by their SHA-256, and ask this server; nothing else.
+const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; \
+    script-src 'sha256-7FaMv5vLGiYWuDr1NdkrXgatYoPHNGqE3tfSOXtNAuU='; style-src 'sha256-3oFByGF65DPQgqto/v8avZOdU8kkcqTjAPVK7sKW8sU='; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The built-in page, made once.
+#[derive(Debug)]
+pub struct Welcome {
+    page: Bytes,
+}
+
+impl Welcome {
+    /// The page for a server whose probes and metrics are where `config` says.
+    pub fn new(config: &Config) -> Welcome {
+        let paths = [
+            ("{{healthz}}", &config.healthz_path),
+            ("{{readyz}}", &config.readyz_path),
+            ("{{startupz}}", &config.startupz_path),
+            ("{{metrics}}", &config.metrics_path),
+        ];
+        let page = paths
+            .iter()
+            .fold(TEMPLATE.to_owned(), |page, (placeholder, path)| page.replace(placeholder, &escape(path)));
+        Welcome { page: page.into() }
+    }
+
+    /// Answers GET and HEAD with the page, anything else with 405.
+    pub fn serve(&self, head: &RequestHead) -> Response {
+        const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+        if ![Method::GET, Method::HEAD].contains(head.method()) {
+            return refusal::method_not_allowed();
+        }
+        Response::new(StatusCode::OK)
+            .with_header(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))
+            .with_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+            .with_header(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
+            .with_header(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+            .with_header(NOSNIFF, HeaderValue::from_static("nosniff"))
+            .with_body(self.page.clone())
+    }
+}
+
+/// `text` for HTML, between tags or between quotes.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::semantics::conditional::tests::head;
+
+    fn page(config: &Config) -> String {
+        let mut text = String::new();
+        Welcome::new(config).serve(&head(Method::GET, "/", &[])).body_mut().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_page_links_to_the_probes_wherever_they_are() {
+        let config = Config { readyz_path: "/is-it/ready".into(), ..Config::default() };
+        let page = page(&config);
+        for link in [
+            "href=\"/healthz\"",
+            "href=\"/is-it/ready?verbose\"",
+            "data-readyz=\"/is-it/ready\"",
+            "href=\"/startupz\"",
+            "href=\"/metrics\"",
+            "RWS_CONFIG_STATIC_DIR",
+        ] {
+            assert!(page.contains(link), "{link}");
+        }
+        assert!(!page.contains("{{") && !page.contains("/readyz\""));
+    }
+
+    #[test]
+    fn paths_cannot_break_out_of_the_page() {
+        let page = page(&Config { metrics_path: "/\"><script>'&".into(), ..Config::default() });
+        assert!(page.contains("href=\"/&quot;&gt;&lt;script&gt;&#39;&amp;\""));
+    }
+
+    #[test]
+    fn it_needs_nothing_from_elsewhere() {
+        assert!(!TEMPLATE.contains("//") && !TEMPLATE.contains("src="));
+        for element in ["<html lang=", "<title>", "name=\"viewport\"", "role=\"status\"", "<noscript>", "dark"] {
+            assert!(TEMPLATE.contains(element), "{element}");
+        }
+    }
+
+    #[test]
+    fn only_get_and_head() {
+        let welcome = Welcome::new(&Config::default());
+        let [get, other] = [Method::GET, Method::HEAD].map(|method| welcome.serve(&head(method, "/", &[])));
+        assert_eq!((get.status(), other.status()), (StatusCode::OK, StatusCode::OK));
+        assert_eq!(get.body().length(), other.body().length());
+        let post = welcome.serve(&head(Method::POST, "/", &[]));
+        assert_eq!(post.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(post.headers().get(&header::ALLOW).unwrap(), "GET, HEAD");
+    }
+
+    #[test]
+    fn the_policy_allows_this_script_and_this_style_sheet() {
+        for (element, directive) in [("script", "script-src"), ("style", "style-src")] {
+            let content = between(TEMPLATE, &format!("<{element}>"), &format!("</{element}>"));
+            let source = format!("{directive} 'sha256-{}'", base64(&sha256(content.as_bytes())));
+            assert!(POLICY.contains(&source), "the policy should have {source}");
+            assert_eq!(TEMPLATE.matches(&format!("<{element}")).count(), 1);
+        }
+        assert!(!TEMPLATE.contains(" style=") && !TEMPLATE.contains(" on"), "neither is allowed by the policy");
+    }
+
+    fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+        text.split_once(start).unwrap().1.split_once(end).unwrap().0
+    }
+
+    #[test]
+    fn the_helpers_of_these_tests_are_right() {
+        let digest: String = sha256(b"abc").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(base64(b"light work."), "bGlnaHQgd29yay4=");
+    }
+
+    /// FIPS 180-4, section 6.2. The constants are the first 32 bits of the fractional parts of the cube and square
+    /// roots of the first primes, found by bisection in whole numbers.
+    fn sha256(message: &[u8]) -> [u8; 32] {
+        let primes: Vec<u128> = (2..312u128).filter(|n| (2..*n).all(|d| n % d != 0)).collect();
+        let k: Vec<u32> = primes.iter().map(|p| root(*p << 96, 3) as u32).collect();
+        let mut hash: Vec<u32> = primes[..8].iter().map(|p| root(*p << 64, 2) as u32).collect();
+        let mut padded = message.to_vec();
+        padded.push(0x80);
+        padded.resize((padded.len() + 8).next_multiple_of(64) - 8, 0);
+        padded.extend((message.len() as u64 * 8).to_be_bytes());
+        for block in padded.chunks(64) {
+            let mut w: Vec<u32> = block.chunks(4).map(|word| u32::from_be_bytes(word.try_into().unwrap())).collect();
+            for t in 16..64 {
+                let (a, b) = (w[t - 15], w[t - 2]);
+                let s0 = a.rotate_right(7) ^ a.rotate_right(18) ^ (a >> 3);
+                let s1 = b.rotate_right(17) ^ b.rotate_right(19) ^ (b >> 10);
+                w.push(w[t - 16].wrapping_add(s0).wrapping_add(w[t - 7]).wrapping_add(s1));
+            }
+            let mut v = hash.clone();
+            for t in 0..64 {
+                let s1 = v[4].rotate_right(6) ^ v[4].rotate_right(11) ^ v[4].rotate_right(25);
+                let choice = (v[4] & v[5]) ^ (!v[4] & v[6]);
+                let t1 = [s1, choice, k[t], w[t]].iter().fold(v[7], |sum, n| sum.wrapping_add(*n));
+                let s0 = v[0].rotate_right(2) ^ v[0].rotate_right(13) ^ v[0].rotate_right(22);
+                let majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
+                v.rotate_right(1);
+                v[4] = v[4].wrapping_add(t1);
+                v[0] = t1.wrapping_add(s0).wrapping_add(majority);
+            }
+            for (sum, n) in hash.iter_mut().zip(&v) {
+                *sum = sum.wrapping_add(*n);
+            }
+        }
+        hash.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>().try_into().unwrap()
+    }
+
+    /// The largest whole number whose `power` is at most `of`.
+    fn root(of: u128, power: u32) -> u128 {
+        (0..40).rev().fold(0, |root, bit| {
+            let next = root | 1 << bit;
+            if next.checked_pow(power).is_some_and(|product| product <= of) { next } else { root }
+        })
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::new();
+        for chunk in bytes.chunks(3) {
+            let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+            for place in 0..4 {
+                let digit = DIGITS[(bits >> (18 - 6 * place)) as usize % 64];
+                text.push(if place > chunk.len() { '=' } else { digit.into() });
+            }
+        }
+        text
+    }
+}
