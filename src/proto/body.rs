@@ -59,3 +59,38 @@ impl Default for BodyDecoder {
         BodyDecoder::new(BodyLength::None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::three_ways::decode_body;
+    use super::*;
+
+    #[test]
+    fn a_length_takes_exactly_that_many_bytes() {
+        let input = b"hello";
+        assert_eq!(decode_body(BodyLength::Length(5), input), Ok(Some((input.to_vec(), 5))));
+        assert_eq!(decode_body(BodyLength::Length(4), input), Ok(Some((b"hell".to_vec(), 4))));
+        assert_eq!(decode_body(BodyLength::Length(6), input), Ok(None));
+        assert_eq!(decode_body(BodyLength::Length(u64::MAX), input), Ok(None));
+    }
+
+    #[test]
+    fn no_body_takes_nothing() {
+        for length in [BodyLength::None, BodyLength::Length(0)] {
+            let mut decoder = BodyDecoder::new(length);
+            assert!(decoder.is_done());
+            assert_eq!(decoder.decode(b"GET /"), Ok(Step { consumed: 0, data: 0..0, done: true }));
+        }
+    }
+
+    #[test]
+    fn what_remains_is_known_for_a_length_only() {
+        let mut length = BodyDecoder::new(BodyLength::Length(5));
+        assert!(length.decode(b"he").is_ok());
+        assert_eq!((length.remaining(), length.is_done()), (Some(3), false));
+        let mut chunked = BodyDecoder::new(BodyLength::Chunked);
+        assert_eq!((chunked.remaining(), chunked.is_done()), (None, false));
+        assert!(chunked.decode(b"0\r\n\r\n").is_ok());
+        assert_eq!((chunked.remaining(), chunked.is_done()), (Some(0), true));
+    }
+}

@@ -267,3 +267,247 @@ impl Cycle {
         error
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::super::three_ways::ROOMY;
+    use super::*;
+    use CloseReason::*;
+
+    const OK: StatusCode = StatusCode::OK;
+
+    /// A cycle that has read this head, and what is left of the input.
+    fn after(input: &str) -> (Cycle, &[u8]) {
+        let mut cycle = Cycle::default();
+        let consumed = cycle.head(input.as_bytes(), &ROOMY, &mut RequestHead::default());
+        let consumed = consumed.expect("a good head").expect("a whole head");
+        (cycle, &input.as_bytes()[consumed..])
+    }
+
+    fn request(line: &str, fields: &str) -> String {
+        format!("{line}\r\nHost: a\r\n{fields}\r\n")
+    }
+
+    fn due(method: &str, version: &str) -> Cycle {
+        after(&request(&format!("{method} / HTTP/{version}"), "Connection: keep-alive\r\n")).0
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert!(size_of::<Cycle>() <= 64, "{} bytes", size_of::<Cycle>());
+    }
+
+    #[test]
+    fn pipelined_requests_are_taken_one_at_a_time() {
+        let get = request("GET /1 HTTP/1.1", "");
+        let post = request("POST /2 HTTP/1.1", "Content-Length: 3\r\n");
+        let input = format!("{get}{post}abc{get}");
+        let (mut cycle, mut rest) = after(&input);
+        let mut head = RequestHead::default();
+        assert_eq!(cycle.head(rest, &ROOMY, &mut head), Ok(None), "the first is unanswered");
+        cycle.respond(OK, Some(1), None);
+        assert_eq!(cycle.head(rest, &ROOMY, &mut head), Ok(None), "its response is not written");
+        assert_eq!(cycle.finish(), Ok(()));
+
+        rest = &rest[cycle.head(rest, &ROOMY, &mut head).unwrap().unwrap()..];
+        assert_eq!((head.path(), cycle.framing().body), ("/2", super::super::framing::BodyLength::Length(3)));
+        let step = cycle.body(rest).unwrap();
+        assert_eq!((&rest[step.data], step.done), (&b"abc"[..], true));
+        cycle.respond(OK, Some(1), None);
+        assert_eq!(cycle.finish(), Ok(()));
+        rest = &rest[step.consumed..];
+        assert_eq!(cycle.head(rest, &ROOMY, &mut head), Ok(Some(rest.len())));
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn framing_of_responses() {
+        use Length::{Chunked, Exact, None as Nothing, UntilClose};
+        let cases = [
+            // method, version, status, known length → length, body sent
+            ("GET", "1.1", 200, Some(5), Exact(5), true),
+            ("GET", "1.1", 200, Some(0), Exact(0), true),
+            ("GET", "1.1", 200, None, Chunked, true),
+            ("GET", "1.0", 200, Some(5), Exact(5), true),
+            ("GET", "1.0", 200, None, UntilClose, true),
+            ("GET", "1.1", 404, Some(5), Exact(5), true),
+            ("HEAD", "1.1", 200, Some(5), Exact(5), false),
+            ("HEAD", "1.1", 200, Some(0), Nothing, false),
+            ("HEAD", "1.1", 200, None, Nothing, false),
+            ("HEAD", "1.0", 200, None, Nothing, false),
+            ("HEAD", "1.1", 404, Some(9), Exact(9), false),
+            ("GET", "1.1", 204, Some(5), Nothing, false),
+            ("GET", "1.1", 204, None, Nothing, false),
+            ("HEAD", "1.1", 204, Some(5), Nothing, false),
+            ("GET", "1.1", 205, Some(5), Exact(0), false),
+            ("GET", "1.1", 205, None, Exact(0), false),
+            ("GET", "1.1", 304, Some(5), Exact(5), false),
+            ("GET", "1.1", 304, Some(0), Nothing, false),
+            ("GET", "1.0", 304, None, Nothing, false),
+            ("GET", "1.1", 103, Some(5), Nothing, false),
+        ];
+        for (method, version, status, known, length, send_body) in cases {
+            let answer = due(method, version).respond(StatusCode::from_u16(status).unwrap(), known, None);
+            assert_eq!((answer.length, answer.send_body), (length, send_body), "{method} {version} {status} {known:?}");
+        }
+    }
+
+    #[test]
+    fn whether_the_connection_stays() {
+        let cases = [
+            ("GET / HTTP/1.1", "", Connection::Default, Ok(())),
+            ("GET / HTTP/1.1", "Connection: close\r\n", Connection::Close, Err(ConnectionClose)),
+            ("GET / HTTP/1.0", "", Connection::Close, Err(Http10)),
+            ("GET / HTTP/1.0", "Connection: keep-alive\r\n", Connection::KeepAlive, Ok(())),
+            ("GET / HTTP/1.0", "Connection: close, keep-alive\r\n", Connection::Close, Err(Http10)),
+        ];
+        for (line, fields, connection, finish) in cases {
+            let mut cycle = after(&request(line, fields)).0;
+            assert_eq!(cycle.respond(OK, Some(1), None).connection, connection, "{line} {fields}");
+            assert_eq!(cycle.finish(), finish, "{line} {fields}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_framing_ends_with_the_connection() {
+        let mut cycle = due("GET", "1.0");
+        let answer = cycle.respond(OK, None, None);
+        assert_eq!((answer.length, answer.connection), (Length::UntilClose, Connection::Close));
+        assert_eq!(cycle.finish(), Err(BodyUnframed));
+    }
+
+    #[test]
+    fn the_callers_reason_comes_first() {
+        for reason in [Draining, MaxRequests, HandlerPanic] {
+            let mut cycle = after(&request("GET / HTTP/1.1", "Connection: close\r\n")).0;
+            assert_eq!(cycle.respond(OK, None, Some(reason)).connection, Connection::Close);
+            assert_eq!(cycle.finish(), Err(reason));
+        }
+    }
+
+    #[test]
+    fn an_unread_body_closes() {
+        let (mut cycle, _) = after(&request("POST / HTTP/1.1", "Content-Length: 3\r\n"));
+        assert_eq!(cycle.respond(OK, Some(1), None).connection, Connection::Default, "it may still be read");
+        assert!(!cycle.body_done());
+        assert_eq!(cycle.finish(), Err(UnreadBody));
+    }
+
+    #[test]
+    fn a_body_may_be_read_while_the_response_is_written() {
+        let input = request("POST / HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "1\r\nx\r\n0\r\n\r\n";
+        let (mut cycle, rest) = after(&input);
+        assert_eq!(cycle.body_remaining(), None);
+        assert_eq!(cycle.respond(OK, None, None).length, Length::Chunked);
+        assert!(cycle.body(rest).is_ok_and(|step| step.done));
+        assert_eq!(cycle.finish(), Ok(()));
+    }
+
+    #[test]
+    fn continue_is_owed_once_and_before_the_body() {
+        let input = request("POST / HTTP/1.1", "Expect: 100-continue\r\nContent-Length: 3\r\n");
+        let mut cycle = after(&input).0;
+        assert!(cycle.framing().expect_continue);
+        assert!(cycle.take_continue());
+        assert!(!cycle.take_continue());
+        assert!(cycle.body(b"abc").is_ok_and(|step| step.done));
+        assert_eq!(cycle.respond(OK, Some(1), None).connection, Connection::Default);
+        assert_eq!(cycle.finish(), Ok(()));
+
+        let mut impatient = after(&input).0;
+        assert!(impatient.body(b"").is_ok() && impatient.body(b"a").is_ok());
+        assert!(!impatient.take_continue(), "the client did not wait");
+        assert!(!after(&request("GET / HTTP/1.1", "")).0.take_continue());
+    }
+
+    #[test]
+    fn a_client_left_waiting_is_told_that_the_connection_closes() {
+        let mut cycle = after(&request("POST / HTTP/1.1", "Expect: 100-continue\r\nContent-Length: 3\r\n")).0;
+        assert_eq!(cycle.respond(StatusCode::UNAUTHORIZED, Some(1), None).connection, Connection::Close);
+        assert!(!cycle.take_continue(), "the final response has begun");
+        assert_eq!(cycle.finish(), Err(UnreadBody));
+    }
+
+    #[test]
+    fn a_refused_head_is_answered_and_closes() {
+        let mut cycle = Cycle::default();
+        let mut head = RequestHead::default();
+        let error = ProtoError::MissingHost;
+        assert_eq!(cycle.head(b"GET / HTTP/1.1\r\n\r\n", &ROOMY, &mut head), Err(error));
+        assert_eq!(
+            cycle.head(request("GET / HTTP/1.1", "").as_bytes(), &ROOMY, &mut head),
+            Err(error),
+            "it stays refused"
+        );
+        assert_eq!(cycle.body(b"x"), Err(error));
+        let answer = cycle.respond(error.status(), Some(10), None);
+        assert_eq!(answer, Answer { length: Length::Exact(10), connection: Connection::Close, send_body: true });
+        assert_eq!(cycle.finish(), Err(ProtocolError(error)));
+    }
+
+    #[test]
+    fn refused_framing_still_knows_the_method() {
+        let mut cycle = Cycle::default();
+        let input = request("HEAD / HTTP/1.1", "Content-Length: x\r\n");
+        let error = ProtoError::BadContentLength;
+        assert_eq!(cycle.head(input.as_bytes(), &ROOMY, &mut RequestHead::default()), Err(error));
+        assert!(!cycle.respond(error.status(), Some(10), None).send_body);
+        assert_eq!(cycle.finish(), Err(ProtocolError(error)));
+    }
+
+    #[test]
+    fn a_refused_body_closes_before_and_after_the_answer() {
+        let input = request("POST / HTTP/1.1", "Transfer-Encoding: chunked\r\n");
+        let error = ProtoError::BadChunkSize;
+        let mut early = after(&input).0;
+        assert_eq!(early.body(b"x"), Err(error));
+        assert_eq!(early.respond(error.status(), Some(1), None).connection, Connection::Close);
+        assert_eq!(early.finish(), Err(ProtocolError(error)));
+
+        let mut late = after(&input).0;
+        assert_eq!(late.respond(OK, Some(1), None).connection, Connection::Default);
+        assert_eq!(late.body(b"x"), Err(error));
+        assert_eq!(late.finish(), Err(ProtocolError(error)));
+    }
+
+    #[test]
+    fn a_response_without_a_request_closes() {
+        let mut idle = Cycle::default();
+        assert_eq!(idle.respond(StatusCode::REQUEST_TIMEOUT, Some(1), Some(HeadTimeout)).connection, Connection::Close);
+        assert_eq!(idle.finish(), Err(HeadTimeout));
+        let mut idle = Cycle::default();
+        assert_eq!(idle.respond(OK, Some(1), None).connection, Connection::Close);
+        assert_eq!(idle.finish(), Err(OutOfTurn));
+        assert_eq!(due("GET", "1.1").finish(), Err(OutOfTurn), "a request without a response");
+    }
+
+    #[test]
+    fn a_response_may_be_replaced_before_it_is_written() {
+        let mut cycle = due("GET", "1.0");
+        cycle.respond(OK, None, None);
+        let answer = cycle.respond(StatusCode::INTERNAL_SERVER_ERROR, Some(5), None);
+        assert_eq!((answer.length, answer.connection), (Length::Exact(5), Connection::Close));
+        assert_eq!(cycle.finish(), Err(BodyUnframed), "once closing, always closing");
+    }
+
+    #[test]
+    fn switching_protocols_hands_the_connection_over() {
+        let mut cycle = after(&request("GET / HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\n")).0;
+        assert!(cycle.framing().upgrade);
+        let answer = cycle.respond(StatusCode::SWITCHING_PROTOCOLS, None, None);
+        assert_eq!(answer, Answer { length: Length::None, connection: Connection::Upgrade, send_body: false });
+        assert_eq!(cycle.finish(), Err(Upgraded));
+    }
+
+    #[test]
+    fn nothing_of_a_request_reaches_the_next() {
+        let (mut cycle, _) = after(&request("HEAD / HTTP/1.0", "Connection: keep-alive\r\n"));
+        cycle.respond(OK, Some(5), None);
+        assert_eq!(cycle.finish(), Ok(()));
+        let next = request("GET / HTTP/1.1", "");
+        cycle.head(next.as_bytes(), &ROOMY, &mut RequestHead::default()).unwrap().unwrap();
+        let answer = cycle.respond(OK, None, None);
+        assert_eq!(answer, Answer { length: Length::Chunked, connection: Connection::Default, send_body: true });
+    }
+}

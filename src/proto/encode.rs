@@ -120,3 +120,117 @@ fn is_servers_own(name: &str, plan: &HeadPlan<'_>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::header;
+
+    use super::*;
+
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn plan() -> HeadPlan<'static> {
+        HeadPlan {
+            status: StatusCode::OK,
+            length: Length::Exact(13),
+            connection: Connection::Default,
+            date: DATE.as_bytes(),
+            request_id: "",
+        }
+    }
+
+    fn written(plan: &HeadPlan<'_>, fields: &[(HeaderName, &'static str)]) -> String {
+        let fields: Vec<_> =
+            fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
+        let mut out = b"before ".to_vec();
+        head(&mut out, plan, fields.iter().map(|(name, value)| (name, value)));
+        String::from_utf8(out).expect("ASCII").strip_prefix("before ").expect("appended").to_owned()
+    }
+
+    #[test]
+    fn a_whole_head() {
+        let text = (header::CONTENT_TYPE, "text/plain");
+        assert_eq!(
+            written(&HeadPlan { request_id: "r-1", connection: Connection::Close, ..plan() }, &[text]),
+            format!(
+                "HTTP/1.1 200 OK\r\nDate: {DATE}\r\nContent-Length: 13\r\nConnection: close\r\n\
+                 X-Request-Id: r-1\r\ncontent-type: text/plain\r\n\r\n"
+            )
+        );
+    }
+
+    #[test]
+    fn lengths() {
+        for (length, wanted) in [
+            (Length::None, ""),
+            (Length::UntilClose, ""),
+            (Length::Exact(0), "Content-Length: 0\r\n"),
+            (Length::Exact(u64::MAX), "Content-Length: 18446744073709551615\r\n"),
+            (Length::Chunked, "Transfer-Encoding: chunked\r\n"),
+        ] {
+            let wanted = format!("HTTP/1.1 200 OK\r\nDate: {DATE}\r\n{wanted}\r\n");
+            assert_eq!(written(&HeadPlan { length, ..plan() }, &[]), wanted);
+        }
+    }
+
+    #[test]
+    fn connections() {
+        for (connection, wanted) in [
+            (Connection::Default, ""),
+            (Connection::KeepAlive, "Connection: keep-alive\r\n"),
+            (Connection::Close, "Connection: close\r\n"),
+            (Connection::Upgrade, "Connection: Upgrade\r\n"),
+        ] {
+            let wanted = format!("HTTP/1.1 200 OK\r\nDate: {DATE}\r\n{wanted}\r\n");
+            assert_eq!(written(&HeadPlan { connection, length: Length::None, ..plan() }, &[]), wanted);
+        }
+    }
+
+    #[test]
+    fn status_lines() {
+        for (code, wanted) in [
+            (101, "HTTP/1.1 101 Switching Protocols\r\n"),
+            (204, "HTTP/1.1 204 No Content\r\n"),
+            (404, "HTTP/1.1 404 Not Found\r\n"),
+            (431, "HTTP/1.1 431 Request Header Fields Too Large\r\n"),
+            (799, "HTTP/1.1 799 \r\n"),
+        ] {
+            let status = StatusCode::from_u16(code).expect("a status");
+            let head = written(&HeadPlan { status, ..plan() }, &[]);
+            assert!(head.starts_with(&format!("{wanted}Date: ")), "{head}");
+        }
+    }
+
+    #[test]
+    fn the_servers_own_fields_are_written_once() {
+        let own = [
+            (header::CONTENT_LENGTH, "999"),
+            (header::TRANSFER_ENCODING, "gzip"),
+            (header::CONNECTION, "keep-alive"),
+            (header::DATE, "yesterday"),
+            (HeaderName::from_static("x-request-id"), "theirs"),
+            (header::SET_COOKIE, "a=1"),
+            (header::SET_COOKIE, "b=2"),
+        ];
+        assert_eq!(
+            written(&HeadPlan { request_id: "ours", ..plan() }, &own),
+            format!(
+                "HTTP/1.1 200 OK\r\nDate: {DATE}\r\nContent-Length: 13\r\nX-Request-Id: ours\r\n\
+                 set-cookie: a=1\r\nset-cookie: b=2\r\n\r\n"
+            )
+        );
+        assert!(
+            written(&plan(), &own).contains("x-request-id: theirs\r\n"),
+            "the application's, if the server has none"
+        );
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let head = written(&HeadPlan { request_id: "r", ..plan() }, &[(header::CONTENT_TYPE, "text/plain")]);
+        let mut found = [httparse::EMPTY_HEADER; 8];
+        let mut response = httparse::Response::new(&mut found);
+        assert_eq!(response.parse(head.as_bytes()), Ok(httparse::Status::Complete(head.len())));
+        assert_eq!((response.code, response.headers.len()), (Some(200), 4));
+    }
+}

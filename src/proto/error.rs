@@ -177,3 +177,36 @@ impl From<TargetError> for ProtoError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_and_where() {
+        let error = ProtoError::LengthAndCoding;
+        assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(error.to_string(), "Content-Length together with Transfer-Encoding (RFC 9112 section 6.3)");
+    }
+
+    #[test]
+    fn statuses_other_than_400() {
+        for (error, status) in [
+            (ProtoError::TargetTooLong, 414),
+            (ProtoError::UnknownExpectation, 417),
+            (ProtoError::HeadTooLarge, 431),
+            (ProtoError::TooManyFields, 431),
+            (ProtoError::UnknownMethod, 501),
+            (ProtoError::Connect, 501),
+            (ProtoError::UnsupportedVersion, 505),
+            (ProtoError::Http2Preface, 505),
+        ] {
+            assert_eq!(error.status().as_u16(), status, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_a_single_byte() {
+        assert_eq!(size_of::<ProtoError>(), 1);
+    }
+}

@@ -143,3 +143,178 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         number.checked_mul(10)?.checked_add(digit)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::three_ways::{ROOMY, parse_head};
+    use super::*;
+    use BodyLength::{Chunked, Length};
+    use ProtoError::*;
+
+    /// The framing of a POST with these field lines, or why head or framing is refused.
+    fn of(version: &str, lines: &[u8]) -> Result<Framing, ProtoError> {
+        let input = [format!("POST / HTTP/{version}\r\nHost: a\r\n").as_bytes(), lines, b"\r\n"].concat();
+        parse_head(&input, &ROOMY)?.expect("a whole head");
+        let mut head = RequestHead::default();
+        super::super::head::parse(&input, &ROOMY, &mut head)?;
+        framing(&head)
+    }
+
+    #[test]
+    fn body_lengths() {
+        let cases: [(&[u8], BodyLength); 12] = [
+            (b"", BodyLength::None),
+            (b"Content-Length: 0\r\n", Length(0)),
+            (b"Content-Length: 5\r\n", Length(5)),
+            (b"CONTENT-length:\t5 \r\n", Length(5)),
+            (b"Content-Length: 00005\r\n", Length(5)),
+            (b"Content-Length: 18446744073709551615\r\n", Length(u64::MAX)),
+            (b"Content-Length: 5\r\nContent-Length: 5\r\n", Length(5)),
+            (b"Transfer-Encoding: chunked\r\n", Chunked),
+            (b"transfer-ENCODING: ChUnKeD\r\n", Chunked),
+            (b"Transfer-Encoding:chunked\t\r\n", Chunked),
+            (b"X-Content-Length: 7\r\nTE: trailers, chunked\r\n", BodyLength::None),
+            (b"Content_Length: 7\r\nTransfer_Encoding: chunked\r\n", BodyLength::None),
+        ];
+        for (lines, wanted) in cases {
+            assert_eq!(of("1.1", lines).map(|framing| framing.body), Ok(wanted), "{}", lines.escape_ascii());
+        }
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn smuggling_is_refused() {
+        let cases: &[(&str, &[u8], ProtoError)] = &[
+            ("CL.TE", b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", LengthAndCoding),
+            ("TE.CL", b"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n", LengthAndCoding),
+            ("CL.TE with zero", b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", LengthAndCoding),
+            ("CL.CL", b"Content-Length: 5\r\nContent-Length: 6\r\n", ContentLengthConflict),
+            ("CL.CL far apart", b"Content-Length: 5\r\nA: b\r\nC: d\r\ncontent-length: 6\r\n", ContentLengthConflict),
+            ("CL.CL same number, other text", b"Content-Length: 5\r\nContent-Length: 05\r\n", ContentLengthConflict),
+            ("CL list", b"Content-Length: 5, 6\r\n", BadContentLength),
+            ("CL list of the same", b"Content-Length: 5, 5\r\n", BadContentLength),
+            ("CL trailing comma", b"Content-Length: 5,\r\n", BadContentLength),
+            ("CL empty", b"Content-Length:\r\n", BadContentLength),
+            ("CL plus", b"Content-Length: +5\r\n", BadContentLength),
+            ("CL minus", b"Content-Length: -5\r\n", BadContentLength),
+            ("CL minus zero", b"Content-Length: -0\r\n", BadContentLength),
+            ("CL hexadecimal", b"Content-Length: 0x5\r\n", BadContentLength),
+            ("CL hexadecimal digit", b"Content-Length: a\r\n", BadContentLength),
+            ("CL fraction", b"Content-Length: 5.0\r\n", BadContentLength),
+            ("CL exponent", b"Content-Length: 1e3\r\n", BadContentLength),
+            ("CL underscore", b"Content-Length: 1_000\r\n", BadContentLength),
+            ("CL space inside", b"Content-Length: 5 5\r\n", BadContentLength),
+            ("CL tab inside", b"Content-Length: 5\t5\r\n", BadContentLength),
+            ("CL quoted", b"Content-Length: \"5\"\r\n", BadContentLength),
+            ("CL parameter", b"Content-Length: 5;q=1\r\n", BadContentLength),
+            ("CL other digits", b"Content-Length: \xd9\xa5\r\n", BadContentLength),
+            ("CL overflow by one", b"Content-Length: 18446744073709551616\r\n", BadContentLength),
+            ("CL overflow", b"Content-Length: 99999999999999999999999999\r\n", BadContentLength),
+            ("CL NUL", b"Content-Length: 5\0\r\n", BadFieldValue),
+            ("CL vertical tab", b"Content-Length: \x0b5\r\n", BadFieldValue),
+            ("CL space before colon", b"Content-Length : 5\r\n", SpaceBeforeColon),
+            ("CL folded", b"Content-Length:\r\n 5\r\n", ObsFold),
+            ("CL folded name", b"X: y\r\n Content-Length: 5\r\n", ObsFold),
+            ("CL behind a bare LF", b"X: y\nContent-Length: 5\r\n", BareLf),
+            ("CL behind a bare CR", b"X: y\rContent-Length: 5\r\n", BareCr),
+            ("TE identity", b"Transfer-Encoding: identity\r\n", BadTransferCoding),
+            ("TE gzip", b"Transfer-Encoding: gzip\r\n", BadTransferCoding),
+            ("TE gzip, chunked", b"Transfer-Encoding: gzip, chunked\r\n", BadTransferCoding),
+            ("TE chunked, gzip", b"Transfer-Encoding: chunked, gzip\r\n", BadTransferCoding),
+            ("TE chunked, identity", b"Transfer-Encoding: chunked, identity\r\n", BadTransferCoding),
+            ("TE chunked twice in a line", b"Transfer-Encoding: chunked, chunked\r\n", BadTransferCoding),
+            ("TE chunked twice", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", BadTransferCoding),
+            ("TE.TE", b"Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n", BadTransferCoding),
+            ("TE.TE the other way round", b"Transfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n", BadTransferCoding),
+            ("TE empty", b"Transfer-Encoding:\r\n", BadTransferCoding),
+            ("TE comma before", b"Transfer-Encoding: ,chunked\r\n", BadTransferCoding),
+            ("TE comma after", b"Transfer-Encoding: chunked,\r\n", BadTransferCoding),
+            ("TE parameter", b"Transfer-Encoding: chunked;q=0.5\r\n", BadTransferCoding),
+            ("TE quoted", b"Transfer-Encoding: \"chunked\"\r\n", BadTransferCoding),
+            ("TE misspelt", b"Transfer-Encoding: xchunked\r\n", BadTransferCoding),
+            ("TE cut short", b"Transfer-Encoding: chunke\r\n", BadTransferCoding),
+            ("TE space inside", b"Transfer-Encoding: chu nked\r\n", BadTransferCoding),
+            ("TE byte above ASCII", b"Transfer-Encoding: \xffchunked\r\n", BadTransferCoding),
+            ("TE vertical tab", b"Transfer-Encoding: \x0bchunked\r\n", BadFieldValue),
+            ("TE vertical tab after", b"Transfer-Encoding: chunked\x0b\r\n", BadFieldValue),
+            ("TE NUL", b"Transfer-Encoding: chunked\0\r\n", BadFieldValue),
+            ("TE space before colon", b"Transfer-Encoding : chunked\r\n", SpaceBeforeColon),
+            ("TE tab before colon", b"Transfer-Encoding\t: chunked\r\n", SpaceBeforeColon),
+            ("TE folded", b"Transfer-Encoding:\r\n chunked\r\n", ObsFold),
+            ("TE after a space", b" Transfer-Encoding: chunked\r\n", ObsFold),
+            ("TE behind a bare LF", b"X: y\nTransfer-Encoding: chunked\r\n", BareLf),
+            ("TE behind a bare CR", b"X: y\rTransfer-Encoding: chunked\r\n", BareCr),
+        ];
+        for (name, lines, wanted) in cases {
+            assert_eq!(of("1.1", lines), Err(*wanted), "{name}");
+        }
+    }
+
+    #[test]
+    fn http10_has_no_transfer_codings() {
+        let chunked = b"Transfer-Encoding: chunked\r\n";
+        assert_eq!(of("1.0", chunked), Err(TransferCodingHttp10));
+        assert_eq!(of("1.0", &[chunked, &b"Content-Length: 5\r\n"[..]].concat()), Err(TransferCodingHttp10));
+        assert_eq!(of("1.0", b"Content-Length: 5\r\n").map(|framing| framing.body), Ok(Length(5)));
+    }
+
+    #[test]
+    fn keep_alive() {
+        let cases: [(&str, &[u8], bool); 14] = [
+            ("1.1", b"", true),
+            ("1.1", b"Connection: close\r\n", false),
+            ("1.1", b"connection: CLOSE\r\n", false),
+            ("1.1", b"Connection: keep-alive\r\n", true),
+            ("1.1", b"Connection: keep-alive, close\r\n", false),
+            ("1.1", b"Connection: x-a,\tclose ,x-b\r\n", false),
+            ("1.1", b"Connection: x\r\nConnection: close\r\n", false),
+            ("1.1", b"Connection: closed, x-close, close;x\r\n", true),
+            ("1.1", b"Connection:\r\n", true),
+            ("1.0", b"", false),
+            ("1.0", b"Connection: Keep-Alive\r\n", true),
+            ("1.0", b"Connection: TE, keep-alive\r\n", true),
+            ("1.0", b"Connection: keep-alive\r\nConnection: close\r\n", false),
+            ("1.0", b"Keep-Alive: timeout=5\r\n", false),
+        ];
+        for (version, lines, wanted) in cases {
+            let framing = of(version, lines).expect("good framing");
+            assert_eq!(framing.keep_alive, wanted, "{version} {}", lines.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn expectations() {
+        let cases: [(&str, &[u8], Result<bool, ProtoError>); 11] = [
+            ("1.1", b"Expect: 100-continue\r\nContent-Length: 5\r\n", Ok(true)),
+            ("1.1", b"Content-Length: 5\r\nExpect: 100-Continue\r\n", Ok(true)),
+            ("1.1", b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n", Ok(true)),
+            ("1.1", b"Expect: 100-continue\r\nContent-Length: 0\r\n", Ok(false)),
+            ("1.1", b"Expect: 100-continue\r\n", Ok(false)),
+            ("1.1", b"Expect: 100-continue\r\nExpect: x\r\nContent-Length: 5\r\n", Err(UnknownExpectation)),
+            ("1.1", b"Expect: x\r\nContent-Length: 5\r\n", Err(UnknownExpectation)),
+            ("1.1", b"Expect: 100-continue, x\r\n", Err(UnknownExpectation)),
+            ("1.1", b"Expect:\r\n", Err(UnknownExpectation)),
+            ("1.0", b"Expect: 100-continue\r\nContent-Length: 5\r\n", Ok(false)),
+            ("1.0", b"Expect: x\r\n", Ok(false)),
+        ];
+        for (version, lines, wanted) in cases {
+            let found = of(version, lines).map(|framing| framing.expect_continue);
+            assert_eq!(found, wanted, "{version} {}", lines.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn upgrades_need_both_fields() {
+        let cases: [(&str, &[u8], bool); 6] = [
+            ("1.1", b"Upgrade: websocket\r\nConnection: Upgrade\r\n", true),
+            ("1.1", b"Connection: keep-alive, upgrade\r\nupgrade: websocket\r\n", true),
+            ("1.1", b"Connection: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n", true),
+            ("1.1", b"Upgrade: websocket\r\n", false),
+            ("1.1", b"Connection: upgrade\r\n", false),
+            ("1.0", b"Upgrade: websocket\r\nConnection: upgrade\r\n", false),
+        ];
+        for (version, lines, wanted) in cases {
+            assert_eq!(of(version, lines).map(|framing| framing.upgrade), Ok(wanted), "{}", lines.escape_ascii());
+        }
+    }
+}

@@ -246,3 +246,7 @@ fn byte(bytes: &[u8], at: usize) -> Result<u8, Stop> {
 fn shift(span: Span, by: usize) -> Span {
     Span { start: span.start + by as u32, end: span.end + by as u32 }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

@@ -125,3 +125,53 @@ fn push(raw: &mut Vec<u8>, bytes: impl AsRef<[u8]>) -> Span {
 fn within(part: Span, whole: Span) -> Span {
     Span { start: whole.start + part.start, end: whole.start + part.end }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn assemble(target: &str, fields: &[(&str, &[u8])]) -> Result<RequestHead, AssembleError> {
+        RequestHead::assemble(&Method::GET, target, Version::HTTP_11, fields)
+    }
+
+    #[test]
+    fn it_is_what_the_wire_would_have_brought() {
+        let head =
+            assemble("/a/b?c", &[("Host", b"a.example:80"), ("X-Two", "ä b".as_bytes()), ("x-empty", b"")]).unwrap();
+        let wire = "GET /a/b?c HTTP/1.1\r\nHost: a.example:80\r\nX-Two: ä b\r\nx-empty: \r\n\r\n";
+        assert_eq!(head.raw, wire.as_bytes());
+        assert_eq!((head.target(), head.path(), head.query()), ("/a/b?c", "/a/b", Some("c")));
+        assert_eq!(head.host(), Some("a.example:80"));
+        assert_eq!(head.field_str("x-two"), Some("ä b"));
+        assert_eq!(head.field("X-Empty"), Some(&b""[..]));
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_host() {
+        let head = assemble("http://b.example/x", &[("Host", b"a.example")]).unwrap();
+        assert_eq!((head.path(), head.host()), ("/x", Some("b.example")));
+        assert_eq!(assemble("/", &[]).unwrap().host(), None);
+    }
+
+    #[test]
+    fn what_could_not_come_over_the_wire_is_refused() {
+        let cases: [(&str, &[(&str, &[u8])], AssembleError); 10] = [
+            ("a", &[], AssembleError::Target(TargetError::Form)),
+            ("/a b", &[], AssembleError::Target(TargetError::Byte)),
+            ("/a\r\nX: y", &[], AssembleError::Target(TargetError::Byte)),
+            ("*", &[], AssembleError::Target(TargetError::Asterisk)),
+            ("/", &[("", b"x")], AssembleError::FieldName),
+            ("/", &[("a b", b"x")], AssembleError::FieldName),
+            ("/", &[("a", b"x\r\ny: z")], AssembleError::FieldValue),
+            ("/", &[("a", b" x")], AssembleError::FieldValue),
+            ("/", &[("host", b"a b")], AssembleError::Host),
+            ("/", &[("host", b"a"), ("Host", b"a")], AssembleError::Host),
+        ];
+        for (target, fields, wanted) in cases {
+            assert_eq!(assemble(target, fields).unwrap_err(), wanted, "{target:?} {fields:?}");
+        }
+        let http2 = RequestHead::assemble(&Method::GET, "/", Version::HTTP_2, &[]);
+        assert_eq!(http2.unwrap_err(), AssembleError::Version);
+    }
+}

@@ -252,3 +252,82 @@ pub fn decode_segment(segment: &str) -> Result<Cow<'_, str>, DecodeError> {
     }
     percent_decode_str(segment).decode_utf8().map_err(|_| DecodeError::Utf8)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_connect_has_the_authority_form() {
+        let connect = |target: &str| split(&Method::CONNECT, target.as_bytes());
+        let target = connect("a.example:443").unwrap();
+        assert_eq!((target.form, target.authority), (Form::Authority, Some(Span::new(0, 13))));
+        assert_eq!(connect("/path"), Err(TargetError::Authority));
+        assert_eq!(connect("u@a:443"), Err(TargetError::UserInfo));
+        assert_eq!(split(&Method::GET, b"a.example:443"), Err(TargetError::Form));
+    }
+
+    #[test]
+    fn forms() {
+        let form = |method: &Method, target: &str| split(method, target.as_bytes()).map(|target| target.form);
+        assert_eq!(form(&Method::GET, "/a?b"), Ok(Form::Origin));
+        assert_eq!(form(&Method::OPTIONS, "*"), Ok(Form::Asterisk));
+        assert_eq!(form(&Method::GET, "*"), Err(TargetError::Asterisk));
+        assert_eq!(form(&Method::GET, "http://a/b"), Ok(Form::Absolute));
+        assert_eq!(form(&Method::GET, "gopher://a/b"), Err(TargetError::Scheme));
+        assert_eq!(form(&Method::GET, ""), Err(TargetError::Form));
+        assert_eq!(form(&Method::GET, "/a b"), Err(TargetError::Byte));
+        assert_eq!(form(&Method::GET, "/a#b"), Err(TargetError::Fragment));
+    }
+
+    #[test]
+    fn segments_are_decoded() {
+        let cases = [
+            ("", Ok("")),
+            ("plain", Ok("plain")),
+            ("a%20b", Ok("a b")),
+            ("%e2%82%ac%E2%82%AC", Ok("€€")),
+            ("a+b", Ok("a+b")),
+            ("%2F%2e%00", Ok("/.\0")),
+            ("%25zz", Ok("%zz")),
+            ("%", Err(DecodeError::Escape)),
+            ("%4", Err(DecodeError::Escape)),
+            ("%zz", Err(DecodeError::Escape)),
+            ("a%2", Err(DecodeError::Escape)),
+            ("%+1", Err(DecodeError::Escape)),
+            ("%ff", Err(DecodeError::Utf8)),
+            ("%c0%af", Err(DecodeError::Utf8)),
+        ];
+        for (segment, wanted) in cases {
+            assert_eq!(decode_segment(segment).as_deref(), wanted.as_ref().map(|text| *text), "{segment}");
+        }
+        assert!(matches!(decode_segment("plain"), Ok(Cow::Borrowed(_))), "nothing to decode, nothing to copy");
+    }
+
+    proptest! {
+        #[test]
+        fn parts_lie_within_the_target(target: Vec<u8>, method in prop::sample::select(vec![Method::GET, Method::OPTIONS, Method::CONNECT])) {
+            if let Ok(parts) = split(&method, &target) {
+                for span in [Some(parts.path), parts.query, parts.authority].into_iter().flatten() {
+                    prop_assert!(span.start <= span.end && span.end as usize <= target.len());
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_decoded(text: String) {
+            let encoded = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC).to_string();
+            prop_assert_eq!(decode_segment(&encoded), Ok(Cow::Borrowed(&*text)));
+        }
+
+        #[test]
+        fn addresses_and_names_are_authorities(v6: core::net::Ipv6Addr, v4: core::net::Ipv4Addr, port: u16, name in "[a-z0-9.-]{1,30}") {
+            for text in [format!("[{v6}]"), format!("[{v6}]:{port}"), format!("{v4}:{port}"), name.clone(), format!("{name}:{port}")] {
+                prop_assert!(is_authority(text.as_bytes()), "{}", text);
+            }
+        }
+    }
+}
