@@ -3,5 +3,6 @@
 
 pub mod body;
 pub mod request;
+pub mod request_id;
 pub mod response;
 pub mod service;

@@ -3,3 +3,4 @@
 //! `Method`, `StatusCode`, `HeaderName`, `HeaderValue` and `Version` come from the `http` crate.
 
 pub mod head;
+pub mod trace_context;
