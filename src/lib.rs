@@ -18,5 +18,6 @@
 
 pub mod app;
 pub mod config;
+pub mod ops;
 pub mod semantics;
 pub mod server;
