@@ -7,7 +7,10 @@
 //! [`Stats`]: crate::server::stats::Stats
 //! [`Lifecycle`]: crate::server::lifecycle::Lifecycle
 
+mod access_log;
 pub mod diagnostics;
 pub mod log_writer;
+pub mod metrics;
+pub mod telemetry;
 mod text;
 mod timestamp;
