@@ -11,6 +11,7 @@ mod access_log;
 pub mod diagnostics;
 pub mod log_writer;
 pub mod metrics;
+pub mod probes;
 pub mod telemetry;
 mod text;
 mod timestamp;
