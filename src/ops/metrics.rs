@@ -1,6 +1,6 @@
 //! Metrics: what the server tells about its requests and itself, in Prometheus' terms.
 //!
-//! Requests are counted in [`cells`] that belong to one reactor each; a scrape folds them together. The registry is
+//! Requests are counted in cells that belong to one reactor each; a scrape folds them together. The registry is
 //! open: users add their own collectors to it. Knows templates of routes, never paths: nothing a client sends becomes a label.
 
 mod cells;
