@@ -21,5 +21,6 @@ pub mod config;
 pub mod net;
 pub mod proto;
 pub mod files;
+pub mod ops;
 pub mod semantics;
 pub mod server;

@@ -11,3 +11,4 @@ pub mod date;
 pub mod etag;
 pub mod media_type;
 pub mod range;
+pub mod trace_context;

@@ -118,6 +118,11 @@ impl RequestHead {
         self.fields.iter().map(|field| (self.text(field.name), field.value.of(&self.raw)))
     }
 
+    /// All fields in order, names and values as the bytes that were received.
+    pub fn raw_fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields.iter().map(|field| (field.name.of(&self.raw), field.value.of(&self.raw)))
+    }
+
     /// A copy of the fields as the `http` crate's map.
     pub fn to_header_map(&self) -> HeaderMap {
         self.fields()

@@ -1,0 +1,203 @@
+use http::StatusCode;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::ops::log_writer::LogWriter;
+use crate::ops::log_writer::tests::Memory;
+use crate::ops::telemetry::Telemetry;
+use crate::ops::telemetry::tests::{endpoints, exchange, logged, metrics, received};
+use crate::server::observe::{Observer, Recorder};
+
+fn json_line(record: impl FnOnce(&mut dyn Recorder)) -> Value {
+    let log = logged(&Config::default(), record);
+    assert!(log.ends_with('\n') && log.lines().count() == 1, "{log:?}");
+    let mut line: Value = serde_json::from_str(&log).expect("a JSON line");
+    let time = line.as_object_mut().and_then(|line| line.remove("time")).expect("a time");
+    assert_eq!(time.as_str().map(str::len), Some("2026-01-02T03:04:05.000006Z".len()));
+    line
+}
+
+#[test]
+fn a_line_has_all_there_is_to_know() {
+    let request = received(
+        "POST",
+        b"/users/7?page=2&token=s3cret",
+        &[
+            ("host", b"example.com:8080"),
+            ("User-Agent", b"curl/8.5.0"),
+            ("Referer", b"https://me:s3cret@example.com/"),
+            ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            ("authorization", b"Bearer s3cret"),
+            ("cookie", b"id=s3cret"),
+        ],
+    );
+    let line = json_line(|recorder| {
+        recorder.record(&Exchange {
+            status: StatusCode::CREATED,
+            bytes_in: 17,
+            queued: Some(Duration::from_micros(4_005)),
+            ..exchange(&request)
+        });
+    });
+    let expected = json!({
+        "level": "info", "msg": "request", "request_id": "4d3f",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
+        "remote_addr": "192.0.2.7:40000", "client_ip": "192.0.2.7",
+        "method": "POST", "path": "/users/7", "query": "page=2&token=[redacted]", "route": "/users/{id}",
+        "protocol": "HTTP/1.1", "host": "example.com:8080", "status": 201, "bytes_in": 17, "bytes_out": 13,
+        "duration_ms": 0.123, "queue_ms": 4.005, "user_agent": "curl/8.5.0",
+        "referer": "https://[redacted]@example.com/", "outcome": "ok",
+    });
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn what_is_absent_is_left_out() {
+    let request = received("GET", b"/", &[]);
+    let line = json_line(|recorder| recorder.record(&exchange(&request)));
+    for name in ["trace_id", "span_id", "query", "host", "queue_ms", "user_agent", "referer"] {
+        assert_eq!(line.get(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_request_refused_before_its_head_was_understood_has_a_line() {
+    let request = received("GET", b"/", &[]);
+    let line = json_line(|recorder| {
+        recorder.record(&Exchange {
+            received: None,
+            endpoint: None,
+            status: StatusCode::BAD_REQUEST,
+            outcome: Outcome::Rejected,
+            bytes_out: 0,
+            ..exchange(&request)
+        });
+    });
+    let expected = json!({
+        "level": "warn", "msg": "request", "status": 400, "outcome": "rejected",
+        "remote_addr": "192.0.2.7:40000", "client_ip": "192.0.2.7",
+        "bytes_in": 0, "bytes_out": 0, "duration_ms": 0.123,
+    });
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn methods_nobody_has_heard_of_and_targets_without_a_path_are_written_as_they_came() {
+    let request = received("PURGE", b"*", &[]);
+    let line = json_line(|recorder| recorder.record(&exchange(&request)));
+    assert_eq!((&line["method"], &line["path"]), (&json!("PURGE"), &json!("*")));
+}
+
+#[test]
+fn two_trace_contexts_are_none() {
+    let context: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for times in [2, 3] {
+        let request = received("GET", b"/", &vec![("traceparent", context); times]);
+        let line = json_line(|recorder| recorder.record(&exchange(&request)));
+        assert_eq!(line.get("trace_id"), None);
+    }
+}
+
+#[test]
+fn apache_formats() {
+    let request = received(
+        "GET",
+        b"/a\"b?code=s3cret&x=1",
+        &[("referer", b"https://example.com/?token=s3cret"), ("user-agent", b"a\"b\\c\x01\xe9")],
+    );
+    let bare = received("OPTIONS", b"*", &[]);
+    let record = |recorder: &mut dyn Recorder| {
+        recorder.record(&exchange(&request));
+        recorder.record(&Exchange { bytes_out: 0, ..exchange(&bare) });
+        recorder.record(&Exchange { received: None, status: StatusCode::BAD_REQUEST, ..exchange(&request) });
+    };
+    let common =
+        [r#""GET /a\"b?code=[redacted]&x=1 HTTP/1.1" 200 13"#, r#""OPTIONS * HTTP/1.1" 200 -"#, r#""-" 400 13"#];
+    let combined = [r#" "https://example.com/?token=[redacted]" "a\"b\\c\x01\xe9""#, r#" "-" "-""#, r#" "-" "-""#];
+    for (log_format, extra) in [(LogFormat::Common, [""; 3]), (LogFormat::Combined, combined)] {
+        let log = logged(&Config { log_format, ..Config::default() }, record);
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(lines.len(), 3);
+        for (line, (common, extra)) in lines.iter().zip(common.iter().zip(extra)) {
+            let (front, rest) = line.split_at("192.0.2.7 - - [02/Jan/2026:03:04:05 +0000] ".len());
+            assert!(front.starts_with("192.0.2.7 - - [") && front.ends_with(" +0000] "), "{line}");
+            assert_eq!(rest, format!("{common}{extra}"));
+        }
+    }
+}
+
+/// A recorder, where its lines end up, and the end of the story.
+fn recorder(check: impl FnOnce(&mut dyn Recorder, &dyn Fn() -> usize)) {
+    let memory = Memory::default();
+    let (writer, thread) = LogWriter::spawn("log", memory.clone(), 4).expect("a thread");
+    let telemetry = Telemetry::new(&Config::default(), metrics(), &endpoints(), writer.clone());
+    check(&mut *telemetry.recorder(0), &|| {
+        assert!(writer.finish(Duration::from_secs(30)));
+        memory.text().lines().count()
+    });
+    assert!(writer.finish(Duration::from_secs(30)));
+    thread.join().expect("no panic");
+}
+
+#[test]
+fn a_line_waits_for_company_but_not_for_long() {
+    let request = received("GET", b"/", &[]);
+    recorder(|recorder, _| {
+        assert_eq!(recorder.flush(request.at), None);
+        recorder.record(&exchange(&request));
+        let due = request.at + MAX_AGE;
+        assert_eq!(recorder.flush(request.at), Some(due));
+        // A younger line changes nothing for the oldest.
+        recorder.record(&Exchange { now: request.at + MAX_AGE / 2, ..exchange(&request) });
+        assert_eq!(recorder.flush(request.at + MAX_AGE / 2), Some(due));
+        assert_eq!(recorder.flush(due), None);
+    });
+    recorder(|recorder, lines| {
+        recorder.record(&exchange(&request));
+        assert_eq!(recorder.flush(request.at + MAX_AGE / 2), Some(request.at + MAX_AGE));
+        assert_eq!(lines(), 0);
+    });
+    recorder(|recorder, lines| {
+        recorder.record(&exchange(&request));
+        recorder.flush(request.at + MAX_AGE);
+        assert_eq!(lines(), 1);
+    });
+}
+
+#[test]
+fn a_full_buffer_is_handed_over_at_once() {
+    let agent = [b'a'; 1000];
+    let request = received("GET", b"/", &[("user-agent", &agent)]);
+    recorder(|recorder, lines| {
+        for _ in 0..=FULL / agent.len() {
+            recorder.record(&exchange(&request));
+        }
+        let written = lines();
+        assert!((FULL / 1400..=FULL / agent.len()).contains(&written), "{written} lines");
+    });
+}
+
+proptest! {
+    #[test]
+    fn every_line_parses_whatever_bytes_the_client_sends(
+        target in proptest::collection::vec(any::<u8>(), 0..60),
+        values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 5),
+        absolute in any::<bool>(),
+        status in 100..1000_u16,
+        nanos in any::<u64>(),
+    ) {
+        let target = if absolute { target } else { [b"/", &target[..]].concat() };
+        let names = ["host", "user-agent", "referer", "traceparent", "x"];
+        let fields: Vec<(&str, &[u8])> = names.into_iter().zip(values.iter().map(Vec::as_slice)).collect();
+        let request = received("GET", &target, &fields);
+        let line = json_line(|recorder| recorder.record(&Exchange {
+            status: StatusCode::from_u16(status).expect("a status"),
+            duration: Duration::from_nanos(nanos),
+            queued: Some(Duration::from_nanos(nanos / 2)),
+            ..exchange(&request)
+        }));
+        prop_assert_eq!(&line["user_agent"], &json!(String::from_utf8_lossy(&values[1])));
+        prop_assert_eq!(&line["status"], &json!(status));
+    }
+}

@@ -1,0 +1,250 @@
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, Opts};
+
+use super::*;
+use crate::config::Config;
+use crate::ops::log_writer::LogWriter;
+use crate::ops::telemetry::Telemetry;
+use crate::ops::telemetry::tests::{endpoints, exchange, metrics, received};
+use crate::server::lifecycle::State;
+use crate::server::observe::{Exchange, Observer, Outcome};
+use crate::server::stats::{ErrorKind, RejectReason};
+
+fn scrape(metrics: &Metrics) -> String {
+    let mut response = metrics.render(&RequestHead::default());
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(
+        response.headers().get(&CONTENT_TYPE),
+        Some(&HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))
+    );
+    let mut text = String::new();
+    response.body_mut().read_to_string(&mut text).expect("UTF-8");
+    text
+}
+
+/// The value of the one sample whose line starts with `sample`.
+fn value(text: &str, sample: &str) -> f64 {
+    let values: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')).collect();
+    let [value] = values[..] else { panic!("{sample} occurs {} times in\n{text}", values.len()) };
+    value.parse().expect("a number")
+}
+
+/// Gives `record` a way to record exchanges on two reactors.
+fn observed(metrics: &Arc<Metrics>, record: impl FnOnce(&mut dyn FnMut(usize, &Exchange<'_>))) {
+    let (writer, thread) = LogWriter::spawn("log", std::io::sink(), 1).expect("a thread");
+    let telemetry = Telemetry::new(&Config::default(), Arc::clone(metrics), &endpoints(), writer.clone());
+    let mut recorders = [telemetry.recorder(0), telemetry.recorder(1)];
+    record(&mut |reactor, exchange| recorders[reactor].record(exchange));
+    drop(recorders);
+    assert!(writer.finish(Duration::from_secs(30)));
+    thread.join().expect("no panic");
+}
+
+#[test]
+fn reactors_are_folded_together() {
+    let (metrics, get) = (metrics(), received("GET", b"/users/1", &[]));
+    observed(&metrics, |record| {
+        record(0, &Exchange { duration: Duration::from_micros(400), bytes_in: 5, ..exchange(&get) });
+        record(1, &Exchange { duration: Duration::from_millis(2), ..exchange(&get) });
+        record(1, &Exchange { duration: Duration::from_secs(20), outcome: Outcome::ClientAbort, ..exchange(&get) });
+    });
+    let text = scrape(&metrics);
+    let labels = r#"{http_request_method="GET",http_route="/users/{id}",http_response_status_code="200"}"#;
+    let bucket = |le: &str| {
+        let labels = labels.replace('}', "").replace("{id", "{id}");
+        value(&text, &format!(r#"http_server_request_duration_seconds_bucket{labels},le="{le}"}}"#))
+    };
+    let buckets = ["0.0005", "0.001", "0.0025", "10", "+Inf"].map(bucket);
+    assert_eq!(buckets, [1.0, 1.0, 2.0, 2.0, 3.0]);
+    assert_eq!(value(&text, &format!("http_server_request_duration_seconds_count{labels}")), 3.0);
+    assert_eq!(value(&text, &format!("http_server_request_duration_seconds_sum{labels}")), 20.0024);
+    assert_eq!(value(&text, "http_server_request_body_bytes_total"), 5.0);
+    assert_eq!(value(&text, "http_server_response_body_bytes_total"), 39.0);
+}
+
+#[test]
+fn every_documented_bucket_is_there() {
+    let (metrics, get) = (metrics(), received("GET", b"/users/1", &[]));
+    observed(&metrics, |record| record(0, &exchange(&get)));
+    let bounds: Vec<String> = scrape(&metrics)
+        .lines()
+        .filter_map(|line| {
+            Some(line.strip_prefix("http_server_request_duration_seconds_bucket")?.split('"').nth(7)?.into())
+        })
+        .collect();
+    let expected = "0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.075 0.1 0.25 0.5 0.75 1 2.5 5 7.5 10 +Inf";
+    assert_eq!(bounds.join(" "), expected);
+}
+
+#[test]
+fn nothing_a_client_sends_becomes_a_label() {
+    let metrics = metrics();
+    let odd = received("SECRET-METHOD", b"/secret-path?secret-query", &[("host", b"secret-host")]);
+    observed(&metrics, |record| {
+        record(0, &exchange(&odd));
+        record(0, &Exchange { endpoint: None, ..exchange(&odd) });
+        record(0, &Exchange { endpoint: Some(2), status: StatusCode::NOT_FOUND, ..exchange(&odd) });
+        record(1, &Exchange { endpoint: None, received: None, ..exchange(&odd) });
+    });
+    let text = scrape(&metrics);
+    assert!(!text.to_lowercase().contains("secret"));
+    let count = |route: &str, status: u16| {
+        let labels =
+            format!(r#"{{http_request_method="_OTHER",http_route="{route}",http_response_status_code="{status}"}}"#);
+        value(&text, &format!("http_server_request_duration_seconds_count{labels}"))
+    };
+    assert_eq!([count("/users/{id}", 200), count("_unmatched", 200), count("_unmatched", 404)], [1.0, 2.0, 1.0]);
+}
+
+#[test]
+fn probes_are_counted_on_their_own() {
+    let (metrics, get) = (metrics(), received("GET", b"/readyz", &[]));
+    observed(&metrics, |record| {
+        record(0, &Exchange { endpoint: Some(1), ..exchange(&get) });
+        record(1, &Exchange { endpoint: Some(1), ..exchange(&get) });
+        record(1, &Exchange { endpoint: Some(1), status: StatusCode::SERVICE_UNAVAILABLE, ..exchange(&get) });
+    });
+    let text = scrape(&metrics);
+    assert_eq!(value(&text, r#"rws_probe_requests_total{probe="readyz",status="200"}"#), 2.0);
+    assert_eq!(value(&text, r#"rws_probe_requests_total{probe="readyz",status="503"}"#), 1.0);
+    assert!(!text.contains("http_server_request_duration_seconds"));
+}
+
+#[test]
+fn the_server_and_the_process_are_told_about() {
+    let (stats, lifecycle) = (Arc::new(Stats::default()), Lifecycle::default());
+    let metrics = Metrics::new(Registry::new(), Arc::clone(&stats), lifecycle.clone(), Vec::new()).expect("metrics");
+    stats.requests_active.store(4, Relaxed);
+    stats.reject(RejectReason::QueueFull);
+    stats.error(ErrorKind::HeadTimeout);
+    lifecycle.advance(State::Draining);
+    let text = scrape(&metrics);
+    let cases = [
+        ("http_server_active_requests", 4.0),
+        (r#"rws_connections_rejected_total{reason="queue_full"}"#, 1.0),
+        (r#"rws_connections_rejected_total{reason="max_connections"}"#, 0.0),
+        (r#"rws_connection_errors_total{kind="head_timeout"}"#, 1.0),
+        (r#"rws_lifecycle_state{state="draining"}"#, 1.0),
+        (r#"rws_lifecycle_state{state="ready"}"#, 0.0),
+        ("rws_queue_wait_seconds_count", 0.0),
+        ("rws_log_dropped_total", 0.0),
+    ];
+    for (sample, expected) in cases {
+        assert_eq!(value(&text, sample), expected, "{sample}");
+    }
+    assert!(value(&text, "process_resident_memory_bytes") > 1e6);
+    assert!(value(&text, "process_threads") >= 1.0);
+    let age = Duration::from_secs_f64(value(&text, "process_start_time_seconds"));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    // Within the time a test run takes; /proc/stat's boot time is only good to a second.
+    assert!(now.abs_diff(age) < Duration::from_secs(3600), "{age:?}");
+    assert!(text.contains(concat!("rws_build_info{version=\"", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn queue_waits_are_observed() {
+    let (metrics, get) = (metrics(), received("GET", b"/users/1", &[]));
+    observed(&metrics, |record| {
+        record(0, &Exchange { queued: Some(Duration::from_millis(3)), ..exchange(&get) });
+        record(1, &exchange(&get));
+    });
+    let text = scrape(&metrics);
+    assert_eq!(value(&text, "rws_queue_wait_seconds_count"), 1.0);
+    assert_eq!(value(&text, r#"rws_queue_wait_seconds_bucket{le="0.0025"}"#), 0.0);
+    assert_eq!(value(&text, r#"rws_queue_wait_seconds_bucket{le="0.005"}"#), 1.0);
+}
+
+#[test]
+fn users_add_their_own_and_a_clash_of_names_is_an_error() {
+    let metrics = metrics();
+    let orders = IntCounter::with_opts(Opts::new("orders_total", "Orders taken.")).expect("a counter");
+    metrics.registry().register(Box::new(orders.clone())).expect("a free name");
+    orders.inc();
+    assert_eq!(value(&scrape(&metrics), "orders_total"), 1.0);
+    let again = Metrics::new(metrics.registry().clone(), Arc::default(), Lifecycle::default(), Vec::new());
+    assert!(again.is_err());
+}
+
+#[test]
+fn a_collector_that_yields_nonsense_makes_a_500() {
+    struct Nonsense(Desc, MetricType, &'static str);
+    impl Collector for Nonsense {
+        fn desc(&self) -> Vec<&Desc> {
+            vec![&self.0]
+        }
+
+        fn collect(&self) -> Vec<MetricFamily> {
+            let mut family = MetricFamily::default();
+            family.set_name(self.2.to_owned());
+            family.set_field_type(self.1);
+            family.set_metric(vec![Default::default()]);
+            vec![family]
+        }
+    }
+    for (kind, name) in [(MetricType::UNTYPED, "odd"), (MetricType::COUNTER, "")] {
+        let metrics = metrics();
+        let desc = Desc::new("odd".into(), "Odd.".into(), Vec::new(), Default::default()).expect("a description");
+        metrics.registry().register(Box::new(Nonsense(desc, kind, name))).expect("a free name");
+        assert_eq!(metrics.render(&RequestHead::default()).status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}
+
+#[test]
+fn a_scrape_during_traffic_never_contradicts_itself() {
+    let (metrics, get) = (metrics(), received("GET", b"/users/1", &[]));
+    let labels = r#"{http_request_method="GET",http_route="/users/{id}",http_response_status_code="200"}"#;
+    observed(&metrics, |record| {
+        record(0, &exchange(&get));
+        std::thread::scope(|scope| {
+            let scraper = scope.spawn(|| {
+                let mut before = (0.0, 0.0);
+                for _ in 0..50 {
+                    let text = scrape(&metrics);
+                    let count = value(&text, &format!("http_server_request_duration_seconds_count{labels}"));
+                    let infinite = labels.replace("\"200\"}", "\"200\",le=\"+Inf\"}");
+                    let all = value(&text, &format!("http_server_request_duration_seconds_bucket{infinite}"));
+                    let sum = value(&text, &format!("http_server_request_duration_seconds_sum{labels}"));
+                    assert_eq!(count, all);
+                    assert!(count >= before.0 && sum >= before.1, "what is counted never shrinks");
+                    before = (count, sum);
+                }
+            });
+            while !scraper.is_finished() {
+                record(0, &exchange(&get));
+            }
+            scraper.join().expect("no contradiction");
+        });
+    });
+}
+
+#[test]
+fn promtool_has_no_complaints() {
+    let (metrics, get) = (metrics(), received("GET", b"/users/1", &[]));
+    observed(&metrics, |record| {
+        record(0, &exchange(&get));
+        record(0, &Exchange { endpoint: Some(1), ..exchange(&get) });
+    });
+    let text = scrape(&metrics);
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut promtool = match promtool {
+        Ok(promtool) => promtool,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "SKIPPED promtool_has_no_complaints: promtool: {error}");
+            return;
+        }
+    };
+    promtool.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let complaints = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && complaints.trim().is_empty(), "{complaints}\n{text}");
+}

@@ -1,0 +1,119 @@
+//! The `traceparent` field of W3C Trace Context (level 1, section 3.2): one strict parser.
+//!
+//! Knows no header map and makes no ids. What does not follow the grammar to the letter is no context at all,
+//! as the recommendation demands: guessing would tie log lines to the wrong trace.
+
+/// Who called: the trace a request belongs to and the caller's span in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext<'a> {
+    /// 32 lower-case hexadecimal digits, not all zero.
+    pub trace_id: &'a str,
+    /// The caller's span: 16 lower-case hexadecimal digits, not all zero.
+    pub parent_id: &'a str,
+    /// Whether the caller may have recorded its part of the trace.
+    pub sampled: bool,
+}
+
+/// Bytes of a version 00 value: `vv-` + 32 + `-` + 16 + `-ff`.
+const LENGTH: usize = 55;
+
+impl<'a> TraceContext<'a> {
+    /// Parses the value of the one `traceparent` field of a request; `None` for anything malformed.
+    ///
+    /// Versions above 00 may append fields after a dash; version ff is invalid (section 3.2.2).
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?;
+        let bytes = value.get(..LENGTH)?;
+        let version = &bytes[..2];
+        let dashes = bytes[2] == b'-' && bytes[35] == b'-' && bytes[52] == b'-';
+        let tail_fits = match value.get(LENGTH) {
+            None => true,
+            Some(next) => *next == b'-' && version != b"00",
+        };
+        let (trace_id, parent_id, flags) = (&bytes[3..35], &bytes[36..52], &bytes[53..55]);
+        let digits = [version, trace_id, parent_id, flags].iter().all(|part| part.iter().all(is_hex));
+        let named = [trace_id, parent_id].iter().all(|id| id.iter().any(|&digit| digit != b'0'));
+        if !(dashes && tail_fits && digits && named && version != b"ff") {
+            return None;
+        }
+        let sampled = u8::from_str_radix(&text[53..55], 16).ok()? & 1 == 1;
+        Some(TraceContext { trace_id: &text[3..35], parent_id: &text[36..52], sampled })
+    }
+}
+
+/// HEXDIGLC of section 3.2.1: upper case is not allowed.
+fn is_hex(byte: &u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const SPAN: &str = "00f067aa0ba902b7";
+
+    #[test]
+    fn a_well_formed_value_is_taken_apart() {
+        let value = format!("00-{TRACE}-{SPAN}-01");
+        let expected = TraceContext { trace_id: TRACE, parent_id: SPAN, sampled: true };
+        assert_eq!(TraceContext::parse(value.as_bytes()), Some(expected));
+        let value = format!("00-{TRACE}-{SPAN}-02");
+        assert_eq!(TraceContext::parse(value.as_bytes()), Some(TraceContext { sampled: false, ..expected }));
+    }
+
+    #[test]
+    fn later_versions_may_have_more_fields() {
+        for tail in ["", "-", "-what-the-future-will-be"] {
+            let value = format!("cc-{TRACE}-{SPAN}-01{tail}");
+            assert!(TraceContext::parse(value.as_bytes()).is_some(), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_no_context() {
+        let zeros = "0".repeat(32);
+        let cases = [
+            String::new(),
+            format!("00-{TRACE}-{SPAN}"),
+            format!("00-{TRACE}-{SPAN}-0"),
+            format!("00-{TRACE}-{SPAN}-01-"),
+            format!("00-{TRACE}-{SPAN}-01-more"),
+            format!("cc-{TRACE}-{SPAN}-01.more"),
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("0-{TRACE}-{SPAN}-01 "),
+            format!(" 00-{TRACE}-{SPAN}-01"),
+            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+            format!("00-{TRACE}-{}-01", SPAN.to_uppercase()),
+            format!("00-{zeros}-{SPAN}-01"),
+            format!("00-{TRACE}-{}-01", &zeros[..16]),
+            format!("00_{TRACE}-{SPAN}-01"),
+            format!("00-{TRACE}_{SPAN}-01"),
+            format!("00-{TRACE}-{SPAN}_01"),
+            format!("00-{TRACE}-{SPAN}-0g"),
+            format!("00-{}-{SPAN}-01", TRACE.replace('4', "\u{e9}")),
+        ];
+        for case in cases {
+            assert_eq!(TraceContext::parse(case.as_bytes()), None, "{case}");
+        }
+        assert_eq!(TraceContext::parse(&[0xff; LENGTH]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_and_what_parses_has_the_right_shape(
+            value in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..80),
+                "[0-9a-f]{2}[-_][0-9a-f]{32}-[0-9a-f]{16}-[0-9a-g]{2}.{0,4}".prop_map(String::into_bytes),
+            ]
+        ) {
+            if let Some(context) = TraceContext::parse(&value) {
+                prop_assert_eq!(context.trace_id.len(), 32);
+                prop_assert_eq!(context.parent_id.len(), 16);
+                prop_assert_eq!(&value[3..35], context.trace_id.as_bytes());
+            }
+        }
+    }
+}
