@@ -1,9 +1,9 @@
 //! Configuration, layer 1: everything an operator can set, read once from `RWS_CONFIG_*` into a typed,
 //! immutable [`Config`]. The only place in the crate that reads the environment.
 //!
-//! One [`Variable`] per setting, in [`VARIABLES`], drives parsing, error messages, docs/CONFIGURATION.md and
-//! `rws config`. [`Config::load`] tells the story: collect from every source, parse, check the rules that span
-//! variables, report all errors together.
+//! One [`Variable`] per setting, in [`VARIABLES`], drives parsing, error messages, docs/CONFIGURATION.md and the
+//! list of effective values. [`Config::load`] tells the story: collect from every source, parse, check the rules
+//! that span variables, report all errors together.
 //!
 //! It knows names, values and the files they come from; it must not know sockets, HTTP handling or logging:
 //! what is worth a log line is handed back as a [`Notice`].

@@ -11,7 +11,7 @@ use super::PREFIX;
 use super::error::{ConfigError, Notice, Report, full_name, shown_path};
 use super::service_link::is_service_link;
 use super::source::{Origin, Sources};
-use super::table::{FILE_SUFFIX, Variable, find, nearest};
+use super::table::{FILE_SUFFIX, Kind, Variable, find, nearest};
 
 /// The largest file that is read for a value, in bytes: a ConfigMap or Secret holds no more.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -35,11 +35,13 @@ impl Setting {
     }
 }
 
+/// Settings by name without prefix; for a family, the name of the member.
+pub(super) type Settings = BTreeMap<String, Setting>;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// By name without prefix: for a family, the name of the member.
-    pub(super) settings: BTreeMap<String, Setting>,
+    pub(super) settings: Settings,
     /// Warnings, or errors if STRICT is set, about names that mean nothing.
     pub(super) unknown: Vec<Unknown>,
     /// Names that some layer has set: the layers below it count no more, even when a file could not be read.
@@ -120,9 +122,9 @@ fn environment(sources: &Sources, report: &mut Report) -> Vec<Entry> {
     entries
 }
 
-/// Only a link that takes the name of a variable is worth a word.
+/// Only a link that takes the name of a variable is worth a word. Any link could be taken for the name of a route.
 fn explain_service_link(name: &str, text: &str, report: &mut Report) {
-    if find(name).is_none() {
+    if find(name).is_none_or(|variable| matches!(variable.kind, Kind::Route { .. })) {
         return;
     }
     let service = format!("{PREFIX}{name}").trim_end_matches("_PORT").to_ascii_lowercase().replace('_', "-");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{ConfigError, ConfigErrors, Notice, REDACTED, Report, full_name};
-use super::gather::{Gathered, Setting, Unknown, gather};
+use super::gather::{Gathered, Setting, Settings, Unknown, gather};
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable};
@@ -69,9 +69,6 @@ impl Config {
     }
 }
 
-/// The settings by name without prefix.
-pub(super) type Settings = std::collections::BTreeMap<String, Setting>;
-
 fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings, report: &mut Report) {
     let variable = setting.variable;
     match variable.status {
@@ -92,7 +89,12 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
         return;
     }
     if let Err(fault) = parse(variable, name, &setting.text, config) {
-        let error = setting.blame(ConfigError::new(name, format!("{}{fault}", variable.rule())));
+        let rule = match fault {
+            // The detail quotes the text.
+            Fault::Route(_) if setting.hidden => variable.rule(),
+            fault => format!("{}{fault}", variable.rule()),
+        };
+        let error = setting.blame(ConfigError::new(name, rule));
         report.error(error.example(variable.example));
     }
 }

@@ -287,7 +287,8 @@ impl fmt::Display for RouteError {
             Self::UnknownMethod(text) => {
                 write!(
                     f,
-                    "{text:?} is neither a pattern that starts with / nor one of GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"
+                    "{text:?} is neither a pattern that starts with / nor one of GET, HEAD, POST, PUT, DELETE, \
+                     PATCH, OPTIONS"
                 )
             }
             Self::ExtraBeforeArrow(text) => write!(f, "{text:?} stands between the pattern and ->"),
@@ -313,7 +314,8 @@ impl fmt::Display for RouteError {
             Self::InvalidLocation(text) => {
                 write!(
                     f,
-                    "the location {text:?} must be a path or an http(s) URI without spaces, and placeholders may stand only in or after the path"
+                    "the location {text:?} must be a path or an http(s) URI without spaces, and placeholders may \
+                     stand only in or after the path"
                 )
             }
             Self::UnknownPlaceholder(name) => {

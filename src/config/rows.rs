@@ -69,7 +69,10 @@ pub static VARIABLES: &[Variable] = &[
     Variable::size("MAX_URI_BYTES", "8KiB", (16, GIB), |config, max| config.max_uri_bytes = max as usize)
         .reloadable()
         .example("8KiB")
-        .help("Size of a request's target; a longer one gets 414. At most MAX_HEAD_BYTES, and by default no more than that."),
+        .help(
+            "Size of a request's target; a longer one gets 414. At most MAX_HEAD_BYTES, and by default no more \
+               than that.",
+        ),
     Variable::size("MAX_BODY_SIZE_IN_BYTES", "2MiB", (0, u64::MAX), |config, max| config.max_body_size_in_bytes = max)
         .reloadable()
         .example("2MiB")
@@ -86,7 +89,10 @@ pub static VARIABLES: &[Variable] = &[
     Variable::duration("IDLE_TIMEOUT", "1m", (1, DAY), |config, limit| config.idle_timeout = limit)
         .reloadable()
         .example("1m")
-        .help("Time a connection may wait between requests. Keep it above the idle timeout of the load balancer in front."),
+        .help(
+            "Time a connection may wait between requests. Keep it above the idle timeout of the load balancer in \
+               front.",
+        ),
     Variable::duration("WRITE_TIMEOUT", "30s", (1, DAY), |config, limit| config.write_timeout = limit)
         .reloadable()
         .example("30s")
@@ -99,11 +105,17 @@ pub static VARIABLES: &[Variable] = &[
     Variable::auto_duration("DRAIN_DELAY", HOUR, |config, delay| config.drain_delay = delay)
         .reloadable()
         .example("5s")
-        .help("Time to go on serving after SIGTERM, until every endpoint list has dropped this pod. auto: 5s inside Kubernetes, else 0."),
+        .help(
+            "Time to go on serving after SIGTERM, until every endpoint list has dropped this pod. auto: 5s inside \
+               Kubernetes, else 0.",
+        ),
     Variable::duration("DRAIN_TIMEOUT", "20s", (0, HOUR), |config, limit| config.drain_timeout = limit)
         .reloadable()
         .example("20s")
-        .help("Time that requests in flight have to finish after DRAIN_DELAY. Keep both together below terminationGracePeriodSeconds."),
+        .help(
+            "Time that requests in flight have to finish after DRAIN_DELAY. Keep both together below \
+               terminationGracePeriodSeconds.",
+        ),
     Variable::number("DRAIN_READY_STATUS", "503", (200, 599), |config, status| {
         config.drain_ready_status = status as u16;
     })
@@ -176,9 +188,10 @@ pub static VARIABLES: &[Variable] = &[
         .example("GET /hello/{name} -> respond 200 text/plain Hello, {name}!")
         .help("A route of the binary, see Routes. The name must not end in _FILE."),
     // The configuration itself
-    Variable::directory("DIR", |config, dir| config.dir = dir)
-        .example("/etc/rws")
-        .help("Directory with a file for each variable, such as a mounted ConfigMap. Environment or command line only."),
+    Variable::directory("DIR", |config, dir| config.dir = dir).example("/etc/rws").help(
+        "Directory with a file for each variable, such as a mounted ConfigMap. Environment or command line \
+               only.",
+    ),
     Variable::switch("STRICT", |config, strict| config.strict = strict)
         .help("Make an unknown RWS_CONFIG_ name an error instead of a warning."),
     // Known, but not implemented by this version
@@ -204,7 +217,11 @@ pub static VARIABLES: &[Variable] = &[
     Variable::no_effect("COMPRESSION", "compression is not implemented; responses go out as they are"),
     Variable::refused("RATE_LIMIT_MAX_REQUESTS", NO_LIMIT),
     Variable::refused("RATE_LIMIT_WINDOW_SECS", NO_LIMIT),
-    Variable::refused("MAX_CONNECTIONS_PER_IP", "the limit is not implemented, so one client could take all connections"),
+    Variable::refused(
+        "MAX_CONNECTIONS_PER_IP",
+        "the limit is not implemented, so one client could take all \
+                       connections",
+    ),
     Variable::refused("TRUSTED_PROXIES", "forwarded addresses are not implemented, so logs would show the proxy's"),
     Variable::refused("ADMIN_PORT", "the admin port is not implemented, so probes and metrics would not answer there"),
     Variable::no_effect("ADMIN_IP", "the admin port is not implemented"),

@@ -7,7 +7,7 @@ use http::Method;
 use matchit::{InsertError, Router};
 
 use super::error::{ConfigError, Report, full_name};
-use super::load::Settings;
+use super::gather::Settings;
 use super::route::RouteSpec;
 use super::table::find;
 use super::{Config, PREFIX};

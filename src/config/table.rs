@@ -240,26 +240,23 @@ impl Variable {
 
     /// What a value must be, as errors say it.
     pub fn rule(&self) -> String {
-        let range = self.range();
         match self.kind {
-            Kind::Number { .. } => format!("must be a whole number from {range}"),
-            Kind::Size { .. } => {
-                format!("must be a size in bytes or with a unit (64KiB, 2MiB, 1GiB; no fractions) from {range}")
-            }
-            Kind::Duration { auto, .. } => {
-                let (auto, range) = if auto { ("auto or ", &range["auto, or ".len()..]) } else { ("", &range[..]) };
-                format!(
-                    "must be {auto}a duration in seconds or with a unit (500ms, 5s, 2m, 1h; no fractions) from {range}"
-                )
-            }
+            Kind::Number { .. } => format!("must be a whole number from {}", self.range()),
+            Kind::Size { .. } => format!(
+                "must be a size in bytes or with a unit (64KiB, 2MiB, 1GiB; no fractions) from {}",
+                self.range()
+            ),
+            Kind::Duration { min, max, auto, .. } => format!(
+                "must be {}a duration in seconds or with a unit (500ms, 5s, 2m, 1h; no fractions) from {}",
+                if auto { "auto or " } else { "" },
+                range(min, max, show_millis)
+            ),
             Kind::Boolean { .. } => "must be true or false (also 1 or 0, yes or no, on or off)".to_owned(),
             Kind::Address { .. } => "must be an IPv4 or IPv6 address".to_owned(),
-            Kind::OneOf(_) => format!("must be one of {range}"),
-            Kind::UrlPath { .. } => {
-                "must be a path that starts with / and has no query, braces, spaces, percent signs, \
-                                     empty or dot segments"
-                    .to_owned()
-            }
+            Kind::OneOf(_) => format!("must be one of {}", self.range()),
+            Kind::UrlPath { .. } => "must be a path that starts with / and has no query, braces, spaces, percent \
+                                     signs, empty or dot segments"
+                .to_owned(),
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
