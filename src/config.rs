@@ -1,17 +1,51 @@
 //! Configuration, layer 1: everything an operator can set, read once from `RWS_CONFIG_*` into a typed,
 //! immutable [`Config`]. The only place in the crate that reads the environment.
+//!
+//! One [`Variable`] per setting, in [`VARIABLES`], drives parsing, error messages, docs/CONFIGURATION.md and the
+//! list of effective values. [`Config::load`] tells the story: collect from every source, parse, check the rules
+//! that span variables, report all errors together.
+//!
+//! It knows names, values and the files they come from; it must not know sockets, HTTP handling or logging:
+//! what is worth a log line is handed back as a [`Notice`].
+
+mod docs;
+mod error;
+mod gather;
+mod load;
+pub mod route;
+mod rows;
+mod rules;
+mod service_link;
+mod source;
+mod table;
+mod value;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use docs::reference;
+pub use error::{ConfigError, ConfigErrors, Notice};
+pub use load::{Effective, Loaded};
+use route::RouteSpec;
+pub use rows::VARIABLES;
+pub use source::{Origin, Sources};
+pub use table::{Change, Status, Variable};
+
+/// What every variable's name begins with.
+pub const PREFIX: &str = "RWS_CONFIG_";
+
 /// The effective configuration. Field names are the variables' names without `RWS_CONFIG_`.
-#[derive(Clone, Debug)]
+///
+/// The default is what an empty environment gives, outside Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is documented by its row of the table")]
 pub struct Config {
     pub ip: IpAddr,
     pub port: u16,
     pub thread_count: usize,
+    /// 0: as many as there are CPUs; see [`Config::reactors`].
     pub reactor_count: usize,
     pub queue_depth: usize,
     pub max_connections: usize,
@@ -28,6 +62,7 @@ pub struct Config {
     pub write_timeout: Duration,
     /// Zero: none. A handler that takes longer is reported, not killed.
     pub handler_timeout: Duration,
+    /// `auto` is resolved here: 5 s inside Kubernetes, else zero.
     pub drain_delay: Duration,
     pub drain_timeout: Duration,
     /// What /readyz answers while draining.
@@ -43,8 +78,22 @@ pub struct Config {
     pub static_dir: Option<PathBuf>,
     pub static_prefix: String,
     pub demo_routes: bool,
-    /// ROUTE_<NAME>: name and text of each, in order of the names.
-    pub routes: Vec<(String, String)>,
+    /// ROUTE_<NAME>, in order of the names.
+    pub routes: Vec<RouteSpec>,
+    pub dir: Option<PathBuf>,
+    pub strict: bool,
+    pub allow_loopback: bool,
+}
+
+impl Config {
+    /// The number of reactors to run: REACTOR_COUNT, or the CPUs that affinity and the cgroup's quota grant
+    /// (1 when the system does not tell).
+    pub fn reactors(&self) -> usize {
+        match self.reactor_count {
+            0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+            count => count,
+        }
+    }
 }
 
 /// Formats of the access log.
@@ -114,6 +163,9 @@ impl Default for Config {
             static_prefix: "/".into(),
             demo_routes: false,
             routes: Vec::new(),
+            dir: None,
+            strict: false,
+            allow_loopback: false,
         }
     }
 }

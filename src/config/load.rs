@@ -1,0 +1,227 @@
+//! From sources to a [`Config`], or to everything that is wrong with them.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::{ConfigError, ConfigErrors, Notice, REDACTED, Report, full_name};
+use super::gather::{Gathered, Setting, Settings, Unknown, gather};
+use super::route::{RouteError, RouteSpec};
+use super::source::{Origin, Sources};
+use super::table::{Kind, Status, Variable};
+use super::value::{boolean, duration, is_url_path, list, number, show_bytes, show_millis, size};
+use super::{Config, VARIABLES, rules};
+
+/// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
+const DRAIN_DELAY_IN_KUBERNETES: Duration = Duration::from_secs(5);
+
+/// A valid configuration and what there is to say about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Warnings for the log.
+    pub notices: Vec<Notice>,
+    /// Every supported variable, and each other one that is set, in the order of the table.
+    pub effective: Vec<Effective>,
+}
+
+/// The value of one variable and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// The full name.
+    pub name: String,
+    /// The value as it was written, or the default; secrets are redacted.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl Config {
+    /// Reads every value from `sources` and from the files they name, and checks it.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, together.
+    pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        let mut report = Report::default();
+        let Gathered { settings, unknown, .. } = gather(sources, &mut report);
+        let mut config = Config::before_settings(sources);
+        for variable in VARIABLES {
+            for (name, setting) in settings.iter().filter(|(_, setting)| std::ptr::eq(setting.variable, variable)) {
+                apply(name, setting, &mut config, &settings, &mut report);
+            }
+        }
+        if !settings.contains_key("MAX_URI_BYTES") {
+            config.max_uri_bytes = config.max_uri_bytes.min(config.max_head_bytes);
+        }
+        judge_unknown(unknown, config.strict, &mut report);
+        rules::check(&config, &settings, sources.in_kubernetes(), &mut report);
+        let effective = effective(&settings, &config);
+        report.finish().map(|notices| Loaded { config, notices, effective })
+    }
+
+    /// The defaults of this place.
+    fn before_settings(sources: &Sources) -> Self {
+        let drain_delay = if sources.in_kubernetes() { DRAIN_DELAY_IN_KUBERNETES } else { Duration::ZERO };
+        Config { drain_delay, ..Config::default() }
+    }
+}
+
+fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings, report: &mut Report) {
+    let variable = setting.variable;
+    match variable.status {
+        Status::Refused(_) | Status::NoEffect(_) if is_off(&setting.text) => return,
+        Status::Refused(because) => {
+            let rule = format!("is not supported by this version: {because}; unset it");
+            return report.error(setting.blame(ConfigError::new(name, rule)));
+        }
+        Status::NoEffect(because) => {
+            let message = format!("is not supported by this version and has no effect: {because}");
+            return report.notice(Notice::new(name, message));
+        }
+        Status::ReplacedBy(newer) => report.notice(replaced(name, newer, settings)),
+        Status::Supported => {}
+    }
+    // One error for a variable is enough.
+    if report.failed(name) {
+        return;
+    }
+    if let Err(fault) = parse(variable, name, &setting.text, config) {
+        let rule = match fault {
+            // The detail quotes the text.
+            Fault::Route(_) if setting.hidden => variable.rule(),
+            fault => format!("{}{fault}", variable.rule()),
+        };
+        let error = setting.blame(ConfigError::new(name, rule));
+        report.error(error.example(variable.example));
+    }
+}
+
+fn is_off(text: &str) -> bool {
+    text.trim().is_empty() || boolean(text.trim()) == Some(false)
+}
+
+fn replaced(name: &str, newer: &str, settings: &Settings) -> Notice {
+    let newer_name = full_name(newer);
+    let message = if settings.contains_key(newer) {
+        format!("has no effect: it is the old name of {newer_name}, which is set as well; unset it")
+    } else {
+        format!("is the old name of {newer_name} and sets that limit; rename it")
+    };
+    Notice::new(name, message)
+}
+
+/// Why a text is not a value: it breaks the variable's rule, and sometimes there is more to say.
+enum Fault {
+    Rule,
+    Io(io::Error),
+    Route(RouteError),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        /// Characters of a detail that are shown: it may quote the value.
+        const SHOWN: usize = 200;
+        match self {
+            Fault::Rule => Ok(()),
+            Fault::Io(error) => write!(f, " ({error})"),
+            Fault::Route(error) => write!(f, " ({:.SHOWN$})", error.to_string()),
+        }
+    }
+}
+
+/// Puts the value of `text` in its place. White space around values is forgiven, since YAML's block texts end in a
+/// line break; the text of a route is taken as it is.
+fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Result<(), Fault> {
+    let trimmed = text.trim();
+    match &variable.kind {
+        Kind::Number { min, max, set } => set(config, within(number(trimmed), *min, *max)?),
+        Kind::Size { min, max, set } => set(config, within(size(trimmed), *min, *max)?),
+        Kind::Duration { auto: true, .. } if trimmed == "auto" => {}
+        Kind::Duration { min, max, set, .. } => {
+            let value = duration(trimmed).ok_or(Fault::Rule)?;
+            within(u64::try_from(value.as_millis()).ok(), *min, *max)?;
+            set(config, value);
+        }
+        Kind::Boolean { set } => set(config, boolean(trimmed).ok_or(Fault::Rule)?),
+        Kind::Address { set } => set(config, trimmed.parse().map_err(|_| Fault::Rule)?),
+        Kind::OneOf(choices) => {
+            let choice = choices.iter().find(|(choice, _)| choice.eq_ignore_ascii_case(trimmed));
+            choice.ok_or(Fault::Rule)?.1(config);
+        }
+        Kind::UrlPath { set } if is_url_path(trimmed) => set(config, trimmed.to_owned()),
+        Kind::UrlPath { .. } => return Err(Fault::Rule),
+        Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
+        Kind::List { set } => set(config, list(trimmed)),
+        Kind::Route { add } => {
+            let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
+            add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);
+        }
+        Kind::Unread => {}
+    }
+    Ok(())
+}
+
+fn within(value: Option<u64>, min: u64, max: u64) -> Result<u64, Fault> {
+    value.filter(|value| (min..=max).contains(value)).ok_or(Fault::Rule)
+}
+
+fn directory(text: &str) -> io::Result<Option<PathBuf>> {
+    match text {
+        "" => Ok(None),
+        path if fs::metadata(path)?.is_dir() => Ok(Some(PathBuf::from(path))),
+        _ => Err(io::ErrorKind::NotADirectory.into()),
+    }
+}
+
+fn judge_unknown(unknown: Vec<Unknown>, strict: bool, report: &mut Report) {
+    for Unknown { name, message } in unknown {
+        if strict {
+            report.error(ConfigError::new(&name, message));
+        } else {
+            report.notice(Notice::new(&name, message));
+        }
+    }
+}
+
+fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
+    let mut effective = Vec::new();
+    for variable in VARIABLES {
+        let set = settings.iter().filter(|(_, setting)| std::ptr::eq(setting.variable, variable));
+        let before = effective.len();
+        effective.extend(set.map(|(name, setting)| Effective {
+            name: full_name(name),
+            value: resolved(variable, &setting.text, config),
+            origin: setting.origin.clone(),
+        }));
+        let has_default = variable.status == Status::Supported && variable.family().is_none();
+        if effective.len() == before && has_default {
+            effective.push(unset(variable, settings, config));
+        }
+    }
+    effective
+}
+
+/// The value of a variable that is not set, at least not by its own name.
+fn unset(variable: &Variable, settings: &Settings, config: &Config) -> Effective {
+    let older = settings.values().find(|setting| setting.variable.status == Status::ReplacedBy(variable.name));
+    let (text, origin) = older.map_or((variable.default, Origin::Default), |older| (&older.text, older.origin.clone()));
+    let text = if variable.name == "MAX_URI_BYTES" { &show_bytes(config.max_uri_bytes as u64) } else { text };
+    Effective { name: full_name(variable.name), value: resolved(variable, text, config), origin }
+}
+
+/// The text to show: no secret, and what `auto` came to.
+fn resolved(variable: &Variable, text: &str, config: &Config) -> String {
+    match text.trim() {
+        _ if variable.secret => REDACTED.to_owned(),
+        "auto" if variable.name == "DRAIN_DELAY" => {
+            format!("{} (auto)", show_millis(config.drain_delay.as_millis() as u64))
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,872 @@
+use std::ffi::OsString;
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::super::table::find;
+use super::super::{Change, LogFormat, LogLevel, LogProbes, PREFIX};
+use super::*;
+
+const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
+
+/// An environment of variables given without their prefix.
+fn environment<'a>(settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> Sources {
+    Sources::new(settings.into_iter().map(|(name, value)| match name {
+        "KUBERNETES_SERVICE_HOST" => (name.to_owned(), value.to_owned()),
+        name => (format!("{PREFIX}{name}"), value.to_owned()),
+    }))
+}
+
+fn loaded<'a>(settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> Loaded {
+    Config::load(&environment(settings)).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The errors as displayed.
+fn errors<'a>(settings: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    Config::load(&environment(settings)).expect_err("the settings are wrong").to_string()
+}
+
+fn notices(loaded: &Loaded) -> Vec<String> {
+    loaded.notices.iter().map(ToString::to_string).collect()
+}
+
+/// A directory with these files.
+fn directory(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).expect("a file");
+    }
+    dir
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
+
+fn command_line(sources: Sources, settings: &[(&str, &str)]) -> Sources {
+    sources.with_command_line(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+fn effective<'l>(loaded: &'l Loaded, name: &str) -> &'l Effective {
+    let name = format!("{PREFIX}{name}");
+    loaded.effective.iter().find(|effective| effective.name == name).expect("it is listed")
+}
+
+// The table
+
+#[test]
+fn the_defaults_in_the_table_are_the_defaults_of_config() {
+    let nothing = loaded([]);
+    assert_eq!(nothing.config, Config::default());
+    assert_eq!(nothing.notices, []);
+
+    let written = VARIABLES.iter().filter(|variable| !variable.default.is_empty());
+    let all = loaded(written.map(|variable| (variable.name, variable.default)));
+    assert_eq!(all.config, Config::default());
+}
+
+#[test]
+fn every_row_is_complete_and_its_example_is_valid() {
+    for variable in VARIABLES {
+        if matches!(variable.status, Status::Refused(_) | Status::NoEffect(_)) {
+            continue;
+        }
+        assert!(!variable.help.is_empty() && !variable.rule().is_empty(), "{}", variable.name);
+        let is_directory = matches!(variable.kind, Kind::Directory { .. });
+        assert!(!variable.example.is_empty(), "{}", variable.name);
+        let example = if is_directory { "/" } else { variable.example };
+        let name = if variable.family().is_some() { "ROUTE_X" } else { variable.name };
+        let parsed = parse(variable, name, example, &mut Config::default());
+        assert!(parsed.is_ok(), "{}={example}", variable.name);
+    }
+}
+
+#[test]
+fn names_are_unique_and_none_hides_another() {
+    for variable in VARIABLES {
+        let name = variable.name.replace("<NAME>", "X").replace("<N>", "1");
+        let found = VARIABLES.iter().filter(|other| other.is_called(&name)).count();
+        assert_eq!(found, 1, "{name}");
+        assert!(find(name.trim_end_matches("_FILE")).is_none() || !name.ends_with("_FILE"), "{name}");
+    }
+}
+
+#[test]
+fn every_name_of_the_contract_is_known() {
+    let names = "IP PORT THREAD_COUNT LOG_FORMAT MAX_BODY_SIZE_IN_BYTES TLS_CERT_FILE TLS_KEY_FILE TLS_CLIENT_CA_FILE \
+        HTTP_REDIRECT_PORT VIRTUAL_HOST_1_DOMAIN VIRTUAL_HOST_22_CERT_FILE VIRTUAL_HOST_0_KEY_FILE CORS_ALLOW_ALL \
+        CORS_ALLOW_ORIGINS CORS_ALLOW_METHODS CORS_ALLOW_HEADERS CORS_ALLOW_CREDENTIALS CORS_EXPOSE_HEADERS \
+        CORS_MAX_AGE CSP SPA_FALLBACK SPA_FALLBACK_EXCLUDE_PREFIXES RATE_LIMIT_MAX_REQUESTS RATE_LIMIT_WINDOW_SECS \
+        REQUEST_ALLOCATION_SIZE_IN_BYTES DIR STRICT ALLOW_LOOPBACK LIVENESS_STALL ADMIN_IP ADMIN_PORT REACTOR_COUNT \
+        QUEUE_DEPTH MAX_CONNECTIONS MAX_CONNECTIONS_PER_IP MAX_REQUESTS_PER_CONNECTION MAX_HEAD_BYTES MAX_HEADERS \
+        MAX_URI_BYTES HEAD_TIMEOUT BODY_TIMEOUT IDLE_TIMEOUT WRITE_TIMEOUT HANDLER_TIMEOUT TLS_HANDSHAKE_TIMEOUT \
+        DRAIN_DELAY DRAIN_TIMEOUT DRAIN_READY_STATUS STARTUP_TIMEOUT STATIC_DIR STATIC_PREFIX DIRECTORY_LISTING \
+        COMPRESSION LOG_LEVEL LOG_PROBES LOG_REDACT_QUERY TRUSTED_PROXIES HEALTH_DETAILS HEALTHZ_PATH READYZ_PATH \
+        STARTUPZ_PATH METRICS_PATH DEMO_ROUTES ROUTE_X ROUTE_a-b.C_9";
+    for name in names.split_whitespace() {
+        assert!(find(name).is_some(), "{name}");
+    }
+    for name in ["", "ROUTE_", "ROUTE_X_FILE", "ROUTE_a b", "VIRTUAL_HOST__DOMAIN", "VIRTUAL_HOST_X_DOMAIN", "port"] {
+        assert!(find(name).is_none(), "{name}");
+    }
+}
+
+// Values
+
+#[test]
+fn every_value_reaches_its_field() {
+    let dir = directory(&[]);
+    let path = text(dir.path());
+    let want = Config {
+        ip: "::".parse().expect("an address"),
+        port: 80,
+        thread_count: 1,
+        reactor_count: 2,
+        queue_depth: 3,
+        max_connections: 4,
+        max_requests_per_connection: 5,
+        max_head_bytes: 6 << 10,
+        max_headers: 7,
+        max_uri_bytes: 18,
+        max_body_size_in_bytes: 9,
+        head_timeout: Duration::from_millis(10),
+        body_timeout: Duration::from_secs(11),
+        idle_timeout: Duration::from_secs(12),
+        write_timeout: Duration::from_secs(13),
+        handler_timeout: Duration::from_secs(14),
+        drain_delay: Duration::from_secs(15),
+        drain_timeout: Duration::from_secs(16),
+        drain_ready_status: 517,
+        log_format: LogFormat::Common,
+        log_level: LogLevel::Trace,
+        log_probes: LogProbes::None,
+        log_redact_query: vec!["a".to_owned(), "b".to_owned()],
+        healthz_path: "/h".to_owned(),
+        readyz_path: "/r".to_owned(),
+        startupz_path: "/s".to_owned(),
+        metrics_path: "/m".to_owned(),
+        static_dir: Some(dir.path().to_owned()),
+        static_prefix: "/files/".to_owned(),
+        demo_routes: true,
+        routes: Vec::new(),
+        dir: Some(dir.path().to_owned()),
+        strict: true,
+        allow_loopback: true,
+    };
+    let got = loaded([
+        ("IP", "::"),
+        ("PORT", "80"),
+        ("THREAD_COUNT", "1"),
+        ("REACTOR_COUNT", "2"),
+        ("QUEUE_DEPTH", "3"),
+        ("MAX_CONNECTIONS", "4"),
+        ("MAX_REQUESTS_PER_CONNECTION", "5"),
+        ("MAX_HEAD_BYTES", "6KiB"),
+        ("MAX_HEADERS", "7"),
+        ("MAX_URI_BYTES", "18"),
+        ("MAX_BODY_SIZE_IN_BYTES", "9"),
+        ("HEAD_TIMEOUT", "10ms"),
+        ("BODY_TIMEOUT", "11"),
+        ("IDLE_TIMEOUT", "12s"),
+        ("WRITE_TIMEOUT", "13s"),
+        ("HANDLER_TIMEOUT", "14s"),
+        ("DRAIN_DELAY", "15s"),
+        ("DRAIN_TIMEOUT", "16s"),
+        ("DRAIN_READY_STATUS", "517"),
+        ("LOG_FORMAT", "Common"),
+        ("LOG_LEVEL", "TRACE"),
+        ("LOG_PROBES", " none\n"),
+        ("LOG_REDACT_QUERY", "a, b"),
+        ("HEALTHZ_PATH", "/h"),
+        ("READYZ_PATH", "/r"),
+        ("STARTUPZ_PATH", "/s"),
+        ("METRICS_PATH", "/m"),
+        ("STATIC_DIR", path),
+        ("STATIC_PREFIX", "/files/"),
+        ("DEMO_ROUTES", "on"),
+        ("DIR", path),
+        ("STRICT", "1"),
+        ("ALLOW_LOOPBACK", "YES"),
+    ]);
+    assert_eq!(got.config, want);
+    assert_eq!(got.notices, []);
+}
+
+#[test]
+fn every_choice_sets_its_own_value() {
+    use LogFormat as F;
+    use LogLevel as L;
+    use LogProbes as P;
+    for (text, format) in [("json", F::Json), ("combined", F::Combined), ("common", F::Common), ("off", F::Off)] {
+        assert_eq!(loaded([("LOG_FORMAT", text)]).config.log_format, format);
+    }
+    for (text, level) in
+        [("error", L::Error), ("warn", L::Warn), ("info", L::Info), ("debug", L::Debug), ("trace", L::Trace)]
+    {
+        assert_eq!(loaded([("LOG_LEVEL", text)]).config.log_level, level);
+    }
+    for (text, probes) in [("failures", P::Failures), ("all", P::All), ("none", P::None)] {
+        assert_eq!(loaded([("LOG_PROBES", text)]).config.log_probes, probes);
+    }
+}
+
+#[test]
+fn wrong_values_are_explained() {
+    const DURATION: &str = "must be a duration in seconds or with a unit (500ms, 5s, 2m, 1h; no fractions) from";
+    const SIZE: &str = "must be a size in bytes or with a unit (64KiB, 2MiB, 1GiB; no fractions) from";
+    let cases = [
+        ("PORT", "banana", "must be a whole number from 0 to 65535, for example RWS_CONFIG_PORT=7878".to_owned()),
+        ("PORT", "65536", "must be a whole number from 0 to 65535, for example RWS_CONFIG_PORT=7878".to_owned()),
+        ("PORT", "", "must be a whole number from 0 to 65535, for example RWS_CONFIG_PORT=7878".to_owned()),
+        ("THREAD_COUNT", "0", "must be a whole number from 1 to 65535, for example RWS_CONFIG_THREAD_COUNT=200".to_owned()),
+        (
+            "MAX_REQUESTS_PER_CONNECTION",
+            "-1",
+            "must be a whole number from 0 upwards, for example RWS_CONFIG_MAX_REQUESTS_PER_CONNECTION=1000".to_owned(),
+        ),
+        ("MAX_HEAD_BYTES", "1023", format!("{SIZE} 1KiB to 1GiB, for example RWS_CONFIG_MAX_HEAD_BYTES=16KiB")),
+        ("HEAD_TIMEOUT", "0", format!("{DURATION} 1ms to 24h, for example RWS_CONFIG_HEAD_TIMEOUT=10s")),
+        ("HEAD_TIMEOUT", "auto", format!("{DURATION} 1ms to 24h, for example RWS_CONFIG_HEAD_TIMEOUT=10s")),
+        (
+            "DRAIN_DELAY",
+            "5sec",
+            format!("{} 0s to 1h, for example RWS_CONFIG_DRAIN_DELAY=5s", DURATION.replace("be a", "be auto or a")),
+        ),
+        ("IP", "localhost", "must be an IPv4 or IPv6 address, for example RWS_CONFIG_IP=0.0.0.0".to_owned()),
+        (
+            "LOG_FORMAT",
+            "text",
+            "must be one of json, combined, common, off, for example RWS_CONFIG_LOG_FORMAT=json".to_owned(),
+        ),
+        (
+            "STRICT",
+            "maybe",
+            "must be true or false (also 1 or 0, yes or no, on or off), for example RWS_CONFIG_STRICT=true".to_owned(),
+        ),
+        (
+            "HEALTHZ_PATH",
+            "healthz",
+            "must be a path that starts with / and has no query, braces, spaces, percent signs, empty or dot \
+             segments, for example RWS_CONFIG_HEALTHZ_PATH=/healthz"
+                .to_owned(),
+        ),
+        (
+            "STATIC_DIR",
+            "/no/such/place",
+            "must be an existing directory (No such file or directory (os error 2)), for example \
+             RWS_CONFIG_STATIC_DIR=/srv/public"
+                .to_owned(),
+        ),
+        (
+            "ROUTE_X",
+            "/x",
+            r#"must be "[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT" or "[METHOD] /path/{name} -> redirect STATUS LOCATION" (there is no ->), for example RWS_CONFIG_ROUTE_X=GET /hello/{name} -> respond 200 text/plain Hello, {name}!"#
+                .to_owned(),
+        ),
+    ];
+    for (name, value, rule) in cases {
+        assert_eq!(errors([(name, value)]), format!("RWS_CONFIG_{name}=\"{value}\": {rule}"));
+    }
+}
+
+#[test]
+fn ranges_include_their_ends() {
+    for variable in VARIABLES {
+        let (low, high, unit) = match variable.kind {
+            Kind::Number { min, max, .. } => (min, max, ""),
+            Kind::Size { min, max, .. } => (min, max, "B"),
+            Kind::Duration { min, max, .. } => (min, max, "ms"),
+            _ => continue,
+        };
+        let fits = |value: Option<u64>| {
+            let text = format!("{}{unit}", value?);
+            Some(parse(variable, variable.name, &text, &mut Config::default()).is_ok())
+        };
+        assert_eq!(fits(Some(low)), Some(true), "{}", variable.name);
+        assert_eq!(fits(Some(high)), Some(true), "{}", variable.name);
+        assert_ne!(fits(low.checked_sub(1)), Some(true), "{}", variable.name);
+        assert_ne!(fits(high.checked_add(1)), Some(true), "{}", variable.name);
+    }
+}
+
+#[test]
+fn a_file_is_no_static_directory() {
+    let dir = directory(&[("page.html", "")]);
+    let file = dir.path().join("page.html");
+    let error = errors([("STATIC_DIR", text(&file))]);
+    assert!(error.contains("must be an existing directory (not a directory)"), "{error}");
+    assert_eq!(loaded([("STATIC_DIR", "")]).config.static_dir, None);
+}
+
+#[test]
+fn all_errors_are_reported_together() {
+    let text = errors([("PORT", "x"), ("IP", "y"), ("CSP", "z"), ("PORT_FILE", "/nope"), ("HEAD_TIMEOUT", "1.5s")]);
+    let variables: Vec<_> = text.lines().map(|line| line.split(['=', ':']).next().expect("a name")).collect();
+    assert_eq!(variables, ["RWS_CONFIG_CSP", "RWS_CONFIG_HEAD_TIMEOUT", "RWS_CONFIG_IP", "RWS_CONFIG_PORT"]);
+}
+
+#[test]
+fn errors_come_with_the_warnings_that_may_explain_them() {
+    let found = Config::load(&environment([("PORT", "x"), ("PROT", "80")])).expect_err("the port is wrong");
+    assert_eq!(found.notices().len(), 1);
+}
+
+// Layers
+
+#[test]
+fn the_command_line_wins_over_the_environment_over_the_directory_over_the_default() {
+    let dir = directory(&[("PORT", "1"), ("RWS_CONFIG_THREAD_COUNT", "1"), ("QUEUE_DEPTH", "1")]);
+    let sources = environment([("DIR", text(dir.path())), ("PORT", "2"), ("THREAD_COUNT", "2")]);
+    let sources = command_line(sources, &[("PORT", "3")]);
+    let loaded = Config::load(&sources).expect("valid");
+    let config = &loaded.config;
+    assert_eq!((config.port, config.thread_count, config.queue_depth, config.max_headers), (3, 2, 1, 100));
+    let origin = |name| effective(&loaded, name).origin.clone();
+    assert_eq!(origin("PORT"), Origin::CommandLine);
+    assert_eq!(origin("THREAD_COUNT"), Origin::Environment);
+    assert_eq!(origin("QUEUE_DEPTH"), Origin::File(dir.path().join("QUEUE_DEPTH")));
+    assert_eq!(origin("MAX_HEADERS"), Origin::Default);
+    assert_eq!(effective(&loaded, "MAX_HEADERS").value, "100");
+}
+
+#[test]
+fn a_wrong_value_that_is_overridden_is_no_error() {
+    let sources = command_line(environment([("PORT", "banana")]), &[("RWS_CONFIG_PORT", "3")]);
+    assert_eq!(Config::load(&sources).expect("valid").config.port, 3);
+}
+
+#[test]
+fn an_unreadable_value_file_that_is_overridden_is_no_error() {
+    let sources = command_line(environment([("PORT_FILE", "/nope")]), &[("PORT", "3")]);
+    assert_eq!(Config::load(&sources).expect("valid").config.port, 3);
+}
+
+#[test]
+fn a_mounted_config_map_is_read_through_its_links() {
+    let dir = directory(&[]);
+    let data = dir.path().join("..2026_01_01");
+    fs::create_dir(&data).expect("a directory");
+    fs::write(data.join("RWS_CONFIG_PORT"), "81\n").expect("a file");
+    fs::write(data.join("ROUTE_A"), "/a -> respond 200 text/plain a\n\n").expect("a file");
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, dir.path().join(name)).expect("a link");
+    link("..2026_01_01", "..data");
+    link("..data/RWS_CONFIG_PORT", "RWS_CONFIG_PORT");
+    link("..data/ROUTE_A", "ROUTE_A");
+    fs::create_dir(dir.path().join("lost+found")).expect("a directory");
+    fs::write(dir.path().join(".hidden"), "").expect("a file");
+
+    let loaded = loaded([("DIR", text(dir.path()))]);
+    assert_eq!(loaded.config.port, 81);
+    assert_eq!(loaded.notices, []);
+    let route = RouteSpec::parse("A", "/a -> respond 200 text/plain a\n").expect("a route");
+    assert_eq!(loaded.config.routes, [route], "one line break is trimmed, and only one");
+}
+
+#[test]
+fn what_is_wrong_in_the_directory_names_the_file() {
+    let dir = directory(&[("PORT", "banana"), ("RWS_CONFIG_IP", "x"), ("IP", "y"), ("LOG_FROMAT", "json")]);
+    let path = text(dir.path());
+    std::os::unix::fs::symlink("gone", dir.path().join("CSP")).expect("a link");
+    fs::write(dir.path().join("QUEUE_DEPTH"), [0xff]).expect("a file");
+    let found = Config::load(&environment([("DIR", path)])).expect_err("there is much wrong");
+    let expected = [
+        format!("RWS_CONFIG_CSP (from {path}/CSP): the file cannot be read (No such file or directory (os error 2))"),
+        format!("RWS_CONFIG_IP (from {path}): is set by both IP and RWS_CONFIG_IP; keep one"),
+        format!(
+            "RWS_CONFIG_PORT=\"banana\" (from {path}/PORT): must be a whole number from 0 to 65535, for example \
+             RWS_CONFIG_PORT=7878"
+        ),
+        format!(
+            "RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (stream did not contain valid \
+             UTF-8)"
+        ),
+    ];
+    assert_eq!(found.to_string(), expected.join("\n"));
+    let notice = format!(
+        "RWS_CONFIG_LOG_FROMAT (from {path}/LOG_FROMAT) is not a known setting and has no effect; did you mean \
+         RWS_CONFIG_LOG_FORMAT?"
+    );
+    assert_eq!(found.notices()[0].to_string(), notice);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_one_error() {
+    let expected = "RWS_CONFIG_DIR=\"/no/such/place\": must be a directory that can be read (No such file or directory \
+                    (os error 2)), for example RWS_CONFIG_DIR=/etc/rws";
+    assert_eq!(errors([("DIR", "/no/such/place")]), expected);
+    assert_eq!(loaded([("DIR", "")]).config.dir, None);
+}
+
+#[test]
+fn the_directory_can_come_from_any_layer_above_it() {
+    let dir = directory(&[("PORT", "81"), ("DIR", "/no/such/place")]);
+    let pointer = directory(&[("dir", text(dir.path()))]);
+    let file = pointer.path().join("dir");
+    for sources in [
+        environment([("DIR", text(dir.path()))]),
+        environment([("DIR_FILE", text(&file))]),
+        command_line(environment([("DIR", "/no/such/place")]), &[("DIR", text(dir.path()))]),
+    ] {
+        let config = Config::load(&sources).expect("valid").config;
+        assert_eq!((config.port, config.dir.as_deref()), (81, Some(dir.path())));
+    }
+}
+
+// _FILE
+
+#[test]
+fn every_variable_can_be_read_from_a_file() {
+    let dir = directory(&[
+        ("port", "81\n"),
+        ("route", "/a -> respond 200 text/plain a\r\n"),
+        ("format", "off"),
+        ("two", "82\n\n"),
+    ]);
+    let at = |name: &str| text(&dir.path().join(name)).to_owned();
+    let (port, route, format, two) = (at("port"), at("route"), at("format"), at("two"));
+    let loaded = loaded([
+        ("PORT_FILE", port.as_str()),
+        ("ROUTE_A_FILE", route.as_str()),
+        ("LOG_FORMAT_FILE", format.as_str()),
+        ("THREAD_COUNT_FILE", two.as_str()),
+    ]);
+    assert_eq!((loaded.config.port, loaded.config.thread_count), (81, 82));
+    assert_eq!(loaded.config.log_format, LogFormat::Off);
+    assert_eq!(loaded.config.routes, [RouteSpec::parse("A", "/a -> respond 200 text/plain a").expect("a route")]);
+    assert_eq!(effective(&loaded, "PORT").origin, Origin::File(dir.path().join("port")));
+    assert_eq!(effective(&loaded, "PORT").value, "81");
+}
+
+#[test]
+fn a_name_that_ends_in_file_by_itself_is_not_a_value_file() {
+    let error = errors([("TLS_CERT_FILE", "/no/such/place")]);
+    assert!(error.starts_with("RWS_CONFIG_TLS_CERT_FILE=\"/no/such/place\": is not supported"), "{error}");
+    let error = errors([("VIRTUAL_HOST_1_KEY_FILE", "/no/such/place")]);
+    assert!(error.contains("is not supported by this version"), "{error}");
+    let error = errors([("TLS_CERT_FILE_FILE", "/no/such/place")]);
+    assert!(error.starts_with("RWS_CONFIG_TLS_CERT_FILE_FILE=\"/no/such/place\": must be the path"), "{error}");
+}
+
+#[test]
+fn a_value_and_its_file_in_one_layer_are_an_error() {
+    let expected = "RWS_CONFIG_PORT: is set by both RWS_CONFIG_PORT and RWS_CONFIG_PORT_FILE; keep one";
+    let dir = directory(&[("port", "81")]);
+    let file = dir.path().join("port");
+    assert_eq!(errors([("PORT", "80"), ("PORT_FILE", text(&file))]), expected);
+}
+
+#[test]
+fn an_unreadable_value_file_names_the_path_and_the_reason() {
+    let expected = "RWS_CONFIG_PORT_FILE=\"/no/such/place\": must be the path of a file that can be read (No such file \
+                    or directory (os error 2)), for example RWS_CONFIG_PORT_FILE=/run/secrets/port";
+    assert_eq!(errors([("PORT_FILE", "/no/such/place")]), expected);
+    let dir = directory(&[]);
+    assert!(errors([("PORT_FILE", text(dir.path()))]).contains("Is a directory"));
+    assert!(errors([("PORT_FILE", "")]).contains("must be the path of a file"));
+    assert!(errors([("PORT_FILE", "/dev/zero")]).contains("larger than 1048576 bytes"));
+}
+
+#[test]
+fn an_error_does_not_show_what_a_value_file_holds() {
+    let dir = directory(&[("tls.key", "-----BEGIN PRIVATE KEY-----")]);
+    let file = dir.path().join("tls.key");
+    let error = errors([("PORT_FILE", text(&file))]);
+    let expected = format!("RWS_CONFIG_PORT=<redacted> (from {}): must be a whole number", text(&file));
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(!error.contains("PRIVATE"), "{error}");
+
+    let dir = directory(&[("token", "hunter2 -> hunter3")]);
+    let error = errors([("ROUTE_X_FILE", text(&dir.path().join("token")))]);
+    assert!(error.contains("must be") && !error.contains("hunter"), "{error}");
+}
+
+#[test]
+fn secrets_are_redacted() {
+    static SECRET: Variable = Variable { secret: true, ..Variable::number("SECRET", "", (0, 9), |_, _| {}) };
+    let setting = Setting { variable: &SECRET, text: "hunter2".to_owned(), origin: Origin::Environment, hidden: false };
+    let error = setting.blame(ConfigError::new("SECRET", "must be a number")).to_string();
+    assert_eq!(error, "RWS_CONFIG_SECRET=<redacted>: must be a number");
+    assert_eq!(resolved(&SECRET, "hunter2", &Config::default()), "<redacted>");
+}
+
+// Names
+
+#[test]
+fn an_unknown_name_is_a_warning_with_a_suggestion() {
+    let unknown = "is not a known setting and has no effect";
+    let cases = [
+        ("LOG_FROMAT", Some("LOG_FORMAT")),
+        ("LOGFORMAT", Some("LOG_FORMAT")),
+        ("log_format", Some("LOG_FORMAT")),
+        ("PROT", Some("PORT")),
+        ("PORTS", Some("PORT")),
+        ("PROT_FILE", Some("PORT")),
+        ("THREADS", Some("THREAD_COUNT")),
+        ("MAX_BODY_SIZE", Some("MAX_BODY_SIZE_IN_BYTES")),
+        ("MAX_CONECTIONS", Some("MAX_CONNECTIONS")),
+        ("HEALTH_PATH", Some("HEALTHZ_PATH")),
+        ("ROUTE_", Some("ROUTE_<NAME>")),
+        ("TLS_CERT", Some("TLS_CERT_FILE")),
+        ("HOST", None),
+        ("WORKERS", None),
+        ("DATABASE_URL", None),
+        ("FOO", None),
+        ("", None),
+    ];
+    for (name, suggestion) in cases {
+        let suggestion = suggestion.map(|name| format!("; did you mean RWS_CONFIG_{name}?")).unwrap_or_default();
+        let expected = format!("RWS_CONFIG_{name} {unknown}{suggestion}");
+        assert_eq!(notices(&loaded([(name, "json")])).join("\n"), expected);
+        let error = errors([(name, "json"), ("STRICT", "true")]);
+        assert_eq!(error, expected.replacen(" is", ": is", 1));
+    }
+}
+
+#[test]
+fn an_unknown_name_is_escaped() {
+    assert_eq!(
+        notices(&loaded([("A\n\u{1b}[2J", "x")])),
+        [r"RWS_CONFIG_A\n\u{1b}[2J is not a known setting and has no effect"]
+    );
+}
+
+#[test]
+fn an_unknown_name_on_the_command_line_is_an_error() {
+    let sources = command_line(Sources::default(), &[("PROT", "80")]);
+    let error = Config::load(&sources).expect_err("there is no such setting").to_string();
+    assert_eq!(
+        error,
+        "RWS_CONFIG_PROT (from the command line): is not a known setting and has no effect; did you mean RWS_CONFIG_PORT?"
+    );
+}
+
+#[test]
+fn names_and_values_must_be_utf8() {
+    let bytes = |text: &[u8]| OsString::from_vec(text.to_vec());
+    let sources = Sources::new([
+        (bytes(b"RWS_CONFIG_A\xff"), bytes(b"x")),
+        (bytes(b"RWS_CONFIG_PORT"), bytes(b"8\xff")),
+        (bytes(b"RWS_CONFIG_B"), bytes(b"8\xff")),
+        (bytes(b"OTHER\xff"), bytes(b"\xff")),
+    ]);
+    let error = Config::load(&sources).expect_err("bytes").to_string();
+    assert_eq!(
+        error,
+        "RWS_CONFIG_A\u{fffd}: the name must be UTF-8\n\
+         RWS_CONFIG_B=<redacted>: the value must be UTF-8\n\
+         RWS_CONFIG_PORT=\"8\u{fffd}\": the value must be UTF-8"
+    );
+}
+
+#[test]
+fn a_service_called_rws_config_does_not_set_the_port() {
+    let links = [
+        ("SERVICE_HOST", "10.0.0.1"),
+        ("SERVICE_PORT", "7878"),
+        ("SERVICE_PORT_HTTP", "7878"),
+        ("PORT", "tcp://10.0.0.1:7878"),
+        ("PORT_7878_TCP", "tcp://10.0.0.1:7878"),
+        ("PORT_7878_TCP_PROTO", "tcp"),
+        ("PORT_7878_TCP_PORT", "7878"),
+        ("PORT_7878_TCP_ADDR", "10.0.0.1"),
+        ("STRICT", "true"),
+        KUBERNETES,
+    ];
+    let with_links = loaded(links);
+    assert_eq!(with_links.config.port, 7878);
+    assert_eq!(effective(&with_links, "PORT").origin, Origin::Default);
+    assert_eq!(
+        notices(&with_links),
+        [
+            "RWS_CONFIG_PORT is ignored: its value \"tcp://10.0.0.1:7878\" was injected by Kubernetes for a Service called \
+          rws-config; set enableServiceLinks: false in the pod's spec, or rename the Service"
+        ]
+    );
+    let dir = directory(&[("PORT", "81")]);
+    assert_eq!(loaded(links.into_iter().chain([("DIR", text(dir.path()))])).config.port, 81);
+}
+
+#[test]
+fn links_of_other_services_are_recognised_too() {
+    let found = notices(&loaded([("ADMIN_PORT", "tcp://10.0.0.1:9090"), ("ADMIN_SERVICE_HOST", "10.0.0.1")]));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("a Service called rws-config-admin;"), "{found:?}");
+    let route = loaded([("ROUTE_PORT", "tcp://10.0.0.1:80"), ("ROUTE_SERVICE_HOST", "10.0.0.1"), ("STRICT", "true")]);
+    assert_eq!((route.notices, route.config.routes), (Vec::new(), Vec::new()));
+}
+
+// Names of other versions
+
+#[test]
+fn a_feature_that_is_missing_stops_the_start_only_when_it_is_asked_for() {
+    for variable in VARIABLES {
+        let name = variable.name.replace("<N>", "1");
+        let (because, refused) = match variable.status {
+            Status::Refused(because) => (because, true),
+            Status::NoEffect(because) => (because, false),
+            Status::Supported | Status::ReplacedBy(_) => continue,
+        };
+        for off in ["off", "false", "0", "no", "", " OFF\n"] {
+            assert_eq!(notices(&loaded([(name.as_str(), off)])), Vec::<String>::new(), "{name}={off}");
+        }
+        if refused {
+            let expected = format!("RWS_CONFIG_{name}=\"on\": is not supported by this version: {because}; unset it");
+            assert_eq!(errors([(name.as_str(), "on")]), expected);
+        } else {
+            let expected = format!("RWS_CONFIG_{name} is not supported by this version and has no effect: {because}");
+            assert_eq!(notices(&loaded([(name.as_str(), "on")])), [expected]);
+        }
+    }
+}
+
+#[test]
+fn what_would_be_unsafe_to_ignore_is_refused() {
+    for name in [
+        "TLS_CERT_FILE",
+        "TLS_KEY_FILE",
+        "TLS_CLIENT_CA_FILE",
+        "HTTP_REDIRECT_PORT",
+        "VIRTUAL_HOST_1_DOMAIN",
+        "CORS_ALLOW_ALL",
+        "CORS_ALLOW_ORIGINS",
+        "CSP",
+        "SPA_FALLBACK",
+        "RATE_LIMIT_MAX_REQUESTS",
+        "ADMIN_PORT",
+        "TRUSTED_PROXIES",
+        "MAX_CONNECTIONS_PER_IP",
+    ] {
+        assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
+    }
+}
+
+#[test]
+fn the_old_name_of_the_head_limit_sets_it_and_says_so() {
+    let old = loaded([("REQUEST_ALLOCATION_SIZE_IN_BYTES", "10000")]);
+    assert_eq!(old.config.max_head_bytes, 10_000);
+    assert_eq!(
+        notices(&old),
+        [
+            "RWS_CONFIG_REQUEST_ALLOCATION_SIZE_IN_BYTES is the old name of RWS_CONFIG_MAX_HEAD_BYTES and sets that limit; \
+          rename it"
+        ]
+    );
+    assert_eq!(effective(&old, "MAX_HEAD_BYTES").value, "10000");
+    assert_eq!(effective(&old, "MAX_HEAD_BYTES").origin, Origin::Environment);
+
+    let both = loaded([("REQUEST_ALLOCATION_SIZE_IN_BYTES", "10000"), ("MAX_HEAD_BYTES", "20000")]);
+    assert_eq!(both.config.max_head_bytes, 20_000);
+    assert!(notices(&both)[0].contains("has no effect"), "{:?}", both.notices);
+}
+
+#[test]
+fn the_target_limit_follows_a_small_head_limit_unless_it_is_set() {
+    let small = loaded([("REQUEST_ALLOCATION_SIZE_IN_BYTES", "4096")]);
+    assert_eq!((small.config.max_head_bytes, small.config.max_uri_bytes), (4096, 4096));
+    assert_eq!(effective(&small, "MAX_URI_BYTES").value, "4KiB");
+    assert!(errors([("MAX_HEAD_BYTES", "4096"), ("MAX_URI_BYTES", "8KiB")]).contains("MAX_URI_BYTES"));
+}
+
+// Kubernetes
+
+/// The original server listened on 127.0.0.1 by default: it started, every probe was refused, and the pod was
+/// restarted for ever.
+#[test]
+fn a_pod_never_starts_on_loopback_where_its_probes_are_refused() {
+    for ip in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+        let expected = format!(
+            "RWS_CONFIG_IP=\"{ip}\": must not be a loopback address inside Kubernetes: kubelet probes and Services \
+             reach the pod IP, never 127.0.0.1: set RWS_CONFIG_IP=0.0.0.0 (or RWS_CONFIG_ALLOW_LOOPBACK=true if only \
+             this pod is to reach it)"
+        );
+        assert_eq!(errors([("IP", ip), KUBERNETES]), expected);
+        assert_eq!(errors([("IP", ip), ("ALLOW_LOOPBACK", "false"), KUBERNETES]), expected);
+        let address: IpAddr = ip.parse().expect("an address");
+        assert_eq!(loaded([("IP", ip)]).config.ip, address);
+        assert_eq!(loaded([("IP", ip), ("ALLOW_LOOPBACK", "true"), KUBERNETES]).config.ip, address);
+        assert!(!errors([("IP", ip), ("ALLOW_LOOPBACK", "maybe"), KUBERNETES]).contains("loopback address"));
+    }
+    for ip in ["0.0.0.0", "::", "10.0.0.1"] {
+        loaded([("IP", ip), KUBERNETES]);
+    }
+    loaded([KUBERNETES]);
+}
+
+#[test]
+fn the_drain_delay_knows_where_it_runs() {
+    let seconds = |settings: &[(&'static str, &'static str)]| {
+        let loaded = loaded(settings.iter().copied());
+        (loaded.config.drain_delay.as_secs(), effective(&loaded, "DRAIN_DELAY").value.clone())
+    };
+    assert_eq!(seconds(&[]), (0, "0s (auto)".to_owned()));
+    assert_eq!(seconds(&[KUBERNETES]), (5, "5s (auto)".to_owned()));
+    assert_eq!(seconds(&[KUBERNETES, ("DRAIN_DELAY", "auto")]), (5, "5s (auto)".to_owned()));
+    assert_eq!(seconds(&[KUBERNETES, ("DRAIN_DELAY", "0")]), (0, "0".to_owned()));
+    assert_eq!(seconds(&[("DRAIN_DELAY", "7")]), (7, "7".to_owned()));
+}
+
+#[test]
+fn reactors_default_to_the_cpus() {
+    assert_eq!(loaded([("REACTOR_COUNT", "3")]).config.reactors(), 3);
+    assert!(Config::default().reactors() >= 1);
+}
+
+// Rules across variables
+
+#[test]
+fn rules_across_variables_blame_what_should_change() {
+    let route = |pattern: &str| format!("{pattern} -> respond 200 text/plain x");
+    let (healthz, livez, check, fallback) =
+        (route("/healthz"), route("POST /livez"), route("/readyz/{name}"), route("/{*rest}"));
+    let (a, also_a, post_a) = (route("/a/{x}"), route("GET /a/{y}"), route("POST /a/{x}"));
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case] = &[
+        (
+            &[("MAX_URI_BYTES", "17KiB")],
+            &[
+                "MAX_URI_BYTES=\"17KiB\": must not be more than RWS_CONFIG_MAX_HEAD_BYTES (16384), which includes it, for \
+               example RWS_CONFIG_MAX_URI_BYTES=16384",
+            ],
+        ),
+        (&[("MAX_URI_BYTES", "16KiB")], &[]),
+        (&[("MAX_URI_BYTES", "17KiB"), ("MAX_HEAD_BYTES", "1")], &["MAX_HEAD_BYTES=\"1\""]),
+        (
+            &[("READYZ_PATH", "/healthz")],
+            &["READYZ_PATH=\"/healthz\": must differ from RWS_CONFIG_HEALTHZ_PATH (/healthz), for example \
+               RWS_CONFIG_READYZ_PATH=/readyz"],
+        ),
+        (&[("HEALTHZ_PATH", "/metrics")], &["HEALTHZ_PATH=\"/metrics\": must differ from RWS_CONFIG_METRICS_PATH"]),
+        (&[("HEALTHZ_PATH", "/readyz"), ("READYZ_PATH", "/healthz")], &[]),
+        (&[("HEALTHZ_PATH", "/livez")], &[]),
+        (&[("METRICS_PATH", "/livez")], &["METRICS_PATH=\"/livez\": must not be /livez"]),
+        (&[("METRICS_PATH", "/readyz/metrics")], &["METRICS_PATH=\"/readyz/metrics\": RWS_CONFIG_METRICS_PATH"]),
+        (&[("READYZ_PATH", "/ready/")], &[]),
+        (
+            &[("READYZ_PATH", "/")],
+            &[
+                "READYZ_PATH=\"/\": RWS_CONFIG_HEALTHZ_PATH",
+                "READYZ_PATH=\"/\": RWS_CONFIG_STARTUPZ",
+                "READYZ_PATH=\"/\": RWS_CONFIG_METRICS",
+            ],
+        ),
+        (&[("READYZ_PATH", "x y"), ("HEALTHZ_PATH", "/readyz")], &["READYZ_PATH=\"x y\": must be a path"]),
+        (
+            &[("ROUTE_X", &healthz)],
+            &["ROUTE_X=\"/healthz -> respond 200 text/plain x\": clashes with the built-in path /healthz"],
+        ),
+        (&[("ROUTE_X", &healthz), ("HEALTHZ_PATH", "/health")], &[]),
+        (
+            &[("ROUTE_X", &livez)],
+            &["ROUTE_X=\"POST /livez -> respond 200 text/plain x\": clashes with the built-in path /livez"],
+        ),
+        (
+            &[("ROUTE_X", &check)],
+            &["ROUTE_X=\"/readyz/{name} -> respond 200 text/plain x\": clashes with the built-in path"],
+        ),
+        (&[("ROUTE_X", &fallback)], &[]),
+        (
+            &[("ROUTE_A", &a), ("ROUTE_B", &also_a)],
+            &["ROUTE_B=\"GET /a/{y} -> respond 200 text/plain x\": clashes with RWS_CONFIG_ROUTE_A (/a/{x})"],
+        ),
+        (&[("ROUTE_A", &a), ("ROUTE_B", &post_a)], &[]),
+    ];
+    for (settings, expected) in cases {
+        let found = match Config::load(&environment(settings.iter().copied())) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(found.len(), expected.len(), "{settings:?}: {found:#?}");
+        for (found, expected) in found.iter().zip(*expected) {
+            assert!(found.starts_with(&format!("RWS_CONFIG_{expected}")), "{settings:?}: {found}");
+        }
+    }
+}
+
+#[test]
+fn routes_are_in_the_order_of_their_names() {
+    let route = |name: &str| format!("/{name} -> redirect 308 /x");
+    let (a, b, c) = (route("a"), route("b"), route("c"));
+    let loaded = loaded([("ROUTE_C", c.as_str()), ("ROUTE_A", a.as_str()), ("ROUTE_B", b.as_str())]);
+    let names: Vec<_> = loaded.config.routes.iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(names, ["A", "B", "C"]);
+    assert_eq!(effective(&loaded, "ROUTE_B").value, b);
+}
+
+#[test]
+fn a_long_wrong_route_gives_a_short_error() {
+    let long = "x".repeat(100_000);
+    let error = errors([("ROUTE_X", format!("/x -> {long}").as_str())]);
+    assert!(error.len() < 1000, "{} bytes", error.len());
+}
+
+#[test]
+fn limits_may_change_at_a_reload_and_sockets_may_not() {
+    let change = |name| find(name).expect("a variable").change;
+    for name in ["HEAD_TIMEOUT", "MAX_BODY_SIZE_IN_BYTES", "LOG_LEVEL", "DRAIN_TIMEOUT"] {
+        assert_eq!(change(name), Change::Reload, "{name}");
+    }
+    for name in ["IP", "PORT", "THREAD_COUNT", "REACTOR_COUNT", "DIR", "ROUTE_X"] {
+        assert_eq!(change(name), Change::Restart, "{name}");
+    }
+}
+
+/// Any known name, with the parts that an operator chooses filled in.
+fn any_name() -> impl Strategy<Value = String> {
+    let known = (0..VARIABLES.len()).prop_map(|row| VARIABLES[row].name.replace("<NAME>", "X").replace("<N>", "1"));
+    // A _FILE name would read whatever file the value happens to name.
+    prop_oneof![4 => known, 1 => "[A-Z_]{0,12}".prop_filter("no files", |name| !name.ends_with("_FILE"))]
+}
+
+fn any_value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "-?[0-9]{0,22}(\\.[0-9])?(ms|s|m|h|k|KiB|MiB|GiB|B)?",
+        "(GET )?/[a-z{}*/]{0,9} -> (respond|redirect) [0-9]{3} (text/plain )?[ -~]{0,12}",
+        "(tcp://)?[0-9a-f.:]{0,20}",
+        "(true|false|auto|json|off|/)",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_values_make_load_panic(
+        settings in prop::collection::vec((any_name(), any_value()), 0..8),
+        given in prop::collection::vec((any_name(), any_value()), 0..3),
+        kubernetes: bool,
+    ) {
+        let kubernetes = kubernetes.then_some(KUBERNETES);
+        let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let sources = environment(settings.chain(kubernetes)).with_command_line(given);
+        match Config::load(&sources) {
+            Ok(loaded) => prop_assert!(loaded.effective.len() >= 30),
+            Err(errors) => {
+                let text = errors.to_string();
+                prop_assert_eq!(text.lines().count(), errors.iter().count(), "one line each: {}", text);
+                prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{:?}", text);
+                prop_assert_eq!(errors.to_json_lines().lines().count(), errors.iter().count());
+            }
+        }
+    }
+
+    #[test]
+    fn no_environment_of_bytes_makes_load_panic(
+        settings in prop::collection::vec((prop::collection::vec(1u8.., 0..12), prop::collection::vec(1u8.., 0..12)), 0..4)
+    ) {
+        let os = |text: Vec<u8>, prefix: &[u8]| OsString::from_vec([prefix, &text].concat());
+        let sources = Sources::new(settings.into_iter().map(|(n, v)| (os(n, PREFIX.as_bytes()), os(v, b""))));
+        let _ = Config::load(&sources);
+    }
+
+    #[test]
+    fn a_valid_number_is_taken_and_any_other_refused(port in 0u64..70_000) {
+        let text = port.to_string();
+        match Config::load(&environment([("PORT", text.as_str())])) {
+            Ok(loaded) => prop_assert_eq!(u64::from(loaded.config.port), port),
+            Err(_) => prop_assert!(port > 65_535),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The table: one row for each variable, in the order of the documentation.
+//!
+//! To implement a variable that is only known so far, replace its `refused` or `no_effect` row by one with a type.
+
+use super::table::Variable;
+use super::{LogFormat, LogLevel, LogProbes};
+
+const KIB: u64 = 1 << 10;
+const GIB: u64 = 1 << 30;
+
+/// Durations are bounded in milliseconds.
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+
+const NO_TLS: &str = "TLS is not implemented, so clients would get plain HTTP";
+const NO_CORS: &str = "CORS is not implemented, so browsers would get no Access-Control headers";
+const NO_SPA: &str = "the fallback is not implemented, so unknown paths would get 404";
+const NO_LIMIT: &str = "rate limits are not implemented, so nothing would be limited";
+const NO_HOSTS: &str = "virtual hosts are not implemented, so every host would get the same";
+
+/// Every variable this version knows.
+pub static VARIABLES: &[Variable] = &[
+    // Listening
+    Variable::address("IP", "0.0.0.0", |config, ip| config.ip = ip)
+        .example("0.0.0.0")
+        .help("Address to listen on. Loopback is refused inside Kubernetes, see ALLOW_LOOPBACK."),
+    Variable::number("PORT", "7878", (0, 65_535), |config, port| config.port = port as u16)
+        .example("7878")
+        .help("TCP port to listen on. 0: the system chooses."),
+    Variable::switch("ALLOW_LOOPBACK", |config, allow| config.allow_loopback = allow)
+        .help("Allow a loopback IP inside Kubernetes, for a server that only its own pod talks to."),
+    // Threads
+    Variable::number("THREAD_COUNT", "200", (1, 65_535), |config, count| config.thread_count = count as usize)
+        .example("200")
+        .help("Handlers that may block at the same time."),
+    Variable::number("REACTOR_COUNT", "0", (0, 1_024), |config, count| config.reactor_count = count as usize)
+        .example("4")
+        .help("Event loops. 0: one for each CPU that affinity and the cgroup's quota grant."),
+    Variable::number("QUEUE_DEPTH", "1000", (0, 1_000_000), |config, depth| config.queue_depth = depth as usize)
+        .example("1000")
+        .help("Requests that may wait for a thread. Any more get 503 with Retry-After."),
+    // Limits
+    Variable::number("MAX_CONNECTIONS", "10000", (1, 10_000_000), |config, max| config.max_connections = max as usize)
+        .reloadable()
+        .example("10000")
+        .help("Connections open at the same time. New ones wait in the listen backlog."),
+    Variable::number("MAX_REQUESTS_PER_CONNECTION", "0", (0, u64::MAX), |config, max| {
+        config.max_requests_per_connection = max;
+    })
+    .reloadable()
+    .example("1000")
+    .help("Requests after which a connection is closed. 0: unlimited."),
+    // Stands before MAX_HEAD_BYTES: rows are applied in order, and the newer name wins.
+    Variable::size("REQUEST_ALLOCATION_SIZE_IN_BYTES", "", (KIB, GIB), |config, max| {
+        config.max_head_bytes = max as usize;
+    })
+    .replaced_by("MAX_HEAD_BYTES")
+    .reloadable()
+    .example("16KiB")
+    .help("Old name of MAX_HEAD_BYTES, which wins if both are set."),
+    Variable::size("MAX_HEAD_BYTES", "16KiB", (KIB, GIB), |config, max| config.max_head_bytes = max as usize)
+        .reloadable()
+        .example("16KiB")
+        .help("Size of a request's head: request line and fields. A larger one gets 431."),
+    Variable::number("MAX_HEADERS", "100", (1, 10_000), |config, max| config.max_headers = max as usize)
+        .reloadable()
+        .example("100")
+        .help("Header fields of a request. More get 431."),
+    Variable::size("MAX_URI_BYTES", "8KiB", (16, GIB), |config, max| config.max_uri_bytes = max as usize)
+        .reloadable()
+        .example("8KiB")
+        .help(
+            "Size of a request's target; a longer one gets 414. At most MAX_HEAD_BYTES, and by default no more \
+               than that.",
+        ),
+    Variable::size("MAX_BODY_SIZE_IN_BYTES", "2MiB", (0, u64::MAX), |config, max| config.max_body_size_in_bytes = max)
+        .reloadable()
+        .example("2MiB")
+        .help("Size of a request's body; a larger one gets 413. 0: unlimited."),
+    // Time
+    Variable::duration("HEAD_TIMEOUT", "10s", (1, DAY), |config, limit| config.head_timeout = limit)
+        .reloadable()
+        .example("10s")
+        .help("Time from the first byte of a request to the end of its head, then 408."),
+    Variable::duration("BODY_TIMEOUT", "30s", (1, DAY), |config, limit| config.body_timeout = limit)
+        .reloadable()
+        .example("30s")
+        .help("Time a request's body may make no progress."),
+    Variable::duration("IDLE_TIMEOUT", "1m", (1, DAY), |config, limit| config.idle_timeout = limit)
+        .reloadable()
+        .example("1m")
+        .help(
+            "Time a connection may wait between requests. Keep it above the idle timeout of the load balancer in \
+               front.",
+        ),
+    Variable::duration("WRITE_TIMEOUT", "30s", (1, DAY), |config, limit| config.write_timeout = limit)
+        .reloadable()
+        .example("30s")
+        .help("Time a client may take no byte of its response."),
+    Variable::duration("HANDLER_TIMEOUT", "0s", (0, DAY), |config, limit| config.handler_timeout = limit)
+        .reloadable()
+        .example("5s")
+        .help("Time after which a handler is reported as slow; it is never killed. 0: never."),
+    // The end
+    Variable::auto_duration("DRAIN_DELAY", HOUR, |config, delay| config.drain_delay = delay)
+        .reloadable()
+        .example("5s")
+        .help(
+            "Time to go on serving after SIGTERM, until every endpoint list has dropped this pod. auto: 5s inside \
+               Kubernetes, else 0.",
+        ),
+    Variable::duration("DRAIN_TIMEOUT", "20s", (0, HOUR), |config, limit| config.drain_timeout = limit)
+        .reloadable()
+        .example("20s")
+        .help(
+            "Time that requests in flight have to finish after DRAIN_DELAY. Keep both together below \
+               terminationGracePeriodSeconds.",
+        ),
+    Variable::number("DRAIN_READY_STATUS", "503", (200, 599), |config, status| {
+        config.drain_ready_status = status as u16;
+    })
+    .reloadable()
+    .example("503")
+    .help("Status of the readiness probe while draining."),
+    // Logs
+    Variable::one_of(
+        "LOG_FORMAT",
+        "json",
+        &[
+            ("json", |config| config.log_format = LogFormat::Json),
+            ("combined", |config| config.log_format = LogFormat::Combined),
+            ("common", |config| config.log_format = LogFormat::Common),
+            ("off", |config| config.log_format = LogFormat::Off),
+        ],
+    )
+    .example("json")
+    .help("Format of the access log on stdout."),
+    Variable::one_of(
+        "LOG_LEVEL",
+        "info",
+        &[
+            ("error", |config| config.log_level = LogLevel::Error),
+            ("warn", |config| config.log_level = LogLevel::Warn),
+            ("info", |config| config.log_level = LogLevel::Info),
+            ("debug", |config| config.log_level = LogLevel::Debug),
+            ("trace", |config| config.log_level = LogLevel::Trace),
+        ],
+    )
+    .reloadable()
+    .example("info")
+    .help("Least severe diagnostics that are written to stderr."),
+    Variable::one_of(
+        "LOG_PROBES",
+        "failures",
+        &[
+            ("failures", |config| config.log_probes = LogProbes::Failures),
+            ("all", |config| config.log_probes = LogProbes::All),
+            ("none", |config| config.log_probes = LogProbes::None),
+        ],
+    )
+    .reloadable()
+    .example("failures")
+    .help("Probe requests in the access log; failures includes changes."),
+    Variable::list("LOG_REDACT_QUERY", "token,password,secret,key,code,signature", |config, keys| {
+        config.log_redact_query = keys;
+    })
+    .reloadable()
+    .example("token,password")
+    .help("Query parameters whose values never appear in the log. Empty: none."),
+    // Built-in paths
+    Variable::url_path("HEALTHZ_PATH", "/healthz", |config, path| config.healthz_path = path)
+        .help("Path of the liveness probe."),
+    Variable::url_path("READYZ_PATH", "/readyz", |config, path| config.readyz_path = path)
+        .help("Path of the readiness probe."),
+    Variable::url_path("STARTUPZ_PATH", "/startupz", |config, path| config.startupz_path = path)
+        .help("Path of the startup probe."),
+    Variable::url_path("METRICS_PATH", "/metrics", |config, path| config.metrics_path = path)
+        .help("Path of the Prometheus metrics."),
+    // Content
+    Variable::directory("STATIC_DIR", |config, dir| config.static_dir = dir)
+        .example("/srv/public")
+        .help("Directory of static files. Empty: none."),
+    Variable::url_path("STATIC_PREFIX", "/", |config, prefix| config.static_prefix = prefix)
+        .help("Path under which static files are served."),
+    Variable::switch("DEMO_ROUTES", |config, demo| config.demo_routes = demo)
+        .help("Mount the demonstration and benchmark routes under /demo."),
+    Variable::route("ROUTE_<NAME>", |config, route| config.routes.push(route))
+        .example("GET /hello/{name} -> respond 200 text/plain Hello, {name}!")
+        .help("A route of the binary, see Routes. The name must not end in _FILE."),
+    // The configuration itself
+    Variable::directory("DIR", |config, dir| config.dir = dir).example("/etc/rws").help(
+        "Directory with a file for each variable, such as a mounted ConfigMap. Environment or command line \
+               only.",
+    ),
+    Variable::switch("STRICT", |config, strict| config.strict = strict)
+        .help("Make an unknown RWS_CONFIG_ name an error instead of a warning."),
+    // Known, but not implemented by this version
+    Variable::refused("TLS_CERT_FILE", NO_TLS),
+    Variable::refused("TLS_KEY_FILE", NO_TLS),
+    Variable::refused("TLS_CLIENT_CA_FILE", "TLS is not implemented, so clients would not be authenticated"),
+    Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "TLS is not implemented"),
+    Variable::refused("HTTP_REDIRECT_PORT", "the redirect is not implemented, so nothing would listen on that port"),
+    Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_HOSTS),
+    Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_HOSTS),
+    Variable::refused("VIRTUAL_HOST_<N>_KEY_FILE", NO_HOSTS),
+    Variable::refused("CORS_ALLOW_ALL", NO_CORS),
+    Variable::refused("CORS_ALLOW_ORIGINS", NO_CORS),
+    Variable::refused("CORS_ALLOW_METHODS", NO_CORS),
+    Variable::refused("CORS_ALLOW_HEADERS", NO_CORS),
+    Variable::refused("CORS_ALLOW_CREDENTIALS", NO_CORS),
+    Variable::refused("CORS_EXPOSE_HEADERS", NO_CORS),
+    Variable::no_effect("CORS_MAX_AGE", "CORS is not implemented"),
+    Variable::refused("CSP", "security headers are not implemented, so browsers would get no Content-Security-Policy"),
+    Variable::refused("SPA_FALLBACK", NO_SPA),
+    Variable::no_effect("SPA_FALLBACK_EXCLUDE_PREFIXES", "the fallback is not implemented"),
+    Variable::refused("DIRECTORY_LISTING", "listings are not implemented, so directories would get 404"),
+    Variable::no_effect("COMPRESSION", "compression is not implemented; responses go out as they are"),
+    Variable::refused("RATE_LIMIT_MAX_REQUESTS", NO_LIMIT),
+    Variable::refused("RATE_LIMIT_WINDOW_SECS", NO_LIMIT),
+    Variable::refused(
+        "MAX_CONNECTIONS_PER_IP",
+        "the limit is not implemented, so one client could take all \
+                       connections",
+    ),
+    Variable::refused("TRUSTED_PROXIES", "forwarded addresses are not implemented, so logs would show the proxy's"),
+    Variable::refused("ADMIN_PORT", "the admin port is not implemented, so probes and metrics would not answer there"),
+    Variable::no_effect("ADMIN_IP", "the admin port is not implemented"),
+    Variable::no_effect("LIVENESS_STALL", "stall detection is not implemented"),
+    Variable::no_effect("STARTUP_TIMEOUT", "the start has no time limit"),
+    Variable::no_effect("HEALTH_DETAILS", "probes show the default details"),
+];

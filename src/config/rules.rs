@@ -1,0 +1,164 @@
+//! Rules that span variables. Each is silent when one of its variables has an error of its own, and each blames
+//! the variable that the operator should change.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use matchit::{InsertError, Router};
+
+use super::error::{ConfigError, Report, full_name};
+use super::gather::Settings;
+use super::route::RouteSpec;
+use super::table::find;
+use super::{Config, PREFIX};
+
+/// Answers like HEALTHZ_PATH, whatever that is.
+const LIVEZ: &str = "/livez";
+
+/// Checks all rules. `settings` tells what the operator wrote.
+pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, report: &mut Report) {
+    let mut rules = Rules { config, settings, report };
+    rules.target_fits_into_head();
+    if in_kubernetes {
+        rules.pod_ip_is_reachable();
+    }
+    rules.built_in_paths_differ();
+    rules.routes_do_not_clash();
+}
+
+struct Rules<'a> {
+    config: &'a Config,
+    settings: &'a Settings,
+    report: &'a mut Report,
+}
+
+impl Rules<'_> {
+    fn target_fits_into_head(&mut self) {
+        let fine = self.config.max_uri_bytes <= self.config.max_head_bytes;
+        if fine || self.any_failed(&["MAX_URI_BYTES", "MAX_HEAD_BYTES", "REQUEST_ALLOCATION_SIZE_IN_BYTES"]) {
+            return;
+        }
+        let head = self.config.max_head_bytes;
+        let rule = format!("must not be more than {PREFIX}MAX_HEAD_BYTES ({head}), which includes it");
+        let example = head.to_string();
+        self.blame("MAX_URI_BYTES", rule, Some(&example));
+    }
+
+    /// The outage this prevents: the server starts, listens on 127.0.0.1, and every probe is refused.
+    fn pod_ip_is_reachable(&mut self) {
+        let fine = !self.config.ip.to_canonical().is_loopback() || self.config.allow_loopback;
+        if fine || self.any_failed(&["IP", "ALLOW_LOOPBACK"]) {
+            return;
+        }
+        let rule = format!(
+            "must not be a loopback address inside Kubernetes: kubelet probes and Services reach the pod IP, never \
+             127.0.0.1: set {PREFIX}IP=0.0.0.0 (or {PREFIX}ALLOW_LOOPBACK=true if only this pod is to reach it)"
+        );
+        self.blame("IP", rule, None);
+    }
+
+    fn built_in_paths_differ(&mut self) {
+        let paths = self.built_in_paths();
+        for (index, (name, path)) in paths.iter().enumerate() {
+            for (other, _) in paths[..index].iter().filter(|(_, earlier)| earlier == path) {
+                let (name, other) = if self.settings.contains_key(*name) { (name, other) } else { (other, name) };
+                let rule = format!("must differ from {} ({path})", full_name(other));
+                self.blame(name, rule, default_of(name));
+            }
+            if *name != "HEALTHZ_PATH" && path == LIVEZ {
+                let rule = format!("must not be {LIVEZ}, which is the liveness probe as well");
+                self.blame(name, rule, default_of(name));
+            }
+        }
+        self.single_checks_have_room(&paths);
+    }
+
+    /// `/readyz/{check}` answers for single checks.
+    fn single_checks_have_room(&mut self, paths: &[(&'static str, String)]) {
+        let Some((_, readyz)) = paths.iter().find(|(name, _)| *name == "READYZ_PATH") else { return };
+        let below = format!("{}/", readyz.trim_end_matches('/'));
+        for (name, path) in paths.iter().filter(|(name, path)| *name != "READYZ_PATH" && path.starts_with(&below)) {
+            let blamed = if self.settings.contains_key(*name) { name } else { "READYZ_PATH" };
+            let (upper, lower) = (full_name("READYZ_PATH"), full_name(name));
+            let rule =
+                format!("{lower} ({path}) must not lie below {upper} ({readyz}), where single checks are answered");
+            self.blame(blamed, rule, default_of(blamed));
+        }
+    }
+
+    fn routes_do_not_clash(&mut self) {
+        let config = self.config;
+        let mut routers = BTreeMap::<Option<&str>, Router<()>>::new();
+        for (index, route) in config.routes.iter().enumerate() {
+            let method = route.method.as_ref().map(Method::as_str);
+            let router = routers.entry(method).or_insert_with(|| self.router_of_built_in_paths());
+            let clash = match router.insert(&route.pattern, ()) {
+                Ok(()) => continue,
+                Err(InsertError::Conflict { with }) => clash(route, &with, &config.routes[..index]),
+                Err(error) => format!("the pattern cannot be routed ({error})"),
+            };
+            self.blame(&format!("ROUTE_{}", route.name), clash, None);
+        }
+    }
+
+    /// Built-in paths answer every method, if only with 405.
+    fn router_of_built_in_paths(&self) -> Router<()> {
+        let mut patterns = vec![LIVEZ.to_owned()];
+        for (name, path) in self.built_in_paths() {
+            if name == "READYZ_PATH" {
+                patterns.push(format!("{}/{{check}}", path.trim_end_matches('/')));
+            }
+            patterns.push(path);
+        }
+        let mut router = Router::new();
+        for pattern in patterns {
+            // Paths that are equal have been reported already.
+            let _ = router.insert(pattern, ());
+        }
+        router
+    }
+
+    /// The names and paths that are valid by themselves.
+    fn built_in_paths(&self) -> Vec<(&'static str, String)> {
+        let config = self.config;
+        let paths = [
+            ("HEALTHZ_PATH", &config.healthz_path),
+            ("READYZ_PATH", &config.readyz_path),
+            ("STARTUPZ_PATH", &config.startupz_path),
+            ("METRICS_PATH", &config.metrics_path),
+        ];
+        paths
+            .into_iter()
+            .filter(|(name, _)| !self.report.failed(name))
+            .map(|(name, path)| (name, path.clone()))
+            .collect()
+    }
+
+    fn any_failed(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.report.failed(name))
+    }
+
+    fn blame(&mut self, name: &str, rule: String, example: Option<&str>) {
+        let error = ConfigError::new(name, rule);
+        let error = match self.settings.get(name) {
+            Some(setting) => setting.blame(error),
+            None => error,
+        };
+        self.report.error(match example {
+            Some(example) => error.example(example),
+            None => error,
+        });
+    }
+}
+
+fn clash(route: &RouteSpec, with: &str, earlier: &[RouteSpec]) -> String {
+    let same = |other: &&RouteSpec| other.method == route.method && other.pattern == with;
+    match earlier.iter().find(same) {
+        Some(other) => format!("clashes with {} ({with})", full_name(&format!("ROUTE_{}", other.name))),
+        None => format!("clashes with the built-in path {with}"),
+    }
+}
+
+fn default_of(name: &str) -> Option<&'static str> {
+    find(name).map(|variable| variable.default)
+}
