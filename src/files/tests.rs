@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -615,4 +616,28 @@ fn a_root_that_was_replaced_is_noticed() {
     fs::remove_dir(&root).unwrap();
     fs::rename(&aside, &root).unwrap();
     files.check().unwrap();
+}
+
+#[test]
+fn renames_elsewhere_do_not_disturb_links_that_go_up() {
+    let place = Place::new();
+    place.write("a/b/c/d/x.txt", "x").write("y.txt", "y").write("moving", "m");
+    // A long way, so that something is renamed while the kernel is on it.
+    let target = "../../../../a/b/c/d/".repeat(50) + "../../../../y.txt";
+    place.link(&target, "a/b/c/d/up");
+    let (from, to) = (place.root().join("moving"), place.root().join("moved"));
+    let done = AtomicBool::new(false);
+    let head = head(Method::GET, "/a/b/c/d/up", &[]);
+    let answers: Vec<StatusCode> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fs::rename(&from, &to).and_then(|()| fs::rename(&to, &from)).unwrap();
+            }
+        });
+        // Nothing here may panic before the other thread is told to end.
+        let answers = (0..6_000).map(|_| place.services[0].serve(&head, "a/b/c/d/up").status()).collect();
+        done.store(true, Ordering::Relaxed);
+        answers
+    });
+    assert!(answers.iter().all(|status| *status == StatusCode::OK));
 }
