@@ -169,10 +169,3 @@ impl Default for Config {
         }
     }
 }
-
-impl Config {
-    /// How many reactors to run.
-    pub fn reactors(&self) -> usize {
-        if self.reactor_count > 0 { self.reactor_count } else { std::thread::available_parallelism().map_or(1, usize::from) }
-    }
-}

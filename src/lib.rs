@@ -17,10 +17,18 @@
 //! `tests/tidy.rs` holds this table and fails when an arrow is crossed.
 
 pub mod app;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
-pub mod net;
-pub mod proto;
+pub mod error;
 pub mod files;
+pub mod net;
 pub mod ops;
+pub mod proto;
+pub mod run;
 pub mod semantics;
 pub mod server;
+
+pub use app::{App, Json, Path, Problem, Query, Request, Response, Router, State, get};
+pub use error::Error;
+pub use server::Server;

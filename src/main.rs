@@ -1,3 +1,7 @@
 //! The `rws` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rws::cli::main()
+}

@@ -3,12 +3,12 @@
 //! `Method`, `StatusCode`, `HeaderName`, `HeaderValue` and `Version` come from the `http` crate.
 
 pub mod assemble;
-pub mod head;
-pub mod target;
-pub mod token;
 pub mod conditional;
 pub mod date;
 pub mod etag;
+pub mod head;
 pub mod media_type;
 pub mod range;
+pub mod target;
+pub mod token;
 pub mod trace_context;

@@ -227,3 +227,15 @@ pub enum Verdict {
     /// The engine itself failed.
     Failed,
 }
+
+impl Verdict {
+    /// The word, as the log has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Drained => "drained",
+            Verdict::TimedOut => "timed_out",
+            Verdict::Killed(_) => "killed",
+            Verdict::Failed => "failed",
+        }
+    }
+}

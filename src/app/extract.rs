@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, Method, StatusCode};
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use super::body::Body;
 use super::context::Context;
 use super::into_response::IntoResponse;
 use super::problem::Problem;
-use super::request::Request;
+use super::request::{Received, Request};
 use super::service::BodyUse;
 
 mod body;
@@ -218,6 +219,7 @@ macro_rules! infallible {
 infallible! {
     Method: |request, _| request.method().clone();
     HeaderMap: |request, _| request.head().to_header_map();
+    Arc<Received>: |request, _| Arc::clone(&request.received);
     ConnectInfo: |request, _| ConnectInfo(request.remote());
     RequestId: |request, _| RequestId(request.id().to_owned());
     MatchedPath: |_, context| MatchedPath(context.shared_route());

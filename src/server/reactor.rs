@@ -346,13 +346,7 @@ impl Reactor {
     }
 
     /// Tells the recorder of a request that got no answer.
-    pub(super) fn record_aborted(
-        &mut self,
-        in_flight: &InFlight,
-        status: StatusCode,
-        bytes_in: u64,
-        outcome: Outcome,
-    ) {
+    pub(super) fn record_aborted(&mut self, in_flight: &InFlight, status: StatusCode, bytes_in: u64, outcome: Outcome) {
         self.recorder.record(&exchange(in_flight, status, bytes_in, 0, outcome, self.now));
     }
 

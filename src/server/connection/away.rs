@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::answer::{Answered, Pulling, call};
 use super::incoming::{IncomingBody, Lease};
 use super::{Connection, Failure, Flushed, Phase};
-use crate::app::body::Body;
+use crate::app::body::{Body, Kind};
 use crate::app::request::Request;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
@@ -70,6 +70,10 @@ fn finish(
     let in_flight = lock(&worker.running).take();
     shared.handler_is_over();
     if let Some(in_flight) = in_flight {
+        if lease.is_some() && matches!(answered.response.body().kind, Kind::Reader { .. }) {
+            // The response may be made of the request, so the client must send that now. A failure shows below.
+            let _ = connection.ask_for_body(shared.settings.body_timeout);
+        }
         let took = shared.clock.now().saturating_duration_since(in_flight.started);
         shared.endpoint(in_flight.endpoint).pace.observe(took);
         let finishing = connection.answer(in_flight, answered, shared, &current_date());

@@ -17,7 +17,11 @@ pub(super) struct Lease {
 
 impl Lease {
     /// Puts the connection where the body finds it, and runs `work`.
-    pub(super) fn lend<T>(&self, connection: Box<Connection>, work: impl FnOnce() -> T) -> (Option<Box<Connection>>, T) {
+    pub(super) fn lend<T>(
+        &self,
+        connection: Box<Connection>,
+        work: impl FnOnce() -> T,
+    ) -> (Option<Box<Connection>>, T) {
         *lock(&self.connection) = Some(connection);
         let result = work();
         (lock(&self.connection).take(), result)
@@ -77,7 +81,7 @@ impl Connection {
     }
 
     /// Tells a client that waits for it to go on (RFC 9110 section 10.1.1).
-    fn ask_for_body(&mut self, timeout: Duration) -> io::Result<()> {
+    pub(super) fn ask_for_body(&mut self, timeout: Duration) -> io::Result<()> {
         if !self.cycle.take_continue() {
             return Ok(());
         }

@@ -186,13 +186,7 @@ impl Connection {
     }
 
     /// Refuses a request whose head was fine, and closes.
-    fn refuse(
-        &mut self,
-        reactor: &mut Reactor,
-        in_flight: InFlight,
-        response: Response,
-        reason: CloseReason,
-    ) {
+    fn refuse(&mut self, reactor: &mut Reactor, in_flight: InFlight, response: Response, reason: CloseReason) {
         self.answer_refusal(reactor, in_flight, response, Some(reason), Outcome::Rejected);
     }
 

@@ -1,0 +1,89 @@
+//! The command line of the `rws` binary.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::App;
+use crate::config::{PREFIX, Sources};
+use crate::run::{Defaults, run};
+
+const ABOUT: &str = "An HTTP/1.1 application server for Kubernetes";
+
+const LONG_ABOUT: &str = "An HTTP/1.1 application server for Kubernetes.
+
+Serves static files and the routes of its configuration, with health probes (/healthz, /readyz, /startupz), Prometheus
+metrics (/metrics), a JSON access log on stdout and a drain that loses no request.
+
+Everything is set by RWS_CONFIG_* variables; see docs/CONFIGURATION.md.";
+
+const EXAMPLES: &str = "Examples:
+  rws                                               serve ./public, or a welcome page, on port 7878
+  RWS_CONFIG_PORT=8080 RWS_CONFIG_STATIC_DIR=/srv rws
+  rws --port 8080 --static-dir /srv                 the same
+  rws --set DEMO_ROUTES=true --set LOG_FORMAT=combined
+  RWS_CONFIG_ROUTE_HELLO='GET /hello/{name} -> respond 200 text/plain Hello, {name}!' rws
+
+Exit codes: 0 drained, 1 failed at run time, 2 bad configuration, 3 cannot bind, 4 drain timed out,
+128+n ended by a second signal n.";
+
+#[derive(Parser)]
+#[command(name = "rws", version, about = ABOUT, long_about = LONG_ABOUT, after_help = EXAMPLES, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve (what happens without a command as well)
+    #[command(after_help = EXAMPLES)]
+    Serve,
+}
+
+/// Settings that take precedence over the environment.
+#[derive(clap::Args)]
+struct Settings {
+    /// Address to listen on [RWS_CONFIG_IP]
+    #[arg(short, long, global = true, value_name = "ADDRESS")]
+    ip: Option<String>,
+    /// Port to listen on [RWS_CONFIG_PORT]
+    #[arg(short, long, global = true, value_name = "PORT")]
+    port: Option<String>,
+    /// Directory of files to serve [RWS_CONFIG_STATIC_DIR]
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    static_dir: Option<String>,
+    /// Any variable, with or without RWS_CONFIG_; may be repeated
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    set: Vec<(String, String)>,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE, for example PORT=8080")?;
+    Ok((name.strip_prefix(PREFIX).unwrap_or(name).to_owned(), value.to_owned()))
+}
+
+impl Settings {
+    fn into_pairs(self) -> Vec<(String, String)> {
+        let named = [("IP", self.ip), ("PORT", self.port), ("STATIC_DIR", self.static_dir)];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        named.chain(self.set).map(|(name, value)| (format!("{PREFIX}{name}"), value)).collect()
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let Cli { command, settings } = Cli::parse();
+    match command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(settings),
+    }
+}
+
+fn serve(settings: Settings) -> ExitCode {
+    let sources = Sources::from_process().with_command_line(settings.into_pairs());
+    let defaults = Defaults { static_dir: Some(PathBuf::from("public")), welcome: true };
+    run(App::new(), &sources, defaults)
+}

@@ -1,0 +1,89 @@
+//! Why a server could not start, or did not end well.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use crate::app::error::BuildErrors;
+use crate::config::ConfigErrors;
+
+/// What went wrong, with its cause as the [source](std::error::Error::source).
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+}
+
+/// The kinds of [`Error`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The configuration is not valid.
+    Config(ConfigErrors),
+    /// The application's routes or states contradict each other.
+    Build(BuildErrors),
+    /// The static directory cannot be opened.
+    StaticDir(io::Error),
+    /// Two collectors have metrics of the same name.
+    Metrics(prometheus::Error),
+    /// The address cannot be listened on.
+    Bind(SocketAddr, io::Error),
+    /// The system refused a thread, a poller or a signal handler.
+    System(io::Error),
+}
+
+impl Error {
+    /// What went wrong.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The exit code of a process that ends because of it: 1 failed at run time, 2 bad configuration, 3 cannot bind.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.kind {
+            ErrorKind::Config(_) | ErrorKind::Build(_) | ErrorKind::StaticDir(_) | ErrorKind::Metrics(_) => 2,
+            ErrorKind::Bind(..) => 3,
+            ErrorKind::System(_) => 1,
+        })
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Error { kind }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ErrorKind::Config(errors) => write!(f, "{errors}"),
+            ErrorKind::Build(errors) => write!(f, "{errors}"),
+            ErrorKind::StaticDir(error) => write!(f, "RWS_CONFIG_STATIC_DIR cannot be opened: {error}"),
+            ErrorKind::Metrics(error) => write!(f, "metrics cannot be registered: {error}"),
+            ErrorKind::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", advice(error)),
+            ErrorKind::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+/// What to do about an address that cannot be had.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process has it: stop that, or set RWS_CONFIG_PORT",
+        io::ErrorKind::PermissionDenied => "; ports under 1024 are reserved: set RWS_CONFIG_PORT to 1024 or more",
+        io::ErrorKind::AddrNotAvailable => "; no interface has it: set RWS_CONFIG_IP=0.0.0.0",
+        _ => "",
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            ErrorKind::Config(error) => Some(error),
+            ErrorKind::Build(error) => Some(error),
+            ErrorKind::Metrics(error) => Some(error),
+            ErrorKind::StaticDir(error) | ErrorKind::Bind(_, error) | ErrorKind::System(error) => Some(error),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The routes every server has: probes, metrics, static files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::app::request::Received;
+use crate::app::service::EndpointKind;
+use crate::app::{App, MethodRouter, get};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::files::Files;
+use crate::files::welcome::Welcome;
+use crate::ops::metrics::Metrics;
+use crate::ops::probes::{Probe, Probes};
+use crate::server::lifecycle::Lifecycle;
+use crate::server::stats::Stats;
+
+/// The label of all static files in metrics and logs: their paths are without number.
+const STATIC: &str = "_static";
+
+/// What is served where the configuration says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Defaults {
+    /// A directory of files to serve at `/`, if it exists.
+    pub static_dir: Option<PathBuf>,
+    /// Whether a welcome page is shown if there are no files to serve.
+    pub welcome: bool,
+}
+
+/// Adds the built-in routes. One of the user's at the same place is an error when the application is built.
+pub(super) fn mount(
+    app: App,
+    config: &Config,
+    defaults: Defaults,
+    stats: &Arc<Stats>,
+    lifecycle: &Lifecycle,
+    metrics: &Arc<Metrics>,
+) -> Result<App, Error> {
+    let probes = Arc::new(Probes::new(config, lifecycle.clone(), stats.clone()));
+    let metrics = metrics.clone();
+    let render = get(move |received: Arc<Received>| metrics.render(&received.head));
+    let app = mount_probes(app, config, &probes).mount(&config.metrics_path, render, EndpointKind::Metrics);
+    mount_files(app, config, defaults)
+}
+
+fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) -> App {
+    const LIVEZ: &str = "/livez";
+    let mut paths = vec![
+        (config.healthz_path.as_str(), Probe::Healthz),
+        (config.readyz_path.as_str(), Probe::Readyz),
+        (config.startupz_path.as_str(), Probe::Startupz),
+    ];
+    // The alias gives way to a probe that was moved to its place.
+    if !paths.iter().any(|(path, _)| *path == LIVEZ) {
+        paths.push((LIVEZ, Probe::Livez));
+    }
+    for (path, probe) in paths {
+        let all = probes.clone();
+        let answer = get(move |received: Arc<Received>| all.answer(probe, &received.head)).label(probe.name());
+        app = app.mount(path, answer, EndpointKind::Probe);
+        if probe == Probe::Readyz {
+            let one = probes.clone();
+            let prefix = format!("{path}/");
+            let answer = get(move |received: Arc<Received>| {
+                let name = received.head.path().strip_prefix(&prefix).unwrap_or_default();
+                one.answer_check(probe, name, &received.head)
+            });
+            app = app.mount(format!("{path}/{{check}}"), answer.label(probe.name()), EndpointKind::Probe);
+        }
+    }
+    app
+}
+
+fn mount_files(app: App, config: &Config, defaults: Defaults) -> Result<App, Error> {
+    let standard = defaults.static_dir.filter(|dir| dir.is_dir());
+    if let Some(dir) = config.static_dir.as_deref().or(standard.as_deref()) {
+        return mount_directory(app, dir, config.static_prefix.trim_end_matches('/'));
+    }
+    if !defaults.welcome {
+        return Ok(app);
+    }
+    let welcome = Welcome::new(config);
+    Ok(app.route("/", get(move |received: Arc<Received>| welcome.serve(&received.head))))
+}
+
+fn mount_directory(app: App, dir: &Path, prefix: &str) -> Result<App, Error> {
+    let files = Arc::new(Files::new(dir).map_err(ErrorKind::StaticDir)?);
+    let below = prefix.to_owned();
+    let serve = move || -> MethodRouter {
+        let (files, below) = (files.clone(), below.clone());
+        get(move |received: Arc<Received>| {
+            let path = received.head.path().strip_prefix(&below).unwrap_or_default();
+            files.serve(&received.head, path.strip_prefix('/').unwrap_or(path))
+        })
+        .label(STATIC)
+    };
+    if prefix.is_empty() {
+        // Behind all routes, whichever there are.
+        return Ok(app.fallback_route(serve()));
+    }
+    Ok(app.route(prefix, serve()).route(format!("{prefix}/"), serve()).route(format!("{prefix}/{{*path}}"), serve()))
+}

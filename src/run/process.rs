@@ -1,0 +1,127 @@
+//! What belongs to the process as a whole: its log writers, its diagnostics, its signals and its last words.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use serde_json::json;
+
+use super::exit_code;
+use crate::config::{Config, ConfigErrors};
+use crate::error::Error;
+use crate::net::signals::Signal;
+use crate::ops::diagnostics;
+use crate::ops::log_writer::{LogFile, LogHandle, LogWriter};
+use crate::server::{Report, Stop};
+
+/// How many buffers of access log lines may wait for a slow stdout.
+const ACCESS_LOG_BUFFERS: usize = 64;
+/// How many diagnostic lines may wait for a slow stderr.
+const DIAGNOSTIC_LINES: usize = 1024;
+/// How long the exit waits for the logs to be written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What the kubelet shows in `kubectl describe pod`, at most 4096 bytes of it.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+const TERMINATION_LOG_BYTES: usize = 4096;
+
+/// The process' logs.
+pub(super) struct Process {
+    pub(super) access_log: LogHandle,
+    pub(super) diagnostics: LogHandle,
+}
+
+impl Process {
+    /// Starts the log writers and sends diagnostics and panics to them.
+    pub(super) fn start(config: &Config) -> io::Result<Self> {
+        let (access_log, _) = LogWriter::spawn("rws-access-log", LogFile::stdout()?, ACCESS_LOG_BUFFERS)?;
+        let (diagnostics, _) = LogWriter::spawn("rws-diagnostics", LogFile::stderr()?, DIAGNOSTIC_LINES)?;
+        // A program that has installed a subscriber of its own keeps it.
+        let _ = tracing::subscriber::set_global_default(diagnostics::subscriber(config, diagnostics.clone()));
+        std::panic::set_hook(Box::new(|panic| {
+            let location = panic.location().map(ToString::to_string);
+            let thread = thread::current().name().map(str::to_owned);
+            let message = panic.payload_as_str().unwrap_or("a value that is not text");
+            tracing::error!(location, thread, "panic: {message}");
+        }));
+        Ok(Process { access_log, diagnostics })
+    }
+
+    /// Says how it ended, writes out the logs, and gives the exit code.
+    pub(super) fn end(self, result: Result<Report, Error>) -> ExitCode {
+        let code = match result {
+            Ok(report) => {
+                let millis = |at: Option<Duration>| at.map(|at| at.as_secs_f64() * 1e3);
+                let aborted = report.aborted.len();
+                tracing::info!(
+                    verdict = report.verdict.name(),
+                    served_while_draining = report.served_while_draining,
+                    first_arrival_ms = millis(report.first_arrival),
+                    last_arrival_ms = millis(report.last_arrival),
+                    aborted,
+                    aborted_requests = (aborted > 0).then(|| report.aborted.join("; ")),
+                    "stopped"
+                );
+                exit_code(report.verdict)
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                write_termination_log(&error.to_string());
+                error.exit_code()
+            }
+        };
+        self.access_log.finish(LAST_WORDS);
+        self.diagnostics.finish(LAST_WORDS);
+        code
+    }
+}
+
+/// Turns signals into commands (SIGTERM: drain; SIGINT: drain without the delay; SIGQUIT: stop).
+pub(super) fn obey(signals: Receiver<Signal>, stop: Stop) -> io::Result<()> {
+    let obey = move || {
+        for signal in signals {
+            tracing::info!(?signal, "signal received");
+            match signal {
+                Signal::Terminate => stop.drain(true, signal.number()),
+                Signal::Interrupt => stop.drain(false, signal.number()),
+                Signal::Quit => stop.abort(signal.number()),
+                Signal::HangUp => tracing::warn!("SIGHUP: this version reads its configuration once, at start"),
+            }
+        }
+    };
+    thread::Builder::new().name("rws-obey".into()).spawn(obey)?;
+    Ok(())
+}
+
+/// Ends because of the configuration, before there is a log: everything that is wrong with it, at once.
+pub(super) fn refuse_configuration(errors: ConfigErrors) -> ExitCode {
+    write_termination_log(&errors.truncated(TERMINATION_LOG_BYTES));
+    let mut stderr = io::stderr();
+    let text = if stderr.is_terminal() { format!("{errors}\n") } else { errors.to_json_lines() };
+    // Whoever closed stderr does not want to know.
+    let _ = stderr.write_all(text.as_bytes());
+    Error::from(crate::error::ErrorKind::Config(errors)).exit_code()
+}
+
+/// Ends because of something else, before there is a log.
+pub(super) fn refuse(error: &Error) -> ExitCode {
+    write_termination_log(&error.to_string());
+    let _ = writeln!(io::stderr(), "{}", json!({"level": "error", "msg": error.to_string()}));
+    error.exit_code()
+}
+
+/// Leaves the reason where the kubelet looks for it, if there is such a place.
+fn write_termination_log(text: &str) {
+    let path = Path::new(TERMINATION_LOG);
+    let mut end = text.len().min(TERMINATION_LOG_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    // Opened for writing only, never made: outside a container there is none.
+    if let Ok(mut file) = OpenOptions::new().write(true).open(path) {
+        let _ = file.write_all(&text.as_bytes()[..end]);
+    }
+}
