@@ -94,6 +94,11 @@ impl Builder {
     }
 
     fn add_fallback(&mut self, group: Group) {
+        // A prefix is good where a pattern that begins with it is.
+        let probe = format!("{}/", group.pattern);
+        if let Err(reason) = pattern::check(&probe).and_then(|()| in_words(matchit::Router::new().insert(probe, ()))) {
+            self.errors.push(BuildError::Pattern { route: Box::new(group.info()), reason });
+        }
         self.app.fallbacks.push(Fallback::new(&group.pattern, self.app.paths.len()));
         let context = self.app.not_found().context.clone();
         self.add_routes(Group { pattern: format!("{}/…", group.pattern), ..group }, &context);
@@ -104,15 +109,11 @@ impl Builder {
         let route = || Box::new(group.info());
         let bad = |reason| BuildError::Pattern { route: route(), reason };
         pattern::check(&group.pattern).map_err(bad)?;
-        self.app.tree.insert(group.pattern.as_str(), self.app.paths.len()).map_err(|error| match error {
-            InsertError::Conflict { with } => match self.rival(&group.pattern) {
-                Some(with) => BuildError::Conflict { route: route(), with: Box::new(with.clone()) },
-                None => bad(format!("it conflicts with the pattern {with}")),
-            },
-            InsertError::InvalidParamSegment => bad("there is more than one parameter between two slashes".to_owned()),
-            InsertError::InvalidCatchAll => bad("a `{*name}` stands only at the end, after a slash".to_owned()),
-            _ => bad("a parameter needs a name and both braces; for a brace in the path write `{{` or `}}`".to_owned()),
-        })?;
+        let inserted = self.app.tree.insert(group.pattern.as_str(), self.app.paths.len());
+        if let (Err(InsertError::Conflict { .. }), Some(with)) = (&inserted, self.rival(&group.pattern)) {
+            return Err(BuildError::Conflict { route: route(), with: Box::new(with.clone()) });
+        }
+        in_words(inserted).map_err(bad)?;
         self.patterns.push(group.info());
         Ok(())
     }
@@ -204,10 +205,21 @@ impl Builder {
     }
 }
 
+/// What matchit says of a pattern, in a sentence.
+fn in_words(inserted: Result<(), InsertError>) -> Result<(), String> {
+    inserted.map_err(|error| match error {
+        InsertError::Conflict { with } => format!("it conflicts with the pattern {with}"),
+        InsertError::InvalidParamSegment => "there is more than one parameter between two slashes".to_owned(),
+        InsertError::InvalidCatchAll => "a `{*name}` stands only at the end, after a slash".to_owned(),
+        _ => "a parameter needs a name and both braces; for a brace in the path write `{{` or `}}`".to_owned(),
+    })
+}
+
 /// The middleware that both lists begin with.
 fn common(one: &Layers, other: &Layers) -> Layers {
     one.iter().zip(other).take_while(|(a, b)| Arc::ptr_eq(a, b)).map(|(a, _)| Arc::clone(a)).collect()
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
