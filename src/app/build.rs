@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::Method;
 use matchit::InsertError;
 
-pub use self::built::{BuiltApp, RouteInfo};
+pub use self::built::BuiltApp;
 use self::built::{Entry, Fallback, PathTable};
 use self::methods::MethodTable;
 use super::context::{Context, States};
-use super::error::{BuildError, BuildErrors, RouteName};
-use super::method::MethodHandler;
+use super::error::{BuildError, BuildErrors};
 use super::middleware::Layers;
+use super::route_info::RouteInfo;
 use super::router::{Route, Router};
 use super::service::{Endpoint, EndpointKind, Pace};
 
@@ -54,13 +55,20 @@ fn groups(routes: Vec<Route>) -> Vec<Group> {
     groups
 }
 
+impl Group {
+    /// Its first route.
+    fn info(&self) -> RouteInfo {
+        RouteInfo::of_all(&self.routes[0], &self.pattern)
+    }
+}
+
 struct Builder {
     /// Middleware of the application.
     layers: Layers,
     states: Arc<States>,
     app: BuiltApp,
-    /// Patterns in the tree, each with the name of its first route.
-    patterns: Vec<(String, RouteName)>,
+    /// The first route of each pattern in the tree.
+    patterns: Vec<RouteInfo>,
     errors: Vec<BuildError>,
 }
 
@@ -78,74 +86,79 @@ impl Builder {
         match self.insert(&group) {
             Ok(()) => {
                 let params = pattern::param_names(&group.pattern);
-                let context = Context::new(group.pattern.into(), params.into(), Arc::clone(&self.states));
-                self.add_routes(group.routes, &context);
+                let context = Context::new(group.pattern.as_str().into(), params.into(), Arc::clone(&self.states));
+                self.add_routes(group, &context);
             }
             Err(error) => self.errors.push(error),
         }
     }
 
     fn add_fallback(&mut self, group: Group) {
+        // A prefix is good where a pattern that begins with it is.
+        let probe = format!("{}/", group.pattern);
+        if let Err(reason) = pattern::check(&probe).and_then(|()| in_words(matchit::Router::new().insert(probe, ()))) {
+            self.errors.push(BuildError::Pattern { route: Box::new(group.info()), reason });
+        }
         self.app.fallbacks.push(Fallback::new(&group.pattern, self.app.paths.len()));
         let context = self.app.not_found().context.clone();
-        self.add_routes(group.routes, &context);
+        self.add_routes(Group { pattern: format!("{}/…", group.pattern), ..group }, &context);
     }
 
     /// Adds a pattern to the tree, for the path table that comes next.
     fn insert(&mut self, group: &Group) -> Result<(), BuildError> {
-        let route = RouteName::of_all(&group.routes[0]);
-        let bad = |reason| BuildError::Pattern { route: route.clone(), reason };
+        let route = || Box::new(group.info());
+        let bad = |reason| BuildError::Pattern { route: route(), reason };
         pattern::check(&group.pattern).map_err(bad)?;
-        self.app.tree.insert(group.pattern.as_str(), self.app.paths.len()).map_err(|error| match error {
-            InsertError::Conflict { with } => match self.rival(&group.pattern) {
-                Some(rival) => BuildError::Conflict { route: route.clone(), with: rival.clone() },
-                None => bad(format!("it conflicts with the pattern {with}")),
-            },
-            InsertError::InvalidParamSegment => bad("there is more than one parameter between two slashes".to_owned()),
-            InsertError::InvalidCatchAll => bad("a `{*name}` stands only at the end, after a slash".to_owned()),
-            _ => bad("a parameter needs a name and both braces; for a brace in the path write `{{` or `}}`".to_owned()),
-        })?;
-        self.patterns.push((group.pattern.clone(), route));
+        let inserted = self.app.tree.insert(group.pattern.as_str(), self.app.paths.len());
+        if let (Err(InsertError::Conflict { .. }), Some(with)) = (&inserted, self.rival(&group.pattern)) {
+            return Err(BuildError::Conflict { route: route(), with: Box::new(with.clone()) });
+        }
+        in_words(inserted).map_err(bad)?;
+        self.patterns.push(group.info());
         Ok(())
     }
 
     /// The route that is in the way of `pattern`.
-    fn rival(&self, pattern: &str) -> Option<&RouteName> {
-        let clash = |other: &str| {
+    fn rival(&self, pattern: &str) -> Option<&RouteInfo> {
+        self.patterns.iter().find(|other| {
             let mut tree = matchit::Router::new();
-            tree.insert(other, ()).is_ok() && tree.insert(pattern, ()).is_err()
-        };
-        self.patterns.iter().find(|(other, _)| clash(other)).map(|(_, name)| name)
+            tree.insert(other.pattern.as_str(), ()).is_ok() && tree.insert(pattern, ()).is_err()
+        })
     }
 
     /// Adds the table of one path with all its routes.
-    fn add_routes(&mut self, routes: Vec<Route>, context: &Context) {
+    fn add_routes(&mut self, group: Group, context: &Context) {
         let mut methods = MethodTable::default();
-        let mut names = Vec::new();
         let mut shared: Option<Layers> = None;
-        for route in routes {
+        let first = self.app.routes.len();
+        for route in group.routes {
             let layers = self.layers_around(&route);
+            for (method, endpoint) in self.add_handlers(route, &group.pattern, &layers, context) {
+                methods.set(method, endpoint);
+            }
             shared = Some(shared.map_or_else(|| layers.clone(), |outer| common(&outer, &layers)));
-            self.add_handlers(route, &layers, context, &mut methods, &mut names);
         }
+        self.check_clashes(first);
         let answer = automatic::OtherMethods::new(methods.finish());
         let automatic = Entry::new(shared.unwrap_or_default(), Box::new(answer), context.clone());
         self.app.paths.push(PathTable { methods, automatic });
     }
 
+    /// Adds an endpoint for each handler of a route, and returns which method each one is for.
     fn add_handlers(
         &mut self,
         route: Route,
+        pattern: &str,
         layers: &Layers,
         context: &Context,
-        methods: &mut MethodTable,
-        names: &mut Vec<RouteName>,
-    ) {
-        let of_route: Vec<_> = route.methods.handlers.iter().map(|handler| RouteName::of(&route, handler)).collect();
+    ) -> Vec<(Option<Method>, u32)> {
+        let infos: Vec<_> = route.methods.handlers.iter().map(|h| RouteInfo::of(&route, pattern, h)).collect();
         let template = route.methods.label.unwrap_or_else(|| context.shared_route());
-        for (handler, name) in route.methods.handlers.into_iter().zip(of_route) {
-            self.check(&handler, &name, names, context);
-            methods.set(handler.method, self.app.next_endpoint());
+        let mut added = Vec::new();
+        for (handler, info) in route.methods.handlers.into_iter().zip(infos) {
+            let missing = |reason| BuildError::Extractor { route: Box::new(info.clone()), reason };
+            self.errors.extend((handler.check)(context).into_iter().map(missing));
+            added.push((handler.method, self.app.next_endpoint()));
             self.app.endpoints.push(Endpoint {
                 template: Arc::clone(&template),
                 kind: route.methods.kind,
@@ -154,20 +167,22 @@ impl Builder {
                 max_body_bytes: route.methods.max_body_bytes,
             });
             self.app.entries.push(Entry::new(layers.clone(), handler.handler, context.clone()));
-            self.app.routes.push(RouteInfo::from(&name));
-            names.push(name);
+            self.app.routes.push(info);
         }
+        added
     }
 
-    /// Notes what is wrong with a handler, given those before it on the same path.
-    fn check(&mut self, handler: &MethodHandler, name: &RouteName, before: &[RouteName], context: &Context) {
-        let reasons = (handler.check)(context);
-        self.errors.extend(reasons.into_iter().map(|reason| BuildError::Extractor { route: name.clone(), reason }));
-        let (route, with) = (name.clone(), |with: &RouteName| with.clone());
-        if let Some(other) = before.iter().find(|other| other.kind != name.kind) {
-            self.errors.push(BuildError::Reserved { route, with: with(other) });
-        } else if let Some(other) = before.iter().find(|other| other.method == name.method) {
-            self.errors.push(BuildError::Duplicate { route, with: with(other) });
+    /// Notes which of the routes of one path, those from `first` on, are in each other's way.
+    fn check_clashes(&mut self, first: usize) {
+        let routes = &self.app.routes[first..];
+        for (index, route) in routes.iter().enumerate() {
+            let before = &routes[..index];
+            let pair = |with: &RouteInfo| (Box::new(route.clone()), Box::new(with.clone()));
+            if let Some((route, with)) = before.iter().find(|other| other.kind != route.kind).map(pair) {
+                self.errors.push(BuildError::Reserved { route, with });
+            } else if let Some((route, with)) = before.iter().find(|other| other.method == route.method).map(pair) {
+                self.errors.push(BuildError::Duplicate { route, with });
+            }
         }
     }
 
@@ -190,10 +205,21 @@ impl Builder {
     }
 }
 
+/// What matchit says of a pattern, in a sentence.
+fn in_words(inserted: Result<(), InsertError>) -> Result<(), String> {
+    inserted.map_err(|error| match error {
+        InsertError::Conflict { with } => format!("it conflicts with the pattern {with}"),
+        InsertError::InvalidParamSegment => "there is more than one parameter between two slashes".to_owned(),
+        InsertError::InvalidCatchAll => "a `{*name}` stands only at the end, after a slash".to_owned(),
+        _ => "a parameter needs a name and both braces; for a brace in the path write `{{` or `}}`".to_owned(),
+    })
+}
+
 /// The middleware that both lists begin with.
 fn common(one: &Layers, other: &Layers) -> Layers {
     one.iter().zip(other).take_while(|(a, b)| Arc::ptr_eq(a, b)).map(|(a, _)| Arc::clone(a)).collect()
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

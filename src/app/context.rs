@@ -79,6 +79,7 @@ impl fmt::Debug for States {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

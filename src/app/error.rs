@@ -3,11 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 
-use http::Method;
-
-use super::method::MethodHandler;
-use super::router::Route;
-use super::service::EndpointKind;
+use super::route_info::RouteInfo;
 
 /// All mistakes of an application, in the order in which they were found. Never empty.
 #[derive(Clone, Debug)]
@@ -20,35 +16,35 @@ pub enum BuildError {
     /// No path can match the pattern, or it is not well-formed.
     Pattern {
         /// Whose pattern it is.
-        route: RouteName,
+        route: Box<RouteInfo>,
         /// What is wrong with it.
         reason: String,
     },
     /// Some paths match two patterns equally well.
     Conflict {
         /// The route that came second.
-        route: RouteName,
+        route: Box<RouteInfo>,
         /// The route that came first.
-        with: RouteName,
+        with: Box<RouteInfo>,
     },
     /// Two handlers for one method of one pattern.
     Duplicate {
         /// The route that came second.
-        route: RouteName,
+        route: Box<RouteInfo>,
         /// The route that came first.
-        with: RouteName,
+        with: Box<RouteInfo>,
     },
     /// A route has the path of a built-in one.
     Reserved {
         /// The route that came second.
-        route: RouteName,
+        route: Box<RouteInfo>,
         /// The route that came first.
-        with: RouteName,
+        with: Box<RouteInfo>,
     },
     /// A handler takes what its route or the application does not have.
     Extractor {
         /// Whose handler it is.
-        route: RouteName,
+        route: Box<RouteInfo>,
         /// What is missing.
         reason: String,
     },
@@ -59,36 +55,6 @@ pub enum BuildError {
         /// Where the second one was given.
         at: &'static Location<'static>,
     },
-}
-
-/// A route as messages name it: method and pattern, and where it comes from as far as that is known.
-#[derive(Clone, Debug)]
-pub struct RouteName {
-    pub(super) method: String,
-    pub(super) pattern: String,
-    pub(super) handler: &'static str,
-    pub(super) kind: EndpointKind,
-    pub(super) at: &'static Location<'static>,
-}
-
-impl RouteName {
-    pub(super) fn of(route: &Route, handler: &MethodHandler) -> Self {
-        let method = handler.method.as_ref().map_or("*", Method::as_str);
-        RouteName { method: method.to_owned(), handler: handler.name, ..RouteName::of_all(route) }
-    }
-
-    /// The name of a route with all its handlers.
-    pub(super) fn of_all(route: &Route) -> Self {
-        let handlers = &route.methods.handlers;
-        let methods: Vec<_> = handlers.iter().map(|h| h.method.as_ref().map_or("*", Method::as_str)).collect();
-        RouteName {
-            method: methods.join(", "),
-            pattern: route.pattern.clone(),
-            handler: handlers.first().map_or("no handler", |handler| handler.name),
-            kind: route.methods.kind,
-            at: route.at,
-        }
-    }
 }
 
 impl BuildErrors {
@@ -135,14 +101,3 @@ impl fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
-
-impl fmt::Display for RouteName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} (", self.method, self.pattern)?;
-        match self.kind {
-            EndpointKind::Route => write!(f, "{}, {})", self.handler, self.at),
-            EndpointKind::Probe => f.write_str("built-in probe)"),
-            EndpointKind::Metrics => f.write_str("built-in metrics)"),
-        }
-    }
-}

@@ -251,4 +251,5 @@ fn whole_body(body: Body) -> Result<bytes::Bytes, Problem> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

@@ -258,4 +258,5 @@ impl<P: ResponseParts, Q: ResponseParts, T: IntoResponse> IntoResponse for (Stat
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

@@ -91,3 +91,47 @@ impl std::fmt::Debug for Next<'_> {
         f.debug_struct("Next").field("route", &self.context.route()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{App, Path, Problem, State, TestClient, get};
+
+    /// Middleware with data of its own.
+    struct Stamp(&'static str);
+
+    impl Middleware for Stamp {
+        fn handle(&self, request: Request, next: Next<'_>) -> Response {
+            let route = next.context().route().to_owned();
+            let id = next.context().param(&request, "id").unwrap_or("-").to_owned();
+            let bonus = next.context().state::<u32>().copied().unwrap_or_default();
+            let inner = next.run(request);
+            inner.with_body(format!("{} {route} {id} {bonus}", self.0))
+        }
+    }
+
+    #[test]
+    fn a_type_can_be_middleware_and_sees_route_parameters_and_states() {
+        let handler = |Path(_): Path<u8>, State(_): State<u32>| "";
+        let app = App::new().route("/x/{id}", get(handler).layer(Stamp("abc"))).state(7u32);
+        let client = TestClient::new(app).expect("the routes are right");
+        assert_eq!(client.get("/x/5").send().text(), "abc /x/{id} 5 7");
+    }
+
+    #[test]
+    fn middleware_may_answer_in_place_of_the_handler_and_return_errors() {
+        fn refuse(request: Request, next: Next<'_>) -> Result<Response, Problem> {
+            match request.head().query() {
+                Some("refuse") => Err(http::StatusCode::FORBIDDEN.into()),
+                _ => Ok(next.run(request)),
+            }
+        }
+        let app = App::new()
+            .route("/", get(|| "in"))
+            .layer(|request: Request, next: Next<'_>| next.run(request))
+            .layer(refuse);
+        let client = TestClient::new(app).expect("the routes are right");
+        assert_eq!(client.get("/").send().text(), "in");
+        assert_eq!(client.get("/?refuse").send().status(), 403);
+    }
+}

@@ -138,3 +138,34 @@ impl IntoIterator for Headers {
         self.list.into_iter()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use http::header::{ETAG, SET_COOKIE, VARY};
+
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_order_and_insert_replaces_all() {
+        let mut headers = Headers::default();
+        for (name, value) in [(SET_COOKIE, "a"), (ETAG, "b"), (SET_COOKIE, "c"), (VARY, "d")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers.insert(SET_COOKIE, HeaderValue::from_static("e"));
+        let all: Vec<_> = headers.into_iter().map(|(name, value)| (name, value.to_str().unwrap().to_owned())).collect();
+        assert_eq!(all, [(ETAG, "b".to_owned()), (VARY, "d".to_owned()), (SET_COOKIE, "e".to_owned())]);
+    }
+
+    #[test]
+    fn a_map_is_added_with_all_its_values() {
+        let mut map = HeaderMap::new();
+        map.append(SET_COOKIE, HeaderValue::from_static("a"));
+        map.append(SET_COOKIE, HeaderValue::from_static("b"));
+        let mut headers = Headers::default();
+        headers.append(SET_COOKIE, HeaderValue::from_static("first"));
+        headers.append_map(map);
+        let values: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        assert_eq!(values, [("set-cookie", "first"), ("set-cookie", "a"), ("set-cookie", "b")]);
+    }
+}

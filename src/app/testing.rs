@@ -279,3 +279,70 @@ impl std::fmt::Debug for TestRequest<'_> {
         write!(f, "{} {}", self.method, self.target)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::app::method::{any, post};
+
+    fn client() -> TestClient {
+        let app = App::new()
+            .route("/whole", post(|body: String| body.len().to_string()))
+            .route("/small", post(|body: String| body).body_limit(3))
+            .route(
+                "/stream",
+                post(|body: Body| body.into_bytes().map_err(|e| Problem::from(BodyError::of(&e).unwrap()))),
+            )
+            .route("/ignored", post(|| "ignored"))
+            .route("/nothing", any(|| (StatusCode::NO_CONTENT, "text")))
+            .route("/endless", any(|| Response::stream(&b"text"[..])));
+        TestClient::new(app).unwrap().with_max_body_bytes(5)
+    }
+
+    #[test]
+    fn bodies_over_the_limit_are_refused() {
+        for (path, body, status) in [
+            ("/whole", "12345", 200),
+            ("/whole", "123456", 413),
+            ("/small", "123", 200),
+            ("/small", "1234", 413),
+            ("/stream", "12345", 200),
+            ("/stream", "123456", 413),
+            ("/ignored", "123456", 200),
+        ] {
+            assert_eq!(client().post(path).body(body).send().status(), status, "{path} {body}");
+        }
+        let chunked = Body::reader(&b"123456"[..], None);
+        assert_eq!(client().post("/whole").body(chunked).send().status(), 413);
+    }
+
+    #[test]
+    fn responses_are_framed_as_by_the_server() {
+        let client = client();
+        let seen = |response: TestResponse| {
+            (
+                response.status().as_u16(),
+                response.header("content-length").map(str::to_owned),
+                response.text().to_owned(),
+            )
+        };
+        let length = |length: &str| Some(length.to_owned());
+        assert_eq!(seen(client.post("/ignored").send()), (200, length("7"), "ignored".into()));
+        assert_eq!(seen(client.get("/nothing").send()), (204, None, String::new()));
+        assert_eq!(seen(client.get("/endless").send()), (200, None, "text".into()));
+        assert_eq!(seen(client.head("/endless").send()), (200, None, String::new()));
+    }
+
+    #[test]
+    fn heads_are_taken_apart() {
+        let fields = [("Host".to_owned(), b"example.com:80".to_vec()), ("x-y".to_owned(), b"\xff".to_vec())];
+        for (target, path, query) in
+            [("/", "/", None), ("/a/b?c=d?e", "/a/b", Some("c=d?e")), ("/a?", "/a", Some("")), ("*", "", None)]
+        {
+            let head = assemble(&Method::GET, target, &fields);
+            assert_eq!((head.target(), head.path(), head.query()), (target, path, query));
+            assert_eq!((head.host(), head.field("X-Y")), (Some("example.com:80"), Some(&b"\xff"[..])));
+        }
+    }
+}

@@ -49,6 +49,7 @@ fn problem(status: StatusCode, body: &'static str) -> Response {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
     use crate::app::body::Body;

@@ -1,18 +1,18 @@
 //! The finished application: what requests are looked up in.
 
 use std::fmt;
-use std::panic::Location;
+use std::sync::Arc;
 
 use http::Method;
 use smallvec::SmallVec;
 
 use super::methods::MethodTable;
 use crate::app::context::Context;
-use crate::app::error::RouteName;
 use crate::app::handler::Erased;
-use crate::app::middleware::{Layers, Next};
+use crate::app::middleware::{Layers, Middleware, Next};
 use crate::app::request::Request;
 use crate::app::response::Response;
+use crate::app::route_info::RouteInfo;
 use crate::app::service::{BodyUse, Endpoint, EndpointKind, Pace, Resolved, Service};
 use crate::semantics::head::{RequestHead, Span};
 
@@ -36,7 +36,7 @@ pub struct BuiltApp {
 
 /// A handler with everything around it.
 pub(super) struct Entry {
-    layers: Box<[std::sync::Arc<dyn crate::app::middleware::Middleware>]>,
+    layers: Box<[Arc<dyn Middleware>]>,
     handler: Box<dyn Erased>,
     pub(super) context: Context,
 }
@@ -55,22 +55,6 @@ pub(super) struct Fallback {
     prefix: String,
     /// Index into the path tables.
     path: usize,
-}
-
-/// A route of an application, for those who list them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RouteInfo {
-    /// The method, `*` for any.
-    pub method: String,
-    /// The pattern; for fallbacks their prefix with `/…`.
-    pub pattern: String,
-    /// The handler's name in the source.
-    pub handler: &'static str,
-    /// What kind of traffic it has.
-    pub kind: EndpointKind,
-    /// Where the route was added.
-    pub at: &'static Location<'static>,
 }
 
 impl BuiltApp {
@@ -194,13 +178,6 @@ impl Fallback {
 /// Whether any text may stand in the place of a segment of a prefix.
 fn is_param(segment: &str) -> bool {
     segment.contains('{')
-}
-
-impl From<&RouteName> for RouteInfo {
-    fn from(name: &RouteName) -> Self {
-        let RouteName { method, pattern, handler, kind, at } = name.clone();
-        RouteInfo { method, pattern, handler, kind, at }
-    }
 }
 
 impl fmt::Debug for BuiltApp {

@@ -76,6 +76,7 @@ pub(super) fn allow_all<'a>(tables: impl IntoIterator<Item = &'a MethodTable>) -
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

@@ -57,6 +57,7 @@ fn parts(pattern: &str) -> impl Iterator<Item = Part<'_>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

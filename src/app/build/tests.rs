@@ -1,1 +1,351 @@
+use http::Method;
+use proptest::prelude::*;
 
+use crate::app::error::{BuildError, BuildErrors};
+use crate::app::extract::{MatchedPath, Path, State};
+use crate::app::method::{any, get, on, post};
+use crate::app::service::{BodyUse, EndpointKind, Placement, Service};
+use crate::app::testing::TestClient;
+use crate::app::{App, Body, Next, Request, Response, Router};
+
+fn client(app: App) -> TestClient {
+    TestClient::new(app).unwrap()
+}
+
+fn errors(app: App) -> Vec<BuildError> {
+    app.build().unwrap_err().iter().cloned().collect()
+}
+
+/// A handler that tells its pattern and its parameters.
+fn tell(MatchedPath(pattern): MatchedPath, Path(params): Path<Vec<String>>) -> String {
+    format!("{pattern} {}", params.join(","))
+}
+
+/// A middleware that wraps the body in a name.
+fn wrap(name: &'static str) -> impl Fn(Request, Next<'_>) -> Response {
+    move |request: Request, next: Next<'_>| {
+        let mut response = next.run(request);
+        let inner = std::mem::take(response.body_mut()).into_bytes().unwrap();
+        response.with_body(format!("{name}({})", String::from_utf8_lossy(&inner)))
+    }
+}
+
+#[test]
+fn paths_find_their_patterns() {
+    let patterns = [
+        "/",
+        "/users",
+        "/users/",
+        "/users/{id}",
+        "/users/me",
+        "/users/{id}/posts/{post}",
+        "/files/{*rest}",
+        "/img-{name}.png",
+        "/{{literal}}",
+        "/a/{b}/{c}/{d}/{e}/{f}",
+        "/enc%20oded",
+    ];
+    let client = client(patterns.iter().fold(App::new(), |app, pattern| app.route(*pattern, get(tell))));
+    for (path, expected) in [
+        ("/", "/ "),
+        ("/users", "/users "),
+        ("/users/", "/users/ "),
+        ("/users/7", "/users/{id} 7"),
+        ("/users/7?id=8", "/users/{id} 7"),
+        ("/users/me", "/users/me "),
+        ("/users/a%2Fb", "/users/{id} a/b"),
+        ("/users/7/posts/9", "/users/{id}/posts/{post} 7,9"),
+        ("/files/a/b//c", "/files/{*rest} a/b//c"),
+        ("/files/../x", "/files/{*rest} ../x"),
+        ("/img-cat.png", "/img-{name}.png cat"),
+        ("/{literal}", "/{{literal}} "),
+        ("/a/1/2/3/4/5", "/a/{b}/{c}/{d}/{e}/{f} 1,2,3,4,5"),
+        ("/enc%20oded", "/enc%20oded "),
+    ] {
+        assert_eq!(client.get(path).send().text(), expected, "{path}");
+    }
+    for path in ["/user", "/users/7/", "/users//", "//", "/files/", "/files", "/USERS", "/a/1/2/3/4", "/img-.png"] {
+        assert_eq!(client.get(path).send().status(), 404, "{path}");
+    }
+}
+
+#[test]
+fn a_root_wildcard_stands_beside_more_special_routes() {
+    let app = App::new()
+        .route("/", get(|| "root"))
+        .route("/{*path}", get(|Path(path): Path<String>| path))
+        .route("/api/users", get(|| "users"));
+    let client = client(app);
+    for (path, text) in [("/", "root"), ("/api/users", "users"), ("/api/other", "api/other"), ("/x", "x")] {
+        assert_eq!(client.get(path).send().text(), text);
+    }
+}
+
+#[test]
+fn methods_have_their_handlers_and_the_rest_is_automatic() {
+    let purge = Method::from_bytes(b"PURGE").unwrap();
+    let app = App::new()
+        .route("/item", get(|| "got").put(|| "put"))
+        .route("/item", on(purge.clone(), || "purged"))
+        .route("/any", any(|| "any").post(|| "posted"))
+        .route("/own", get(|| "got").options(|| "options"));
+    let client = client(app);
+    let allow = "GET, HEAD, OPTIONS, PURGE, PUT";
+    for (method, path, status, text, allowed) in [
+        (Method::GET, "/item", 200, "got", None),
+        (Method::PUT, "/item", 200, "put", None),
+        (purge.clone(), "/item", 200, "purged", None),
+        (Method::OPTIONS, "/item", 204, "", Some(allow)),
+        (Method::TRACE, "/any", 200, "any", None),
+        (Method::OPTIONS, "/any", 200, "any", None),
+        (Method::POST, "/any", 200, "posted", None),
+        (purge, "/any", 200, "any", None),
+        (Method::OPTIONS, "/own", 200, "options", None),
+        (Method::OPTIONS, "*", 204, "", Some("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PURGE, PUT")),
+    ] {
+        let response = client.request(method.clone(), path).send();
+        assert_eq!((response.status().as_u16(), response.text()), (status, text), "{method} {path}");
+        assert_eq!(response.header("allow"), allowed, "{method} {path}");
+    }
+    let refused = client.delete("/item").send();
+    assert_eq!((refused.status().as_u16(), refused.header("allow")), (405, Some(allow)));
+    assert_eq!(refused.content_type(), Some("application/problem+json"));
+    assert_eq!(client.get("*").send().status(), 404);
+}
+
+#[test]
+fn head_is_answered_as_get_without_the_body() {
+    let app = App::new().route("/", get(|| "got")).route("/own", get(|| "got").head(|| ([("x-own", "head")], ())));
+    let client = client(app);
+    let response = client.head("/").send();
+    assert_eq!((response.status().as_u16(), response.text(), response.header("content-length")), (200, "", Some("3")));
+    assert_eq!(client.head("/own").send().header("x-own"), Some("head"));
+    assert_eq!(client.get("/own").send().header("x-own"), None);
+}
+
+#[test]
+fn nested_routes_stand_under_their_prefix() {
+    let inner = || Router::new().route("/", get(tell)).route("/{post}", get(tell));
+    let app = App::new()
+        .nest("/posts", inner())
+        .nest("/users/{user}/posts/", inner())
+        .nest("/a", Router::new().nest("/b", inner()))
+        .nest("", Router::new().route("/root", get(tell)));
+    let client = client(app);
+    for (path, expected) in [
+        ("/posts", "/posts "),
+        ("/posts/1", "/posts/{post} 1"),
+        ("/users/7/posts/", "/users/{user}/posts/ 7"),
+        ("/users/7/posts/1", "/users/{user}/posts/{post} 7,1"),
+        ("/a/b", "/a/b "),
+        ("/a/b/1", "/a/b/{post} 1"),
+        ("/root", "/root "),
+    ] {
+        assert_eq!(client.get(path).send().text(), expected, "{path}");
+    }
+    for path in ["/posts/", "/users/7/posts", "/b/1"] {
+        assert_eq!(client.get(path).send().status(), 404, "{path}");
+    }
+}
+
+#[test]
+fn the_closest_fallback_answers() {
+    let api = Router::new().route("/users", get(|| "users")).fallback(|| "api");
+    let tenant = Router::new().fallback(|| "tenant");
+    let deep = Router::new().fallback_route(post(|| "deep"));
+    let app = App::new().nest("/api", api).nest("/{tenant}/files", tenant).nest("/api/deep", deep).fallback(|| "root");
+    let client = client(app);
+    for (path, text) in [
+        ("/api/users", "users"),
+        ("/api", "api"),
+        ("/api/", "api"),
+        ("/api/x/y", "api"),
+        ("/apix", "root"),
+        ("/acme/files/x", "tenant"),
+        ("/api/files/x", "tenant"),
+        ("/acme", "root"),
+        ("//files", "root"),
+    ] {
+        assert_eq!(client.get(path).send().text(), text, "{path}");
+    }
+    assert_eq!(client.post("/api/deep/x").send().text(), "deep");
+    assert_eq!(client.get("/api/deep/x").send().header("allow"), Some("OPTIONS, POST"));
+    // A fallback is for unknown paths, not for other methods of known ones.
+    assert_eq!(client.post("/api/users").send().status(), 405);
+}
+
+#[test]
+fn middleware_stands_in_the_order_it_is_written_in() {
+    let users = Router::new()
+        .layer(wrap("users"))
+        .route("/", get(|| "list").layer(wrap("route1")).layer(wrap("route2")))
+        .fallback(|| "none");
+    let api = Router::new().nest("/users", users).route("/plain", get(|| "plain")).layer(wrap("api"));
+    let merged = Router::new().route("/merged", get(|| "merged")).layer(wrap("merge"));
+    let app = App::new()
+        .layer(wrap("app1"))
+        .route("/", get(|| "root"))
+        .nest("/api", api)
+        .merge(merged)
+        .layer(wrap("app2"))
+        .mount("/healthz", get(|| "ok").layer(wrap("own")), EndpointKind::Probe)
+        .nest("/p", Router::new().mount("/metrics", get(|| "m"), EndpointKind::Metrics).layer(wrap("p")));
+    let client = client(app);
+    for (path, text) in [
+        ("/", "app1(app2(root))"),
+        ("/api/users", "app1(app2(api(users(route1(route2(list))))))"),
+        ("/api/users/x", "app1(app2(api(users(none))))"),
+        ("/api/plain", "app1(app2(api(plain)))"),
+        ("/merged", "app1(app2(merge(merged)))"),
+        ("/healthz", "own(ok)"),
+        ("/p/metrics", "m"),
+    ] {
+        assert_eq!(client.get(path).send().text(), text, "{path}");
+    }
+    let not_found = client.get("/none").send();
+    assert_eq!(not_found.status(), 404);
+    assert!(not_found.text().starts_with("app1(app2({"), "{}", not_found.text());
+}
+
+#[test]
+fn automatic_answers_pass_the_middleware_that_all_routes_of_the_path_share() {
+    let shared = Router::new()
+        .route("/x", get(|| "").layer(wrap("get")))
+        .route("/x", post(|| "").layer(wrap("post")))
+        .route("/y", get(|| "").layer(wrap("get")))
+        .layer(wrap("router"));
+    let client = client(App::new().merge(shared).layer(wrap("app")));
+    assert!(client.delete("/x").send().text().starts_with("app(router({"));
+    assert!(client.delete("/y").send().text().starts_with("app(router(get({"));
+    assert_eq!(client.options("/y").send().status(), 204);
+}
+
+#[test]
+fn options_become_endpoints() {
+    use BodyUse::{Ignored, Stream, Whole};
+    use EndpointKind::{Probe, Route};
+
+    let app = App::new()
+        .route("/a/{id}", get(|| "").post(|_: String| "").blocking().body_limit(10))
+        .route("/a/{id}", on(Method::PUT, |_: Body| "").inline())
+        .mount("/{*path}", get(|| "").label("_static"), Route)
+        .mount("/healthz", get(|| ""), Probe)
+        .fallback(|_: Vec<u8>| "")
+        .build()
+        .unwrap();
+    let seen: Vec<_> =
+        app.endpoints().iter().map(|e| (&*e.template, e.kind, e.body, e.pace.placement(), e.max_body_bytes)).collect();
+    let expected = [
+        ("_unmatched", Route, Ignored, Placement::Learned, None),
+        ("/a/{id}", Route, Ignored, Placement::Blocking, Some(10)),
+        ("/a/{id}", Route, Whole, Placement::Blocking, Some(10)),
+        ("/a/{id}", Route, Stream, Placement::Inline, None),
+        ("_static", Route, Ignored, Placement::Learned, None),
+        ("/healthz", Probe, Ignored, Placement::Learned, None),
+        ("_unmatched", Route, Whole, Placement::Learned, None),
+    ];
+    assert_eq!(seen, expected);
+    assert!(std::sync::Arc::ptr_eq(&app.endpoints()[1].template, &app.endpoints()[3].template));
+    let routes: Vec<_> = app.routes().iter().map(|route| (&*route.method, &*route.pattern)).collect();
+    let listed = [
+        ("GET", "/a/{id}"),
+        ("POST", "/a/{id}"),
+        ("PUT", "/a/{id}"),
+        ("GET", "/{*path}"),
+        ("GET", "/healthz"),
+        ("*", "/…"),
+    ];
+    assert_eq!(routes, listed);
+}
+
+#[test]
+fn every_mistake_is_reported_with_both_routes() {
+    fn show() {}
+    fn list() {}
+    let app = App::new()
+        .route("/users/{id}", get(show))
+        .route("/users/{name}", post(list))
+        .route("/users/{id}", get(list))
+        .route("/x", any(show).any(list))
+        .route("bad", get(show))
+        .route("/a/{*b}/c", get(show))
+        .route("/a{", get(show))
+        .route("/{a}{b}", get(show))
+        .route("/{id}/{id}", get(show))
+        .route("/healthz", post(show))
+        .mount("/healthz", get(show), EndpointKind::Probe)
+        .route("/state", get(|_: State<u32>, Path(_): Path<(u8, u8)>| ()))
+        .state("text")
+        .state("more")
+        .fallback(show)
+        .fallback(list)
+        .nest("/{*x}", Router::new().fallback(show));
+    let errors = app.build().unwrap_err();
+    let text = errors.to_string();
+    let kinds: Vec<_> = errors.iter().map(|error| format!("{error:?}").split_once(' ').unwrap().0.to_owned()).collect();
+    let expected = "State Duplicate Conflict Duplicate Pattern Pattern Pattern Pattern Pattern Reserved Extractor Extractor \
+                    Duplicate Pattern";
+    assert_eq!(kinds.join(" "), expected, "{text}");
+    for part in [
+        "14 mistakes",
+        "GET /users/{id} (rws::app::build::tests::every_mistake_is_reported_with_both_routes::list, src/app/build/tests.rs:",
+        "is already answered by GET /users/{id} (rws::",
+        "POST /users/{name} (rws::",
+        "conflicts with GET",
+        "* /x (rws::",
+        "a pattern starts with `/`",
+        "GET /healthz (built-in probe) has the same path as POST /healthz (rws::",
+        "it takes State<u32>, but the application has no such state",
+        "it takes 2 path parameters and the pattern has 0",
+        "already a state of type &str (src/app/build/tests.rs:",
+        "* /… (rws::",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn the_rival_of_a_conflict_is_a_real_route() {
+    for (first, second) in
+        [("/a/{x}", "/a/{y}"), ("/a/{x}", "/a/{*y}"), ("/a/{*x}", "/a/{y}/b"), ("/f/{x}.png", "/f/a{x}")]
+    {
+        let app = App::new().route("/other", get(|| "")).route(first, get(|| "")).route(second, get(|| ""));
+        match &errors(app)[..] {
+            [BuildError::Conflict { route, with }] => {
+                assert_eq!((&*route.pattern, &*with.pattern), (second, first));
+            }
+            other => panic!("{first} {second}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_application_without_routes_can_be_built() {
+    let client = client(App::new());
+    assert_eq!(client.get("/").send().status(), 404);
+    assert_eq!(client.options("*").send().header("allow"), Some("OPTIONS"));
+}
+
+proptest! {
+    #[test]
+    fn no_pattern_makes_the_build_panic(patterns in prop::collection::vec("[/{}*ab.é ]{0,12}", 1..6)) {
+        let app = patterns.iter().fold(App::new(), |app, pattern| app.route(pattern.as_str(), get(|| "")));
+        let _: Result<_, BuildErrors> = app.build();
+        let app = patterns.iter().fold(App::new(), |app, prefix| app.nest(prefix, Router::new().fallback(|| "")));
+        let _: Result<_, BuildErrors> = app.build();
+    }
+
+    #[test]
+    fn parameters_are_the_parts_of_the_path(user in "[a-zA-Z0-9._~-]{1,20}", rest in "[a-z/]{1,20}") {
+        let app = App::new().route("/u/{user}/r/{*rest}", get(|Path(both): Path<(String, String)>| format!("{} {}", both.0, both.1)));
+        let response = client(app).get(&format!("/u/{user}/r/{rest}")).send();
+        prop_assert_eq!(response.text(), format!("{user} {rest}"));
+    }
+
+    #[test]
+    fn every_path_has_an_answer(path in "/[ -~]{0,30}") {
+        let app = App::new().route("/{a}/b", get(|| "")).route("/x-{y}.z", get(|| "")).route("/f/{*p}", get(|| ""));
+        let status = client(app).get(&path).send().status();
+        prop_assert!(status == 200 || status == 404);
+    }
+}

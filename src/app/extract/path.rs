@@ -76,4 +76,5 @@ fn rejection(failure: Failure, context: &Context) -> Problem {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;

@@ -1,1 +1,238 @@
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
+use super::*;
+use crate::app::testing::TestRequest;
+use crate::app::{App, Handler, Next, TestClient, any};
+
+/// The status and the answer of a handler at `/x` to a request.
+fn ask<H: Handler<M>, M: 'static>(handler: H, send: impl Fn(&TestClient) -> TestRequest<'_>) -> (u16, String) {
+    let client = TestClient::new(App::new().route("/x", any(handler)).state(7u32)).unwrap();
+    let response = send(&client).send();
+    (response.status().as_u16(), response.text().to_owned())
+}
+
+fn problem<H: Handler<M>, M: 'static>(handler: H, send: impl Fn(&TestClient) -> TestRequest<'_>) -> Value {
+    serde_json::from_str(&ask(handler, send).1).unwrap()
+}
+
+fn ok(text: &str) -> (u16, String) {
+    (200, text.to_owned())
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    number: u32,
+    size: Option<u8>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Order {
+    items: Vec<Line>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Line {
+    #[serde(rename = "a/b ~c")]
+    amount: u32,
+}
+
+fn page(Query(page): Query<Page>) -> String {
+    format!("{} {:?}", page.number, page.size)
+}
+
+fn order(Json(order): Json<Order>) -> String {
+    order.items.iter().map(|line| line.amount.to_string()).collect()
+}
+
+#[test]
+fn queries_are_read_by_name() {
+    assert_eq!(ask(page, |c| c.get("/x?number=2&size=10&other=1")), ok("2 Some(10)"));
+    assert_eq!(ask(page, |c| c.get("/x?%6Eumber=2")), ok("2 None"));
+    assert_eq!(ask(|Query(all): Query<Vec<(String, String)>>| format!("{all:?}"), |c| c.get("/x")), ok("[]"));
+    let all = |Query(all): Query<Vec<(String, String)>>| format!("{all:?}");
+    assert_eq!(ask(all, |c| c.get("/x?a=b+c&a=%C3%A9&d")), ok(r#"[("a", "b c"), ("a", "é"), ("d", "")]"#));
+}
+
+#[test]
+fn a_bad_query_names_the_parameter() {
+    let bad = problem(page, |c| c.get("/x?number=2&size=many"));
+    assert_eq!(bad["status"], 400);
+    assert_eq!(bad["errors"], json!([{"field": "size", "detail": "invalid digit found in string"}]));
+    let missing = problem(page, |c| c.get("/x"));
+    assert_eq!((&missing["status"], &missing["detail"]), (&400.into(), &"the query: missing field `number`".into()));
+}
+
+#[test]
+fn forms_come_from_bodies_and_from_queries_of_get() {
+    let form = |Form(page): Form<Page>| page.number.to_string();
+    let urlencoded = "application/x-www-form-urlencoded; charset=utf-8";
+    assert_eq!(ask(form, |c| c.post("/x").form(&[("number", 3)])), ok("3"));
+    assert_eq!(ask(form, |c| c.post("/x").header("content-type", urlencoded).body("number=4")), ok("4"));
+    assert_eq!(ask(form, |c| c.get("/x?number=5")), ok("5"));
+    assert_eq!(ask(form, |c| c.get("/x?number=five")).0, 400);
+    assert_eq!(ask(form, |c| c.post("/x").json(&json!({"number": 3}))).0, 415);
+    assert_eq!(ask(form, |c| c.post("/x").body("number=3")).0, 415);
+    let bad = problem(form, |c| c.post("/x").form(&[("number", "x")]));
+    assert_eq!((&bad["status"], &bad["errors"][0]["field"]), (&422.into(), &"number".into()));
+}
+
+#[test]
+fn json_needs_its_media_type() {
+    for (media_type, status) in [
+        ("application/json", 200),
+        ("APPLICATION/JSON ; charset=utf-8", 200),
+        ("application/merge-patch+json", 200),
+        ("text/plain", 415),
+        ("application/jsonx", 415),
+        ("+json", 415),
+        ("", 415),
+    ] {
+        let sent =
+            |c: &TestClient| c.post("/x").header("content-type", media_type).body(r#"{"items":[]}"#).send().status();
+        let client = TestClient::new(App::new().route("/x", any(order))).unwrap();
+        assert_eq!(sent(&client), status, "{media_type}");
+    }
+    assert_eq!(ask(order, |c| c.post("/x").body("{}")).0, 415);
+}
+
+#[test]
+fn bad_json_says_where() {
+    let send =
+        |body: &'static str| problem(order, |c| c.post("/x").header("content-type", "application/json").body(body));
+    for (body, detail) in [
+        ("", "the request body is empty and should be JSON"),
+        ("{\"items\":", "the request body is not JSON: EOF while parsing a value at line 1 column 9"),
+        ("{\n  x", "the request body is not JSON: key must be a string at line 2 column 3"),
+        ("{\"items\":[]} x", "the request body is not JSON: trailing characters at line 1 column 14"),
+    ] {
+        let problem = send(body);
+        assert_eq!((&problem["status"], &problem["detail"]), (&400.into(), &detail.into()), "{body}");
+    }
+    for (body, pointer, detail) in [
+        (
+            r#"{"items":[{"a/b ~c":1},{"a/b ~c":"x"}]}"#,
+            "#/items/1/a~1b%20~0c",
+            "invalid type: string \"x\", expected u32",
+        ),
+        (r#"{"items":[{}]}"#, "#/items/0", "missing field `a/b ~c`"),
+        (r#"{"items":7}"#, "#/items", "invalid type: integer `7`, expected a sequence"),
+        (r#"[7]"#, "#/0", "invalid type: integer `7`, expected a sequence"),
+        (r#"7"#, "#", "invalid type: integer `7`, expected struct Order"),
+    ] {
+        let problem = send(body);
+        let error = &problem["errors"][0];
+        assert_eq!((&problem["status"], &error["pointer"]), (&422.into(), &pointer.into()), "{problem}");
+        assert!(error["detail"].as_str().unwrap().starts_with(detail), "{problem}");
+    }
+}
+
+#[test]
+fn an_optional_json_body_may_be_absent_but_not_bad() {
+    let handler = |order: Option<Json<Order>>| order.map_or("none", |_| "some");
+    assert_eq!(ask(handler, |c| c.post("/x")), ok("none"));
+    assert_eq!(
+        ask(handler, |c| c.post("/x").header("content-type", "application/json").body(r#"{"items":[]}"#)),
+        ok("some")
+    );
+    assert_eq!(ask(handler, |c| c.post("/x").header("content-type", "application/json")).0, 400);
+    assert_eq!(ask(handler, |c| c.post("/x").body("{}")).0, 415);
+}
+
+#[test]
+fn results_leave_the_answer_to_the_handler() {
+    let parts = |page: Result<Query<Page>, Problem>| {
+        page.map_or_else(|p| p.errors()[0].field().unwrap().to_owned(), |_| "".into())
+    };
+    assert_eq!(ask(parts, |c| c.get("/x?number=x")), ok("number"));
+    let body = |order: Result<Json<Order>, Problem>| order.map_or_else(|p| p.status().to_string(), |_| "".into());
+    assert_eq!(ask(body, |c| c.post("/x")), ok("415 Unsupported Media Type"));
+}
+
+#[test]
+fn bodies_come_as_bytes_text_and_streams() {
+    assert_eq!(ask(|body: Bytes| body.len().to_string(), |c| c.post("/x").body("hello")), ok("5"));
+    assert_eq!(ask(|body: Vec<u8>| body.len().to_string(), |c| c.post("/x").body("hello")), ok("5"));
+    assert_eq!(ask(|text: String| text, |c| c.post("/x").body("héllo")), ok("héllo"));
+    assert_eq!(ask(|body: Body| body, |c| c.post("/x").body("echo")), ok("echo"));
+    assert_eq!(ask(|mut request: Request| request.take_body(), |c| c.post("/x").body("echo")), ok("echo"));
+    let bad = problem(|text: String| text, |c| c.post("/x").body(&b"ab\xff"[..]));
+    assert_eq!((&bad["status"], &bad["detail"]), (&400.into(), &"the request body is not UTF-8 from byte 2 on".into()));
+}
+
+#[test]
+fn a_body_that_breaks_off_is_answered_by_its_reason() {
+    use crate::app::body::BodyError::*;
+    let context = Context::new("".into(), [].into(), std::sync::Arc::default());
+    for (reason, status) in [(TooLarge, 413), (Timeout, 408), (ClientGone, 400), (Malformed, 400)] {
+        struct Broken(crate::app::BodyError);
+        impl std::io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(self.0.into())
+            }
+        }
+        let body = Body::reader(Broken(reason), None);
+        let request = Request::new(std::sync::Arc::default(), Default::default(), body);
+        let problem = Bytes::from_request(request, &context).unwrap_err();
+        assert_eq!((problem.status().as_u16(), problem.detail()), (status, Some(&*reason.to_string())));
+    }
+    let other = unsupported_io();
+    assert_eq!((other.status().as_u16(), other.detail()), (500, None));
+}
+
+fn unsupported_io() -> Problem {
+    body::unreadable(std::io::Error::other("a disk broke"))
+}
+
+#[test]
+fn how_the_body_is_taken_follows_from_the_last_argument() {
+    fn of<H: Handler<M>, M>(_: H) -> BodyUse {
+        H::BODY
+    }
+    assert_eq!(of(|| ()), BodyUse::Ignored);
+    assert_eq!(of(|_: Method, _: HeaderMap| ()), BodyUse::Ignored);
+    assert_eq!(of(|_: Method, _: String| ()), BodyUse::Whole);
+    assert_eq!(of(|_: Option<Json<u8>>| ()), BodyUse::Whole);
+    assert_eq!(of(|_: Result<Form<u8>, Problem>| ()), BodyUse::Whole);
+    assert_eq!(of(|_: Method, _: Body| ()), BodyUse::Stream);
+    assert_eq!(of(|_: Request| ()), BodyUse::Stream);
+}
+
+#[test]
+fn parts_of_the_head_are_at_hand() {
+    let parts = |method: Method,
+                 headers: HeaderMap,
+                 RequestId(id): RequestId,
+                 ConnectInfo(remote): ConnectInfo,
+                 MatchedPath(path): MatchedPath,
+                 State(number): State<u32>,
+                 missing: Option<Extension<u8>>,
+                 body: String| {
+        let many = headers.get_all("x-many").iter().count();
+        format!("{method} {many} {id} {remote} {path} {number} {missing:?} {body}")
+    };
+    let sent = ask(parts, |c| c.put("/x").header("X-Many", "1").header("x-many", "2").body("body"));
+    assert_eq!(sent, ok("PUT 2 test 0.0.0.0:0 /x 7 None body"));
+}
+
+#[test]
+fn extensions_come_from_middleware() {
+    let attach = |mut request: Request, next: Next<'_>| {
+        request.extensions_mut().insert(5u8);
+        next.run(request)
+    };
+    let app = App::new()
+        .route("/with", any(|Extension(five): Extension<u8>| five.to_string()).layer(attach))
+        .route("/without", any(|Extension(five): Extension<u8>| five.to_string()));
+    let client = TestClient::new(app).unwrap();
+    assert_eq!(client.get("/with").send().text(), "5");
+    assert_eq!(client.get("/without").send().status(), 500);
+}
+
+#[test]
+fn names_of_types_are_short() {
+    assert_eq!(short_name::<Vec<Page>>(), "Vec<Page>");
+    assert_eq!(short_name::<(Option<Order>, u8, &str)>(), "(Option<Order>, u8, &str)");
+}

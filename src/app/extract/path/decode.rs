@@ -35,6 +35,9 @@ pub(super) struct ParamsDeserializer<'a>(pub(super) Params<'a>);
 impl<'a> Param<'a> {
     pub(super) fn decode(name: &'a str, raw: &'a str) -> Result<Self, Failure> {
         let failure = |reason: &str| Failure::Value { name: Some(name.to_owned()), reason: reason.to_owned() };
+        if !raw.contains('%') {
+            return Ok(Param { name, value: raw.into() });
+        }
         if !escapes_are_valid(raw) {
             return Err(failure("`%` must be followed by two hexadecimal digits"));
         }
