@@ -130,8 +130,9 @@ impl Server {
         spawn("rws-monitor", &shared, |shared| monitor::run(&shared))?;
         for (index, (poll, mail)) in parts.into_iter().enumerate() {
             let recorder = self.observer.recorder(index);
-            shared.drive(Box::new(Reactor::new(shared.clone(), index, poll, mail, recorder)));
+            shared.pool.add_reactor(Box::new(Reactor::new(shared.clone(), index, poll, mail, recorder)));
         }
+        shared.start_workers()?;
         let listener = self.listener;
         spawn("rws-accept", &shared, move |shared| accept::run(&shared, accept_poll, listener))?;
         shared.lifecycle.advance(State::Ready);

@@ -201,7 +201,7 @@ pub struct RequestId(pub String);
 
 /// The pattern of the route that was taken, `/users/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MatchedPath(pub std::sync::Arc<str>);
+pub struct MatchedPath(pub Arc<str>);
 
 /// Extractors that cannot fail.
 macro_rules! infallible {

@@ -121,14 +121,20 @@ impl Pace {
         }
     }
 
+    /// Whether it was fast when it was last looked at, as opposed to slow or never called.
+    pub fn is_known_fast(&self) -> bool {
+        self.average.load(Ordering::Relaxed) != 0 && !self.is_slow()
+    }
+
     /// Takes one call's duration into the average. Racing observers may lose one; the average recovers.
     pub fn observe(&self, took: Duration) {
         let old = self.average.load(Ordering::Relaxed);
         let sample = u32::try_from(took.as_nanos()).unwrap_or(CAP).min(CAP);
-        if old < IDLE && sample < IDLE {
+        if old < IDLE && sample < IDLE && old != 0 {
             return;
         }
-        let average = old - old / 8 + sample / 8;
+        // Never zero again: that stands for a handler that was not called yet.
+        let average = (old - old / 8 + sample / 8).max(2);
         let slow = if average >= SLOW { true } else { average >= FAST && old & 1 == 1 };
         self.average.store((average & !1) | u32::from(slow), Ordering::Relaxed);
     }

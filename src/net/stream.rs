@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use socket2::SockRef;
 
 /// A non-blocking connection.
 #[derive(Debug)]
@@ -73,6 +74,14 @@ impl Stream {
     /// The operating system's.
     pub fn shut_down_writing(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Makes closing it a reset, so that the peer takes nothing for complete.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
     }
 
     /// Blocks until there is something to read (or the peer left), for `timeout` at most. Returns whether there is.

@@ -34,6 +34,8 @@ use crate::proto::cycle::{CloseReason, Cycle};
 const OUTPUT_HIGH: usize = 64 * 1024;
 /// How many steps one connection may take before others get their turn.
 const TURN: u32 = 256;
+/// How many reads in a row, for the same reason.
+const READS: u32 = 16;
 /// How long to go on reading after the last response, so that no reset overtakes it.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long an idle connection may still bring a last request once the server is stopping.
@@ -66,8 +68,6 @@ pub(super) struct Connection {
     ending: bool,
     /// Something arrived that could complete the head.
     fresh: bool,
-    /// The peer was told to send the body it announced with `Expect: 100-continue`.
-    continued: bool,
 }
 
 /// What a connection is at.
@@ -114,6 +114,8 @@ enum Next {
     Pull,
     /// Wait for the peer.
     Wait,
+    /// Go on after the others had their turn.
+    Yield,
     /// It is over.
     Close,
 }
@@ -138,6 +140,7 @@ pub(super) fn serve(
                 reactor.park(connection);
                 return Some(reactor);
             }
+            Next::Yield => break,
             Next::Close => {
                 reactor.close(connection);
                 return Some(reactor);
@@ -145,8 +148,7 @@ pub(super) fn serve(
         };
 
         let endpoint = shared.endpoint(in_flight.endpoint);
-        let inline = endpoint.kind != EndpointKind::Route
-            || (body.is_some() && !endpoint.pace.is_slow() && shared.pool.may_run_inline());
+        let inline = endpoint.kind != EndpointKind::Route || (body.is_some() && shared.may_run_inline(&endpoint.pace));
         let streams = body.is_none();
         let request = Request::new(in_flight.received.clone(), resolved, body.unwrap_or_default());
         if !inline {
@@ -203,7 +205,6 @@ impl Connection {
             readable: false,
             ending: false,
             fresh: false,
-            continued: false,
         }
     }
 
@@ -217,18 +218,19 @@ impl Connection {
         self.wait(reactor, Waiting::Idle, false);
     }
 
-    /// Takes the buffers back that a waiting connection does not need.
-    pub(super) fn give_back(&mut self, input: &mut Option<Buffer>, output: &mut Vec<u8>) {
-        if self.input.is_empty() {
-            if self.input.capacity() > 0 {
-                *input = Some(std::mem::take(&mut self.input));
-            }
-        } else if self.input.capacity() > 2 * self.input.unused().len() {
-            *input = Some(self.input.shrink());
+    /// The input buffer, if a waiting connection does not need it or needs only a small one.
+    pub(super) fn give_input_back(&mut self) -> Option<Buffer> {
+        let roomy = self.input.capacity() > 2 * self.input.unused().len();
+        if self.input.is_empty() && self.input.capacity() > 0 {
+            Some(std::mem::take(&mut self.input))
+        } else {
+            (roomy && !self.input.is_empty()).then(|| self.input.shrink())
         }
-        if self.output.is_empty() && self.output.has_buffer() {
-            self.output.swap_buffer(output);
-        }
+    }
+
+    /// The output buffer, if nothing is in it.
+    pub(super) fn give_output_back(&mut self) -> Option<Vec<u8>> {
+        (self.output.is_empty() && self.output.has_buffer()).then(|| self.output.take_buffer())
     }
 
     /// What it is at, for whoever must be told that it was aborted.
@@ -250,6 +252,10 @@ impl Connection {
 
     /// Takes the next step: serve what has arrived, else write what has gathered, else read more, else wait.
     fn next(&mut self, reactor: &mut Reactor) -> Next {
+        if !self.output.has_buffer() {
+            self.output.put_buffer(reactor.take_output());
+        }
+        let mut reads = READS;
         loop {
             if self.may_go_on()
                 && let Some(next) = self.receive(reactor)
@@ -259,11 +265,9 @@ impl Connection {
             match self.output.flush(&self.stream) {
                 Ok(Flushed::All) if self.waiting == Waiting::Write => self.waiting = Waiting::No,
                 Ok(Flushed::All) => {}
+                Ok(Flushed::More) => return Next::Yield,
                 Ok(Flushed::Blocked(progress)) => return self.wait(reactor, Waiting::Write, progress),
-                Err(error) => {
-                    self.broke(reactor.shared(), Failure::Reset, &error);
-                    return Next::Close;
-                }
+                Err(error) => self.broke(reactor.shared(), Failure::Reset, &error),
             }
             if let Phase::Pull(_) = self.phase {
                 return Next::Pull;
@@ -281,6 +285,10 @@ impl Connection {
             if !self.readable {
                 return self.wait_for_peer(reactor);
             }
+            if reads == 0 {
+                return Next::Yield;
+            }
+            reads -= 1;
             if !self.read(reactor) {
                 return Next::Close;
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
 
+use super::connection::InFlight;
 use super::lifecycle::State;
 use super::shared::{Mail, Shared, lock};
 use super::{Report, Verdict};
@@ -108,7 +109,7 @@ pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> R
     let verdict = until_stopped(shared, commands);
     let state = if verdict == Verdict::Drained { State::Stopped } else { State::Forced };
     if state == State::Forced {
-        note_running_handlers(shared);
+        abandon_the_rest(shared);
         enter(shared, State::Forced);
         wait_for_reactors(shared, Duration::from_millis(500));
     }
@@ -122,25 +123,30 @@ pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> R
 
 fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict {
     let news = &shared.drain.news.1;
+    // Once nobody is left who could tell us anything, this is a channel on which nothing ever comes.
+    let mut commands = commands.clone();
     let delay = loop {
         select! {
             recv(commands) -> command => match command {
                 Ok(Command::Drain { delay, .. }) => break delay,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
-                // Nobody is left who could stop us: serve on.
-                Err(_) => if let Ok(News::EngineFailed) = news.recv() { return Verdict::Failed },
+                Err(_) => commands = never(),
             },
-            recv(news) -> news => if let Ok(News::EngineFailed) = news { return Verdict::Failed },
+            recv(news) -> _ => return Verdict::Failed,
         }
     };
     *lock(&shared.drain.start) = Some(shared.clock.now());
     enter(shared, State::Draining);
-    if delay && !shared.settings.drain_delay.is_zero() {
-        let over = after(shared.settings.drain_delay);
+    let over = if delay { after(shared.settings.drain_delay) } else { after(Duration::ZERO) };
+    loop {
         select! {
-            recv(commands) -> command => if let Ok(Command::Abort { signal }) = command { return Verdict::Killed(signal) },
+            recv(commands) -> command => match command {
+                Ok(Command::Drain { .. }) => break,
+                Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Err(_) => commands = never(),
+            },
             recv(news) -> _ => return Verdict::Failed,
-            recv(over) -> _ => {}
+            recv(over) -> _ => break,
         }
     }
     enter(shared, State::Stopping);
@@ -149,10 +155,9 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
 }
 
 /// Waits for the reactors to end, until the time is up or somebody loses patience.
-fn stop(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict {
+fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
     let over = after(shared.settings.drain_timeout);
     let mut left = shared.reactors.len();
-    let mut commands = commands.clone();
     while left > 0 {
         select! {
             recv(commands) -> command => match command {
@@ -176,18 +181,30 @@ fn enter(shared: &Shared, state: State) {
     shared.wake_reactors();
 }
 
-/// Names the requests whose handlers will not be waited for, and has them logged.
-fn note_running_handlers(shared: &Shared) {
+/// Names the requests that will not be waited for, and has them logged.
+fn abandon_the_rest(shared: &Shared) {
     for worker in shared.pool.workers() {
         let Some(in_flight) = lock(&worker.running).take() else { continue };
-        let now = shared.clock.now();
-        let head = &in_flight.received.head;
-        let running = now.saturating_duration_since(in_flight.received.at);
-        let request = format!("{} {} (id {}, for {running:.1?})", head.method(), head.path(), in_flight.received.id);
-        tracing::error!(request, "aborted: its handler has not returned");
-        shared.drain.abort(request);
-        shared.reactors[0].send(Mail::Abandoned(in_flight, now));
+        abandon(shared, in_flight, "its handler has not returned");
     }
+    let (jobs, pulls) = shared.pool.abandon();
+    for job in jobs {
+        abandon(shared, job.in_flight, "it was still waiting for a worker");
+    }
+    for pull in pulls {
+        let home = pull.reactor;
+        shared.reactors[home].send(Mail::Return(pull));
+    }
+}
+
+fn abandon(shared: &Shared, in_flight: InFlight, why: &str) {
+    let now = shared.clock.now();
+    let head = &in_flight.received.head;
+    let since = now.saturating_duration_since(in_flight.received.at);
+    let request = format!("{} {} (id {}, for {since:.1?})", head.method(), head.path(), in_flight.received.id);
+    tracing::error!(request, "aborted: {why}");
+    shared.drain.abort(request);
+    shared.reactors[0].send(Mail::Abandoned(in_flight, now));
 }
 
 fn wait_for_reactors(shared: &Shared, most: Duration) {

@@ -100,10 +100,12 @@ fn take_over(shared: &Arc<Shared>, driver: &Worker) {
     let mut running = lock(&driver.running);
     if let Some(mut reactor) = driver.slot.take() {
         *running = reactor.running.take();
+        if let Some(in_flight) = &*running {
+            shared.endpoint(in_flight.endpoint).pace.observe(LOOK * 10);
+        }
+        // Counted before the driver can find out and count itself off again.
+        shared.handler_left_its_reactor();
         drop(running);
-        shared.pool.handler_left_its_reactor();
-        shared.stats.handoffs.fetch_add(1, Ordering::Relaxed);
-        shared.stats.requests_active.fetch_add(1, Ordering::Relaxed);
         shared.drive(reactor);
     }
 }

@@ -66,6 +66,8 @@ pub enum Outcome {
     Panic,
     /// The server refused the request.
     Rejected,
+    /// The source of the response's body failed after the head was sent.
+    Error,
 }
 
 impl Outcome {
@@ -77,6 +79,7 @@ impl Outcome {
             Outcome::Timeout => "timeout",
             Outcome::Panic => "panic",
             Outcome::Rejected => "rejected",
+            Outcome::Error => "error",
         }
     }
 }

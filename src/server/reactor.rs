@@ -46,8 +46,7 @@ pub(super) struct Reactor {
     poll: Poll,
     events: Events,
     mailbox: Receiver<Mail>,
-    /// `None` in the place of a connection that is being served or is with a worker.
-    connections: Slab<Option<Box<Connection>>>,
+    connections: Slab<Place>,
     deadlines: Deadlines,
     /// What the last look brought, and how far it was dealt with.
     batch: Vec<Ready>,
@@ -68,6 +67,29 @@ pub(super) struct Reactor {
     spare_received: Vec<Arc<Received>>,
     spare_input: Option<Buffer>,
     spare_output: Vec<u8>,
+}
+
+/// Where a connection is.
+enum Place {
+    /// Here, waiting.
+    Here(Box<Connection>),
+    /// Being served, or with a worker. What the poller said of it meanwhile, and whether its deadline's entry came up.
+    Away { readable: bool, ending: bool, entry_gone: bool },
+}
+
+impl Place {
+    const AWAY: Place = Place::Away { readable: false, ending: false, entry_gone: false };
+
+    /// Takes the connection out to serve it.
+    fn take(&mut self) -> Option<Box<Connection>> {
+        match std::mem::replace(self, Place::AWAY) {
+            Place::Here(connection) => Some(connection),
+            away => {
+                *self = away;
+                None
+            }
+        }
+    }
 }
 
 /// One event of a batch.
@@ -165,12 +187,19 @@ impl Reactor {
         while let Some(&ready) = self.batch.get(self.dealt_with) {
             self.dealt_with += 1;
             let Some(place) = self.connections.get_mut(ready.token) else { continue };
-            let Some(connection) = place else { continue };
-            if ready.readable {
-                connection.became_readable(ready.ending);
-            }
-            if ready.readable || (ready.writable && connection.has_output()) {
-                return place.take();
+            match place {
+                Place::Here(connection) => {
+                    if ready.readable {
+                        connection.became_readable(ready.ending);
+                    }
+                    if ready.readable || (ready.writable && connection.has_output()) {
+                        return place.take();
+                    }
+                }
+                Place::Away { readable, ending, .. } => {
+                    *readable |= ready.readable;
+                    *ending |= ready.ending;
+                }
             }
         }
         self.next_expired()
@@ -181,7 +210,13 @@ impl Reactor {
     fn next_expired(&mut self) -> Option<Box<Connection>> {
         while let Some((at, token)) = self.deadlines.pop(self.now) {
             let Some(place) = self.connections.get_mut(token) else { continue };
-            let Some(connection) = place else { continue };
+            let connection = match place {
+                Place::Here(connection) => connection,
+                Place::Away { entry_gone, .. } => {
+                    *entry_gone = true;
+                    continue;
+                }
+            };
             if self.deadlines.is_due(token, at, self.now, &mut connection.deadline)
                 && let Some(mut connection) = place.take()
             {
@@ -251,13 +286,28 @@ impl Reactor {
         while let Ok(mail) = self.mailbox.try_recv() {
             match mail {
                 Mail::Open(stream, remote) => self.open(stream, remote),
-                Mail::Return(connection) => self.returned.push(connection),
+                Mail::Return(connection) => self.welcome_back(connection),
                 Mail::Abandoned(in_flight, now) => {
                     self.now = self.now.max(now);
                     self.record_aborted(&in_flight, StatusCode::SERVICE_UNAVAILABLE, 0, Outcome::Timeout);
                 }
             }
         }
+    }
+
+    /// A connection comes back from a worker, and hears what the poller said of it meanwhile.
+    fn welcome_back(&mut self, mut connection: Box<Connection>) {
+        if let Some(place) = self.connections.get_mut(connection.token)
+            && let Place::Away { readable, ending, entry_gone } = std::mem::replace(place, Place::AWAY)
+        {
+            if readable {
+                connection.became_readable(ending);
+            }
+            if entry_gone {
+                connection.deadline.forget_entry();
+            }
+        }
+        self.returned.push(connection);
     }
 
     fn open(&mut self, stream: Stream, remote: SocketAddr) {
@@ -268,7 +318,7 @@ impl Reactor {
             tracing::error!(%error, "cannot watch a connection; it is closed");
             return self.shared.connection_closed(self.index);
         }
-        entry.insert(None);
+        entry.insert(Place::AWAY);
         let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
         connection.begin_to_wait(self);
         self.park(connection);
@@ -276,16 +326,21 @@ impl Reactor {
 
     /// Keeps a connection that waits. It leaves behind what memory it does not need.
     pub(super) fn park(&mut self, mut connection: Box<Connection>) {
-        connection.give_back(&mut self.spare_input, &mut self.spare_output);
+        if let Some(buffer) = connection.give_input_back() {
+            self.spare_input = Some(buffer);
+        }
+        if let Some(buffer) = connection.give_output_back() {
+            self.keep_output(buffer);
+        }
         self.deadlines.watch(connection.token, &mut connection.deadline);
         let token = connection.token;
-        self.connections[token] = Some(connection);
+        self.connections[token] = Place::Here(connection);
     }
 
     /// Keeps a connection that had its turn and goes on in the next batch.
     pub(super) fn park_ready(&mut self, connection: Box<Connection>) {
         let token = connection.token;
-        self.connections[token] = Some(connection);
+        self.connections[token] = Place::Here(connection);
         self.again.push(token);
     }
 
@@ -320,9 +375,16 @@ impl Reactor {
         self.spare_input.take().unwrap_or_else(|| Buffer::with_capacity(ROOMY))
     }
 
-    /// A buffer for output.
+    /// A buffer for output, if one is spare.
     pub(super) fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.spare_output)
+    }
+
+    /// Takes an output buffer back, unless there is one or it has grown.
+    fn keep_output(&mut self, buffer: Vec<u8>) {
+        if self.spare_output.capacity() < buffer.capacity() && buffer.capacity() <= 4 * ROOMY {
+            self.spare_output = buffer;
+        }
     }
 
     /// Gives a request its id.
@@ -375,7 +437,7 @@ impl Reactor {
         self.state = state;
         if state == State::Stopping {
             for (_, place) in &mut self.connections {
-                if let Some(connection) = place {
+                if let Place::Here(connection) = place {
                     connection.hurry(self.now);
                     self.deadlines.watch(connection.token, &mut connection.deadline);
                 }
@@ -398,11 +460,14 @@ impl Reactor {
     }
 
     fn end(mut self: Box<Self>) {
-        let left: Vec<_> = self.connections.iter_mut().filter_map(|(_, place)| place.take()).collect();
-        for connection in left {
+        self.read_mail();
+        let mut left = std::mem::take(&mut self.returned);
+        left.extend(self.connections.iter_mut().filter_map(|(_, place)| place.take()));
+        for mut connection in left {
             if let Some(request) = connection.describe() {
                 self.shared.drain.abort(request);
             }
+            connection.abandon(&mut self);
             self.close(connection);
         }
         self.recorder.finish();

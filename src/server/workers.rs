@@ -3,6 +3,7 @@
 //! Their number is what bounds the work: at most THREAD_COUNT threads besides those that drive reactors, started
 //! when they are needed and ended when they have rested for a while.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -16,6 +17,7 @@ use super::handoff::Slot;
 use super::reactor::{self, Reactor};
 use super::shared::{Shared, lock};
 use crate::app::request::Request;
+use crate::app::service::Pace;
 
 /// How long a thread rests before it ends.
 const REST: Duration = Duration::from_secs(10);
@@ -57,8 +59,6 @@ pub(super) struct Pool {
     /// Requests that workers run or that wait for one.
     outstanding: AtomicUsize,
     most_outstanding: usize,
-    /// Handlers that run on a thread of their own.
-    busy: AtomicUsize,
     threads: AtomicUsize,
     resting: AtomicUsize,
     most_threads: usize,
@@ -80,7 +80,6 @@ impl Pool {
             jobs: bounded(most_outstanding.min(1 << 20)),
             outstanding: AtomicUsize::new(0),
             most_outstanding,
-            busy: AtomicUsize::new(0),
             threads: AtomicUsize::new(0),
             resting: AtomicUsize::new(0),
             most_threads: thread_count + reactor_count,
@@ -91,20 +90,15 @@ impl Pool {
         }
     }
 
-    /// Whether one more handler may run inline: if it turns out to be slow there must be a thread left for its reactor.
-    pub(super) fn may_run_inline(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) < self.most_threads
+    /// Puts a reactor where the next worker finds it.
+    pub(super) fn add_reactor(&self, reactor: Box<Reactor>) {
+        // The receiver lives as long as the sender.
+        let _ = self.reactors.0.send(reactor);
     }
 
-    /// Requests that wait for a worker.
-    pub(super) fn queued(&self) -> usize {
-        self.jobs.1.len()
-    }
-
-    /// Counts a handler whose reactor was taken away from it.
-    pub(super) fn handler_left_its_reactor(&self) {
-        self.outstanding.fetch_add(1, Ordering::Relaxed);
-        self.busy.fetch_add(1, Ordering::Relaxed);
+    /// Takes all requests out that wait for a worker, and all responses that wait to be read on.
+    pub(super) fn abandon(&self) -> (Vec<Box<Job>>, Vec<Box<Connection>>) {
+        (self.jobs.1.try_iter().collect(), self.pulls.1.try_iter().collect())
     }
 
     /// The next task, if there is one. Reactors come first, since many connections wait for each.
@@ -147,12 +141,36 @@ impl Pool {
 }
 
 impl Shared {
+    /// Whether a handler may run inline. Once as many handlers block as may, only those may that are known to be fast:
+    /// if one of them surprises us, its reactor still gets a thread.
+    pub(super) fn may_run_inline(&self, pace: &Pace) -> bool {
+        let busy = self.stats.workers_busy.load(Ordering::Relaxed);
+        let pool = &self.pool;
+        !pace.is_slow()
+            && (busy < pool.most_threads - pool.reactor_count || (pace.is_known_fast() && busy < pool.most_threads))
+    }
+
+    /// Counts a handler whose reactor was taken away from it.
+    pub(super) fn handler_left_its_reactor(&self) {
+        self.pool.outstanding.fetch_add(1, Ordering::AcqRel);
+        self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
+        self.stats.handoffs.fetch_add(1, Ordering::Relaxed);
+        self.stats.requests_active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Starts a worker for each reactor.
+    pub(super) fn start_workers(self: &Arc<Self>) -> io::Result<()> {
+        for _ in 0..self.pool.reactor_count {
+            self.pool.threads.fetch_add(1, Ordering::SeqCst);
+            self.spawn_worker()?;
+        }
+        Ok(())
+    }
+
     /// Hands a reactor to a resting or new worker.
     pub(super) fn drive(self: &Arc<Self>, reactor: Box<Reactor>) {
-        // The receiver lives as long as the sender.
-        let _ = self.pool.reactors.0.send(reactor);
-        // A reactor must have a thread even when all others are blocked.
-        self.ensure_worker(self.pool.most_threads + self.pool.reactor_count);
+        self.pool.add_reactor(reactor);
+        self.ensure_worker();
     }
 
     /// Queues a request for a worker, or gives it back when too many wait already.
@@ -167,38 +185,49 @@ impl Shared {
             return Err(job);
         }
         self.stats.requests_active.fetch_add(1, Ordering::Relaxed);
-        self.ensure_worker(pool.most_threads);
+        self.stats.queue_depth.store(pool.jobs.1.len(), Ordering::Relaxed);
+        self.ensure_worker();
         Ok(())
     }
 
     /// Queues the next turn of a response that is read from somewhere.
     pub(super) fn submit_pull(self: &Arc<Self>, connection: Box<Connection>) {
         let _ = self.pool.pulls.0.send(connection);
-        self.ensure_worker(self.pool.most_threads);
+        self.ensure_worker();
     }
 
     /// Starts a thread if there is more work than threads that rest, and room for one.
     ///
     /// Whoever takes a task calls this again after it has left rest, so a task that was counted on a thread that
     /// another task got is noticed.
-    fn ensure_worker(self: &Arc<Self>, most: usize) {
+    fn ensure_worker(self: &Arc<Self>) {
         let pool = &self.pool;
+        // A reactor must have a thread even when all others are blocked.
+        let spare = if pool.reactors.1.is_empty() { 0 } else { pool.reactor_count };
+        let most = pool.most_threads + spare;
         let waiting = pool.reactors.1.len() + pool.pulls.1.len() + pool.jobs.1.len();
         if waiting <= pool.resting.load(Ordering::SeqCst) {
             return;
         }
         let room = pool.threads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < most).then_some(n + 1));
-        if room.is_err() {
-            return;
+        if room.is_ok()
+            && let Err(error) = self.spawn_worker()
+        {
+            tracing::error!(%error, "cannot start a worker thread; requests wait for those there are");
         }
+    }
+
+    /// Starts a thread that has been counted.
+    fn spawn_worker(self: &Arc<Self>) -> io::Result<()> {
+        let pool = &self.pool;
         let id = pool.ids.fetch_add(1, Ordering::Relaxed);
         let shared = self.clone();
         let thread = thread::Builder::new().name(format!("rws-worker-{id}")).spawn(move || shared.work(id));
-        self.stats.worker_threads.store(pool.threads.load(Ordering::SeqCst), Ordering::Relaxed);
-        if let Err(error) = thread {
+        if thread.is_err() {
             pool.threads.fetch_sub(1, Ordering::SeqCst);
-            tracing::error!(%error, "cannot start a worker thread; requests wait for those there are");
         }
+        self.stats.worker_threads.store(pool.threads.load(Ordering::SeqCst), Ordering::Relaxed);
+        thread.map(drop)
     }
 
     /// A worker's life.
@@ -237,13 +266,13 @@ impl Shared {
             pool.resting.fetch_sub(1, Ordering::SeqCst);
             if let Some(task) = task {
                 // Something else may have been counted on this thread while it rested.
-                self.ensure_worker(pool.most_threads);
+                self.ensure_worker();
                 return task;
             }
             // The same goes for a thread that is about to end. One more than there are reactors stays, for the
             // first handoff.
             if pool.is_idle() && self.end_one_above(pool.reactor_count + 1) {
-                self.ensure_worker(pool.most_threads);
+                self.ensure_worker();
                 return Task::End;
             }
         }
@@ -260,23 +289,24 @@ impl Shared {
     /// Runs one request on this thread.
     fn run(self: &Arc<Self>, job: Job, worker: &Arc<Worker>) {
         let Job { connection, request, streams, mut in_flight, since } = job;
+        self.stats.queue_depth.store(self.pool.jobs.1.len(), Ordering::Relaxed);
         in_flight.started = self.clock.now();
         in_flight.queued = Some(in_flight.started.saturating_duration_since(since));
-        self.pool.busy.fetch_add(1, Ordering::Relaxed);
+        self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
         *lock(&worker.running) = Some(in_flight);
         away::run(self, connection, request, streams, worker);
     }
 
     /// Gives a streamed response its turn on this thread.
     fn pull(self: &Arc<Self>, connection: Box<Connection>) {
-        self.pool.busy.fetch_add(1, Ordering::Relaxed);
+        self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
         away::pull(self, connection);
-        self.pool.busy.fetch_sub(1, Ordering::Relaxed);
+        self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A handler that left its reactor, or never ran on one, is over.
     pub(super) fn handler_is_over(&self) {
-        self.pool.busy.fetch_sub(1, Ordering::Relaxed);
+        self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
         self.pool.outstanding.fetch_sub(1, Ordering::AcqRel);
     }
 }

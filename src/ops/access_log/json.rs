@@ -54,6 +54,7 @@ pub(super) fn fixed_part(
 fn level(status: StatusCode, outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Timeout | Outcome::Rejected => "warn",
+        Outcome::Error => "error",
         Outcome::Ok | Outcome::ClientAbort | Outcome::Panic if status.is_server_error() => "error",
         Outcome::Ok | Outcome::ClientAbort | Outcome::Panic => "info",
     }

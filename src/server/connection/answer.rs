@@ -120,6 +120,13 @@ impl Connection {
         shared: &Shared,
         date: &Date,
     ) -> Finishing {
+        let response = if response.status().is_informational() {
+            // There is no such thing as a final response of that kind; the client would wait for ever.
+            tracing::error!(status = response.status().as_u16(), "a handler answered with an interim status");
+            refusal(StatusCode::INTERNAL_SERVER_ERROR)
+        } else {
+            response
+        };
         let status = response.status();
         // A body that a stream of ours will still read is no reason to close; one that nobody will read is.
         let streams = matches!(response.body().kind, Kind::Reader { .. });
@@ -238,7 +245,10 @@ impl Connection {
             }
         }
         self.output.discard();
-        self.phase = Phase::Head;
+        // What the body was read from is the user's; it ends on a worker, where it may block.
+        if !matches!(self.phase, Phase::Pull(_)) {
+            self.phase = Phase::Head;
+        }
         self.closing = Some(CloseReason::IoError);
     }
 }

@@ -1,8 +1,11 @@
 //! What happens to a connection on a worker: a handler that may block, and responses that are read from somewhere.
 //! Afterwards the connection goes back to its reactor by mail.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::answer::{Answered, Pulling, call};
 use super::incoming::{IncomingBody, Lease};
@@ -91,6 +94,9 @@ fn finish(
 pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connection>) {
     let mut piece = vec![0; PIECE];
     for _ in 0..TURN {
+        if connection.closing == Some(CloseReason::IoError) {
+            connection.drop_source();
+        }
         let Phase::Pull(mut pulling) = std::mem::replace(&mut connection.phase, Phase::Head) else {
             return go_home(shared, connection);
         };
@@ -109,6 +115,8 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
                 if framing == Length::Chunked {
                     connection.output.bytes().extend_from_slice(chunked::LAST);
                 }
+                connection.phase = Phase::Pull(pulling);
+                connection.drop_source();
                 connection.end_cycle();
             }
             Ok(n) => {
@@ -117,7 +125,8 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
             }
             Err(error) => {
                 tracing::warn!(%error, "the body of a response ended early");
-                connection.cut_short();
+                connection.phase = Phase::Pull(pulling);
+                connection.cut_short(shared, framing, &error);
             }
         }
         if !connection.flush_here(shared) || !matches!(connection.phase, Phase::Pull(_)) {
@@ -152,14 +161,22 @@ fn next_piece(pulling: &mut Pulling, piece: &mut [u8]) -> io::Result<usize> {
 
 /// A source is the user's code and may panic.
 fn read_unwinding(reader: &mut (dyn Read + Send), piece: &mut [u8]) -> io::Result<usize> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.read(piece)))
-        .unwrap_or_else(|_| Err(io::Error::other("the source of the body panicked")))
+    catch_unwind(AssertUnwindSafe(|| reader.read(piece))).unwrap_or_else(|_| Err(io::Error::other(SourcePanicked)))
 }
 
-fn go_home(shared: &Shared, mut connection: Box<Connection>) {
-    // Whatever the poller said meanwhile went unheard.
-    connection.readable = true;
-    connection.deadline.forget_entry();
+/// The source of a body panicked while it was read.
+#[derive(Debug)]
+struct SourcePanicked;
+
+impl fmt::Display for SourcePanicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its source panicked")
+    }
+}
+
+impl std::error::Error for SourcePanicked {}
+
+fn go_home(shared: &Shared, connection: Box<Connection>) {
     shared.reactors[connection.reactor].send(Mail::Return(connection));
 }
 
@@ -167,7 +184,7 @@ impl Connection {
     /// Writes what the socket takes. Returns whether it took everything.
     fn flush_here(&mut self, shared: &Shared) -> bool {
         match self.output.flush(&self.stream) {
-            Ok(Flushed::Blocked(_)) => false,
+            Ok(Flushed::Blocked(_) | Flushed::More) => false,
             Ok(Flushed::All) => {
                 if !matches!(self.phase, Phase::Pull(_))
                     && let Some(finishing) = &mut self.finishing
@@ -190,10 +207,26 @@ impl Connection {
     }
 
     /// A response that cannot be completed: the client must not take it for whole.
-    fn cut_short(&mut self) {
-        if let Some(finishing) = &mut self.finishing {
-            finishing.outcome = Outcome::ClientAbort;
+    fn cut_short(&mut self, shared: &Shared, framing: Length, error: &io::Error) {
+        let panicked = error.get_ref().is_some_and(|inner| inner.is::<SourcePanicked>());
+        if panicked {
+            shared.stats.handler_panics.fetch_add(1, Ordering::Relaxed);
         }
+        if let Some(finishing) = &mut self.finishing {
+            finishing.outcome = if panicked { Outcome::Panic } else { Outcome::Error };
+        }
+        self.drop_source();
         self.closing = Some(CloseReason::BodyCutShort);
+        if framing == Length::UntilClose {
+            // Where the end of the connection is the end of the body, only a reset tells that something is missing.
+            let _ = self.stream.reset_on_close();
+        }
+    }
+
+    /// Lets go of what the body is read from. It is the user's, and may panic.
+    fn drop_source(&mut self) {
+        if let Phase::Pull(pulling) = std::mem::replace(&mut self.phase, Phase::Head) {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(pulling)));
+        }
     }
 }

@@ -7,6 +7,9 @@ use bytes::{Buf, Bytes};
 use crate::app::body::FilePart;
 use crate::net::stream::Stream;
 
+/// How many writes in a row; one of a file is up to a mebibyte.
+const TURN: u32 = 8;
+
 /// Bytes in order, then a tail that is not copied into them.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Output {
@@ -31,6 +34,8 @@ pub(in crate::server) enum Flushed {
     All,
     /// The socket takes no more for now; `true` if it took something.
     Blocked(bool),
+    /// It takes everything as fast as we write, and others wait for their turn.
+    More,
 }
 
 impl Output {
@@ -64,12 +69,18 @@ impl Output {
         }
     }
 
-    /// Puts an empty byte buffer in, or takes it out for others to use. Only while there is nothing to write.
-    pub(in crate::server) fn swap_buffer(&mut self, buffer: &mut Vec<u8>) {
+    /// Gives it an empty buffer to use. Only while it has none.
+    pub(in crate::server) fn put_buffer(&mut self, buffer: Vec<u8>) {
+        debug_assert!(self.bytes.capacity() == 0);
+        self.bytes = buffer;
+    }
+
+    /// Takes its buffer out, emptied. Only while there is nothing to write.
+    pub(in crate::server) fn take_buffer(&mut self) -> Vec<u8> {
         debug_assert!(self.is_empty());
         self.bytes.clear();
         self.sent = 0;
-        std::mem::swap(&mut self.bytes, buffer);
+        std::mem::take(&mut self.bytes)
     }
 
     /// Whether it holds memory.
@@ -90,7 +101,12 @@ impl Output {
     /// The operating system's; `UnexpectedEof` when a file turned out shorter than was promised.
     pub(in crate::server) fn flush(&mut self, stream: &Stream) -> io::Result<Flushed> {
         let mut progress = false;
+        let mut turn = TURN;
         while !self.is_empty() {
+            if turn == 0 {
+                return Ok(Flushed::More);
+            }
+            turn -= 1;
             match self.write_once(stream) {
                 Ok(()) => progress = true,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Flushed::Blocked(progress)),

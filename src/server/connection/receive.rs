@@ -13,6 +13,7 @@ use crate::app::body::Body;
 use crate::app::response::Response;
 use crate::app::service::{BodyUse, Resolved};
 use crate::proto::cycle::CloseReason;
+use crate::proto::encode;
 use crate::proto::error::ProtoError;
 use crate::proto::framing::BodyLength;
 use crate::server::lifecycle::State;
@@ -114,10 +115,12 @@ impl Connection {
         match endpoint.body {
             // Whoever asks before it sends need not send what nobody wants.
             BodyUse::Ignored if asks => Some(Next::Call(in_flight, resolved, Body::empty())),
-            BodyUse::Whole if asks => Some(Next::Stream(in_flight, resolved)),
             BodyUse::Stream if asks || !small => Some(Next::Stream(in_flight, resolved)),
             wanted => {
                 let keep = wanted != BodyUse::Ignored;
+                if self.cycle.take_continue() {
+                    self.output.bytes().extend_from_slice(encode::CONTINUE);
+                }
                 self.phase = Phase::Collect(Box::new(Collect { in_flight, resolved, body: Vec::new(), keep }));
                 self.collect(reactor)
             }
@@ -212,12 +215,15 @@ impl Connection {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
+                self.ending = false;
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
             Err(error) => {
+                self.abort_collect(reactor, Outcome::ClientAbort);
                 self.broke(reactor.shared(), Failure::Reset, &error);
-                false
+                self.readable = false;
+                true
             }
         }
     }
@@ -235,13 +241,25 @@ impl Connection {
     /// The peer will send nothing more.
     fn end_of_input(&mut self, reactor: &mut Reactor) -> bool {
         self.readable = false;
-        if let Phase::Collect(_) = self.phase {
-            let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) else { return false };
+        if self.abort_collect(reactor, Outcome::ClientAbort) {
             reactor.shared().stats.error(Failure::Reset);
-            let status = StatusCode::BAD_REQUEST;
-            reactor.record_aborted(&collect.in_flight, status, self.body_bytes, Outcome::ClientAbort);
         }
         false
+    }
+
+    /// Gives up gathering a body, if it was. Returns whether it was.
+    fn abort_collect(&mut self, reactor: &mut Reactor, outcome: Outcome) -> bool {
+        let Phase::Collect(_) = self.phase else { return false };
+        if let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) {
+            reactor.record_aborted(&collect.in_flight, StatusCode::BAD_REQUEST, self.body_bytes, outcome);
+        }
+        true
+    }
+
+    /// The time is up: gives up what it is at.
+    pub(in crate::server) fn abandon(&mut self, reactor: &mut Reactor) {
+        self.abort_collect(reactor, Outcome::Timeout);
+        self.abandon_output(Outcome::Timeout);
     }
 
     /// What the connection waits for, now that there is nothing else to do.
@@ -310,11 +328,6 @@ impl Connection {
             }
             Waiting::Linger => self.abandon_output(Outcome::Ok),
         }
-    }
-
-    /// Whether there is anything left to do but to close the socket.
-    pub(in crate::server) fn is_abandoned(&self) -> bool {
-        self.closing == Some(CloseReason::IoError)
     }
 
     /// Ends the conversation. Returns whether to go on reading until the peer has noticed: closing a socket while
