@@ -24,7 +24,7 @@ use crate::semantics::head::RequestHead;
 use crate::server::observe::{Exchange, Outcome};
 
 /// A buffer of this size is handed over at once. Large enough to make the system call cheap, small enough for the caches.
-const FULL: usize = 32 * 1024;
+const FULL: usize = 64 * 1024;
 /// Room beyond that for the line that fills it.
 const SLACK: usize = 4 * 1024;
 /// No line waits longer than this, as long as the reactor runs.

@@ -102,6 +102,8 @@ pub(super) struct InFlight {
     pub(super) queued: Option<Duration>,
     /// When its handler started.
     pub(super) started: Instant,
+    /// Whether it was reported for taking longer than HANDLER_TIMEOUT.
+    pub(super) reported: bool,
 }
 
 /// What to do next with a connection.

@@ -56,6 +56,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
     let _ = shared.monitor.thread.set(thread::current());
     let mut seen: Vec<Option<Sighting>> = vec![None; shared.reactors.len()];
     let mut quiet = 0;
+    let mut next_report = shared.clock.now();
     while !shared.drain.is_over() {
         if quiet < QUIET {
             thread::park_timeout(LOOK);
@@ -69,6 +70,37 @@ pub(super) fn run(shared: &Arc<Shared>) {
             look(shared, reactor, seen);
         }
         quiet = if busy { 0 } else { quiet + 1 };
+        if !shared.settings.handler_timeout.is_zero() && shared.clock.now() >= next_report {
+            next_report = shared.clock.now() + report_interval(shared);
+            report_overdue(shared);
+        }
+    }
+}
+
+/// How often to look for handlers that exceed their time: often enough to be a tenth late at most.
+fn report_interval(shared: &Shared) -> Duration {
+    (shared.settings.handler_timeout / 10).max(LOOK)
+}
+
+/// Tells of each handler that takes longer than HANDLER_TIMEOUT, once.
+fn report_overdue(shared: &Shared) {
+    let limit = shared.settings.handler_timeout;
+    for worker in shared.pool.workers() {
+        let mut running = lock(&worker.running);
+        let Some(in_flight) = running.as_mut().filter(|in_flight| !in_flight.reported) else { continue };
+        let took = shared.clock.now().saturating_duration_since(in_flight.started);
+        if took >= limit {
+            in_flight.reported = true;
+            let received = &in_flight.received;
+            tracing::warn!(
+                method = %received.head.method(),
+                path = received.head.path(),
+                request_id = received.id,
+                running_ms = took.as_secs_f64() * 1e3,
+                limit_ms = limit.as_secs_f64() * 1e3,
+                "a handler takes longer than RWS_CONFIG_HANDLER_TIMEOUT; it goes on"
+            );
+        }
     }
 }
 
@@ -76,7 +108,13 @@ pub(super) fn run(shared: &Arc<Shared>) {
 fn sleep(shared: &Shared) {
     shared.monitor.asleep.store(true, Ordering::SeqCst);
     while !shared.reactors.iter().any(|reactor| reactor.awake.load(Ordering::SeqCst)) && !shared.drain.is_over() {
-        thread::park();
+        // With handlers left that may have to be reported, not too long.
+        if shared.settings.handler_timeout.is_zero() || shared.stats.workers_busy.load(Ordering::Relaxed) == 0 {
+            thread::park();
+        } else {
+            thread::park_timeout(report_interval(shared));
+            break;
+        }
     }
     shared.monitor.asleep.store(false, Ordering::SeqCst);
 }

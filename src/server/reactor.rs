@@ -54,6 +54,7 @@ pub(super) struct Reactor {
     /// Connections that had their turn and are not done.
     again: Vec<usize>,
     /// Returned connections that are to be served.
+    #[expect(clippy::vec_box, reason = "connections change hands as boxes")]
     returned: Vec<Box<Connection>>,
     recorder: Box<dyn Recorder>,
     flush_by: Option<Instant>,

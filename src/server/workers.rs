@@ -97,6 +97,7 @@ impl Pool {
     }
 
     /// Takes all requests out that wait for a worker, and all responses that wait to be read on.
+    #[expect(clippy::vec_box, reason = "jobs and connections change hands as boxes")]
     pub(super) fn abandon(&self) -> (Vec<Box<Job>>, Vec<Box<Connection>>) {
         (self.jobs.1.try_iter().collect(), self.pulls.1.try_iter().collect())
     }
