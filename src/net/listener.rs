@@ -47,7 +47,7 @@ pub fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
     let address = address
         .and_then(|any| SocketAddr::try_from(any).ok())
         .ok_or_else(|| io::Error::other("a peer without an IP address"))?;
-    Ok((Stream::plain(socket.into()), address))
+    Ok((Stream::plain(socket), address))
 }
 
 /// From now on, drops new connection requests (their clients try again within a second, and find the listener

@@ -54,6 +54,7 @@ pub(super) struct Reactor {
     /// Connections that had their turn and are not done.
     again: Vec<usize>,
     /// Returned connections that are to be served.
+    #[allow(clippy::vec_box, reason = "a connection keeps its box wherever it goes")]
     returned: Vec<Box<Connection>>,
     recorder: Box<dyn Recorder>,
     flush_by: Option<Instant>,

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// One file.
-pub struct Source {
+pub(crate) struct Source {
     /// Relative to the repository, with slashes.
-    pub path: String,
-    pub text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
     /// What it says, in order.
-    pub facts: Vec<Fact>,
+    pub(crate) facts: Vec<Fact>,
     /// The files of `#[cfg(test)] mod name;`, as their paths below the file's own module would be.
     test_modules: Vec<String>,
     test_lines: HashSet<usize>,
@@ -21,15 +21,15 @@ pub struct Source {
 
 /// One thing a source says.
 #[derive(Debug, PartialEq)]
-pub struct Fact {
-    pub line: usize,
+pub(crate) struct Fact {
+    pub(crate) line: usize,
     /// Whether it belongs to a test.
-    pub in_test: bool,
-    pub what: What,
+    pub(crate) in_test: bool,
+    pub(crate) what: What,
 }
 
 #[derive(Debug, PartialEq)]
-pub enum What {
+pub(crate) enum What {
     /// A path or identifier, `use` trees taken apart.
     Path(Vec<String>),
     /// `name!`
@@ -39,7 +39,7 @@ pub enum What {
 }
 
 /// Every Rust file below `directory`, which is relative to the repository.
-pub fn read_all(directory: &str) -> Vec<Source> {
+pub(crate) fn read_all(directory: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     list(&root.join(directory), &mut files);
@@ -75,7 +75,7 @@ impl Source {
     }
 
     /// Takes a source apart.
-    pub fn parse(path: String, text: String) -> Self {
+    pub(crate) fn parse(path: String, text: String) -> Self {
         let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path} is no Rust: {error}"));
         let (facts, test_modules, test_lines) = (Vec::new(), Vec::new(), HashSet::new());
         let mut source = Source { path, text, facts, test_modules, test_lines };
@@ -84,22 +84,22 @@ impl Source {
     }
 
     /// Whether all of it is for tests.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         !self.path.starts_with("src/") || self.test_lines.contains(&1)
     }
 
     /// How many lines are not for tests.
-    pub fn product_lines(&self) -> usize {
+    pub(crate) fn product_lines(&self) -> usize {
         self.text.lines().count() - self.test_lines.len()
     }
 
     /// What it says outside tests.
-    pub fn product(&self) -> impl Iterator<Item = &Fact> {
+    pub(crate) fn product(&self) -> impl Iterator<Item = &Fact> {
         self.facts.iter().filter(|fact| !fact.in_test)
     }
 
     /// The module that the file is, from the crate's root: `["server", "reactor"]`.
-    pub fn module(&self) -> Vec<String> {
+    pub(crate) fn module(&self) -> Vec<String> {
         let path = self.stem().trim_start_matches("src/");
         path.split('/').filter(|part| !matches!(*part, "lib" | "main")).map(str::to_owned).collect()
     }
