@@ -97,6 +97,7 @@ impl Pool {
     }
 
     /// Takes all requests out that wait for a worker, and all responses that wait to be read on.
+    #[allow(clippy::vec_box, reason = "a connection keeps its box wherever it goes")]
     pub(super) fn abandon(&self) -> (Vec<Box<Job>>, Vec<Box<Connection>>) {
         (self.jobs.1.try_iter().collect(), self.pulls.1.try_iter().collect())
     }
