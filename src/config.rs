@@ -78,7 +78,7 @@ pub struct Config {
     pub static_dir: Option<PathBuf>,
     pub static_prefix: String,
     pub demo_routes: bool,
-    /// ROUTE_<NAME>, in order of the names.
+    /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
     pub dir: Option<PathBuf>,
     pub strict: bool,

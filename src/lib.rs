@@ -9,12 +9,13 @@
 //! | 1 | [`proto`] | `semantics` |
 //! | 1 | [`net`], [`config`] | nothing |
 //! | 2 | [`app`] | `semantics` |
-//! | 3 | [`server`] | `semantics`, `proto`, `net`, `config`, `app` (the service and its messages only), `error` |
-//! | 4 | [`ops`] | `semantics`, `app`, `config`, `server` (handles only) |
+//! | 3 | [`error`] | `app`, `config` |
+//! | 3 | [`server`] | `semantics`, `proto`, `net`, `config`, `app::{service, request, response, body, request_id}` |
+//! | 4 | [`ops`] | `semantics`, `app`, `config`, `server::{lifecycle, observe, stats}` |
 //! | 4 | [`files`] | `semantics`, `app`, `config` |
-//! | 5 | `run`, `cli`, `main` | everything |
+//! | 5 | [`run`], `cli`, `main` | everything |
 //!
-//! `tests/tidy.rs` holds this table and fails when an arrow is crossed.
+//! `tests/tidy.rs` reads this table and fails when an arrow is crossed.
 
 pub mod app;
 #[cfg(feature = "cli")]

@@ -2,7 +2,32 @@
 
 /// What the slot uses instead of the standard library's atomics here.
 mod sync {
-    pub use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+    use loom::sync::atomic::AtomicPtr as Model;
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+
+    /// The model lets a swap read any store that no other is known to follow, even one that an earlier swap of another
+    /// thread should have read had it come before. On real machines (and in the memory model, since a swap reads the
+    /// value right before its own in the order of modifications) there is no such order. Writing by swap only keeps
+    /// the order of modifications and that of the model the same.
+    pub(crate) struct AtomicPtr<T>(Model<T>);
+
+    impl<T> AtomicPtr<T> {
+        pub(crate) fn new(pointer: *mut T) -> Self {
+            AtomicPtr(Model::new(pointer))
+        }
+
+        pub(crate) fn load(&self, ordering: Ordering) -> *mut T {
+            self.0.load(ordering)
+        }
+
+        pub(crate) fn store(&self, pointer: *mut T, ordering: Ordering) {
+            self.0.swap(pointer, ordering);
+        }
+
+        pub(crate) fn swap(&self, pointer: *mut T, ordering: Ordering) -> *mut T {
+            self.0.swap(pointer, ordering)
+        }
+    }
 }
 
 #[path = "../src/server/handoff.rs"]

@@ -1,4 +1,4 @@
-//! Routes that come from the configuration: RWS_CONFIG_ROUTE_<NAME> and RWS_CONFIG_DEMO_ROUTES.
+//! Routes that come from the configuration: `RWS_CONFIG_ROUTE_<NAME>` and `RWS_CONFIG_DEMO_ROUTES`.
 
 use std::collections::HashMap;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use httpdate::HttpDate;
 
-/// Length in bytes of a date as [`format`] writes it.
+/// Length in bytes of a date as [`format()`] writes it.
 pub const LENGTH: usize = 29;
 
 /// The last second that has a four-digit year.

@@ -165,7 +165,7 @@ fn bodies_come_as_bytes_text_and_streams() {
 #[test]
 fn a_body_that_breaks_off_is_answered_by_its_reason() {
     use crate::app::body::BodyError::*;
-    let context = Context::new("".into(), [].into(), std::sync::Arc::default());
+    let context = Context::new("".into(), [].into(), Arc::default());
     for (reason, status) in [(TooLarge, 413), (Timeout, 408), (ClientGone, 400), (Malformed, 400)] {
         struct Broken(crate::app::BodyError);
         impl std::io::Read for Broken {
@@ -174,7 +174,7 @@ fn a_body_that_breaks_off_is_answered_by_its_reason() {
             }
         }
         let body = Body::reader(Broken(reason), None);
-        let request = Request::new(std::sync::Arc::default(), Default::default(), body);
+        let request = Request::new(Arc::default(), Default::default(), body);
         let problem = Bytes::from_request(request, &context).unwrap_err();
         assert_eq!((problem.status().as_u16(), problem.detail()), (status, Some(&*reason.to_string())));
     }
