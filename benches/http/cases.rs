@@ -11,8 +11,8 @@ use crate::wrk::{self, Load};
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) program: Program,
-    /// Whether it closes when asked to.
-    pub(crate) closes: bool,
+    /// The cases it can be measured in.
+    pub(crate) takes: fn(&Case) -> bool,
 }
 
 pub(crate) enum Program {
@@ -24,13 +24,19 @@ pub(crate) enum Program {
 
 pub(crate) const YARDSTICK: &str = "may_minihttp";
 
-pub(crate) const RWS: Kind = Kind { name: "rws, metrics and log", program: Program::Rws, closes: true };
+pub(crate) const RWS: Kind = Kind { name: "rws, metrics and log", program: Program::Rws, takes: |_| true };
 
 pub(crate) const SERVERS: [Kind; 4] = [
-    Kind { name: YARDSTICK, program: Program::Peer("may_minihttp"), closes: false },
-    Kind { name: "rws, bare", program: Program::Peer("bare"), closes: true },
+    // It goes on when it is asked to close: its figure would be one of keep-alive connections.
+    Kind { name: YARDSTICK, program: Program::Peer("may_minihttp"), takes: |case| !case.asks_to_close },
+    Kind { name: "rws, bare", program: Program::Peer("bare"), takes: |_| true },
     RWS,
-    Kind { name: "floor", program: Program::Peer("floor"), closes: false },
+    // It says the same to everything.
+    Kind {
+        name: "floor",
+        program: Program::Peer("floor"),
+        takes: |case| !case.asks_to_close && case.path == PLAINTEXT.path,
+    },
 ];
 
 /// One kind of load.

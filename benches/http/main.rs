@@ -29,6 +29,10 @@ const EXAMPLES: &str = "Examples:
   cargo bench --bench http -- --rounds 7 --seconds 4 plaintext json
   cargo bench --bench http -- mixed";
 
+const LEGEND: &str =
+    "Medians of the rounds; \"best\" is the least CPU time per request, \"×\" the ratio of CPU time in the same round,
+\"others\" the most that anything but server and wrk used of a CPU: above 10 %, run again.";
+
 /// Measures rws beside may_minihttp with wrk
 #[derive(Parser)]
 #[command(name = "http", after_help = EXAMPLES)]
@@ -83,7 +87,8 @@ fn run(options: &Options) -> Result<()> {
     }
     let machine = Machine::look()?;
     wrk::ensure_installed()?;
-    println!("{machine}; {} rounds of {} s\n", options.rounds, options.seconds);
+    println!("{machine}; {} rounds of {} s", options.rounds, options.seconds);
+    println!("{LEGEND}\n");
     for case in cases {
         println!("{}", compare(case, &machine, options)?);
     }
@@ -99,7 +104,7 @@ fn compare(case: &Case, machine: &Machine, options: &Options) -> Result<Table> {
     for round in 0..options.rounds as usize {
         for turn in 0..SERVERS.len() {
             let server = &SERVERS[(round + turn) % SERVERS.len()];
-            if case.asks_to_close && !server.closes {
+            if !(server.takes)(case) {
                 continue;
             }
             table.add(server.name, round, measure(server, case, machine, options.seconds)?);
