@@ -1,0 +1,6 @@
+//! The `rws` binary as a process: what it says, how it ends, and what it survives.
+
+#[path = "process/start.rs"]
+mod start;
+#[path = "process/support.rs"]
+mod support;
