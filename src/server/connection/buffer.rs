@@ -29,7 +29,7 @@ impl Buffer {
 
     /// Takes the first `n` unused bytes out.
     pub(in crate::server) fn consume(&mut self, n: usize) {
-        self.start = (self.start + n).min(self.end);
+        self.start = self.start.saturating_add(n).min(self.end);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }

@@ -1,0 +1,8 @@
+//! The whole server, in this process, over real sockets.
+
+#[path = "wire/exchanges.rs"]
+mod exchanges;
+#[path = "wire/refusals.rs"]
+mod refusals;
+#[path = "wire/support.rs"]
+mod support;
