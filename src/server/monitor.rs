@@ -100,10 +100,11 @@ fn take_over(shared: &Arc<Shared>, driver: &Worker) {
     let mut running = lock(&driver.running);
     if let Some(mut reactor) = driver.slot.take() {
         *running = reactor.running.take();
-        drop(running);
+        // Counted before the driver can come for the request and count it as over.
         shared.pool.handler_left_its_reactor();
         shared.stats.handoffs.fetch_add(1, Ordering::Relaxed);
         shared.stats.requests_active.fetch_add(1, Ordering::Relaxed);
+        drop(running);
         shared.drive(reactor);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Nothing here sleeps: what must have happened is waited for, on a socket, a channel or a condition.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of it; a test may panic")]
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
