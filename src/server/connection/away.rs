@@ -158,7 +158,7 @@ fn read_unwinding(reader: &mut (dyn Read + Send), piece: &mut [u8]) -> io::Resul
 
 fn go_home(shared: &Shared, mut connection: Box<Connection>) {
     // Whatever the poller said meanwhile went unheard.
-    connection.readable = true;
+    (connection.readable, connection.ending) = (true, true);
     connection.deadline.forget_entry();
     shared.reactors[connection.reactor].send(Mail::Return(connection));
 }

@@ -68,12 +68,12 @@ impl Connection {
             let input = &unused[..unused.len().min(buffer.len())];
             let step = self.cycle.body(input).map_err(|_| io::Error::from(BodyError::Malformed))?;
             let n = step.data.len();
+            buffer[..n].copy_from_slice(&input[step.data]);
+            self.input.consume(step.consumed);
             self.body_bytes += n as u64;
             if self.body_bytes > self.body_limit {
                 return Err(BodyError::TooLarge.into());
             }
-            buffer[..n].copy_from_slice(&input[step.data]);
-            self.input.consume(step.consumed);
             if n > 0 || step.done || step.consumed == 0 {
                 return Ok(n);
             }

@@ -211,11 +211,12 @@ impl Connection {
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readable = false;
+                (self.readable, self.ending) = (false, false);
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
             Err(error) => {
+                self.abort_collecting(reactor);
                 self.broke(reactor.shared(), Failure::Reset, &error);
                 false
             }
@@ -235,13 +236,19 @@ impl Connection {
     /// The peer will send nothing more.
     fn end_of_input(&mut self, reactor: &mut Reactor) -> bool {
         self.readable = false;
-        if let Phase::Collect(_) = self.phase {
-            let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) else { return false };
+        if self.abort_collecting(reactor) {
             reactor.shared().stats.error(Failure::Reset);
-            let status = StatusCode::BAD_REQUEST;
-            reactor.record_aborted(&collect.in_flight, status, self.body_bytes, Outcome::ClientAbort);
         }
         false
+    }
+
+    /// The client left in the middle of a body. Returns whether there was one.
+    fn abort_collecting(&mut self, reactor: &mut Reactor) -> bool {
+        let Phase::Collect(collect) = &self.phase else { return false };
+        let status = StatusCode::BAD_REQUEST;
+        reactor.record_aborted(&collect.in_flight, status, self.body_bytes, Outcome::ClientAbort);
+        self.phase = Phase::Head;
+        true
     }
 
     /// What the connection waits for, now that there is nothing else to do.
