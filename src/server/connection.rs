@@ -64,7 +64,7 @@ pub(super) struct Connection {
     body_limit: u64,
     /// There may be something to read.
     readable: bool,
-    /// The peer has sent all it will send; reading will come to the end.
+    /// The peer may have sent all it will send: read on until there is an end or nothing more.
     ending: bool,
     /// Something arrived that could complete the head.
     fresh: bool,

@@ -205,7 +205,10 @@ impl Server {
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").text();
         let lines = text.lines().filter_map(|line| line.strip_prefix(name));
-        lines.filter(|rest| rest.starts_with([' ', '{'])).filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        lines
+            .filter(|rest| rest.starts_with([' ', '{']))
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     /// Waits until a metric has reached `least`.
