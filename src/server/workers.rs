@@ -102,11 +102,8 @@ impl Pool {
         (self.jobs.1.try_iter().collect(), self.pulls.1.try_iter().collect())
     }
 
-    /// The next task, if there is one. Reactors come first, since many connections wait for each.
-    fn take_task(&self) -> Option<Task> {
-        if let Ok(reactor) = self.reactors.1.try_recv() {
-            return Some(Task::Drive(reactor));
-        }
+    /// The next request or response, if one waits.
+    fn take_work(&self) -> Option<Task> {
         // `select!` chooses by chance among what is ready, so neither can starve the other.
         select! {
             recv(self.pulls.1) -> pull => pull.ok().map(Task::Pull),
@@ -252,15 +249,19 @@ impl Shared {
         true
     }
 
-    /// Waits for something to do.
+    /// Waits for something to do. Reactors come first, since many connections wait for each.
     fn next_task(self: &Arc<Self>) -> Task {
         let pool = &self.pool;
         loop {
-            if let Some(task) = pool.take_task() {
-                return task;
+            if let Ok(reactor) = pool.reactors.1.try_recv() {
+                return Task::Drive(reactor);
             }
+            // One too many was started for a reactor that had no thread; it must not become one more handler.
             if self.end_one_above(pool.most_threads) {
                 return Task::End;
+            }
+            if let Some(task) = pool.take_work() {
+                return task;
             }
             pool.resting.fetch_add(1, Ordering::SeqCst);
             let task = pool.wait_for_task();
