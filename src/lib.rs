@@ -30,6 +30,10 @@ pub mod run;
 pub mod semantics;
 pub mod server;
 
-pub use app::{App, Json, Path, Problem, Query, Request, Response, Router, State, get};
+pub use app::{
+    App, Body, Form, Html, IntoResponse, Json, Next, Path, Problem, Query, Redirect, Request, Response, Router, State,
+    TestClient, any, delete, get, patch, post, put,
+};
 pub use error::Error;
+pub use http::{self, StatusCode};
 pub use server::Server;

@@ -1,0 +1,204 @@
+//! Every example, run as its own process: started, asked, told to stop with SIGTERM, and gone with exit code 0.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn hello() {
+    let example = Example::start("hello", &[]);
+    let answer = example.ask("GET", "/hello/w%C3%B6rld", "");
+    assert_eq!((answer.status, &*answer.body), (200, "Hello, wörld!\n"));
+    assert_eq!(example.ask("GET", "/readyz", "").body, "ok");
+    assert!(example.ask("GET", "/metrics", "").body.contains(r#"http_route="/hello/{name}""#));
+    example.stop();
+}
+
+#[test]
+fn json_api() {
+    let example = Example::start("json_api", &[]);
+    for (id, name) in [(1, "cup"), (2, "plate"), (3, "cupboard")] {
+        let created = example.ask("POST", "/items", &json!({ "name": name }).to_string());
+        assert_eq!((created.status, created.json()), (201, json!({ "id": id, "name": name })));
+    }
+    assert_eq!(example.ask("GET", "/items/2", "").json()["name"], "plate");
+    assert_eq!(example.ask("GET", "/items?name=cup", "").json().as_array().unwrap().len(), 2);
+    assert_eq!(example.ask("GET", "/items?name=cup&limit=1", "").json().as_array().unwrap().len(), 1);
+    assert_eq!(example.ask("DELETE", "/items/2", "").status, 204);
+
+    for (method, target, body, status, detail) in [
+        ("GET", "/items/2", "", 404, "there is no item 2"),
+        ("DELETE", "/items/9", "", 404, "there is no item 9"),
+        ("GET", "/items/x", "", 400, "id"),
+        ("GET", "/items?limit=many", "", 400, "limit"),
+        ("POST", "/items", r#"{"name":""}"#, 422, "#/name"),
+        ("POST", "/items", r#"{"name":1}"#, 422, "#/name"),
+        ("POST", "/items", "{", 400, "JSON"),
+    ] {
+        let answer = example.ask(method, target, body);
+        assert_eq!(answer.status, status, "{method} {target}: {}", answer.body);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method} {target}");
+        assert!(answer.body.contains(detail), "{method} {target}: {}", answer.body);
+    }
+    example.stop();
+}
+
+#[test]
+fn static_site() {
+    let example = Example::start("static_site", &[("RWS_CONFIG_STATIC_DIR", "examples/site")]);
+    let page = example.ask("GET", "/", "");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(page.body, fs::read_to_string(Path::new(ROOT).join("examples/site/index.html")).unwrap());
+    assert_eq!(example.ask("GET", "/style.css", "").header("content-type"), Some("text/css; charset=utf-8"));
+    assert!(example.ask("GET", "/age", "").body.contains("has been running for"));
+    assert_eq!(example.ask("GET", "/home", "").header("location"), Some("/"));
+    assert_eq!(example.ask("GET", "/none", "").status, 404);
+    example.stop();
+}
+
+#[test]
+fn graceful_drain() {
+    let example = Example::start("graceful_drain", &[]);
+    assert_eq!(example.ask("GET", "/slow/60001", "").status, 400);
+    let mut slow = example.send("GET", "/slow/300", "");
+    // By now the first one has arrived as well; if not, it must be served all the same.
+    assert_eq!(example.ask("GET", "/fast", "").body, "fast\n");
+    example.stop();
+    let answer = Answer::read(&mut slow);
+    assert_eq!((answer.status, &*answer.body), (200, "done, and nobody cut me short\n"));
+}
+
+#[test]
+fn each_example_is_short_says_how_to_run_it_and_is_tested_here() {
+    let here = fs::read_to_string(Path::new(ROOT).join("tests/examples.rs")).unwrap();
+    let mut count = 0;
+    for entry in fs::read_dir(Path::new(ROOT).join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".rs")) else { continue };
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! Run with `"), "{name} does not begin with how to run it");
+        assert!(text.contains(&format!("cargo run --example {name}")), "{name} is run otherwise");
+        assert!(text.lines().count() < 100, "{name} is too long");
+        assert!(here.contains(&format!("Example::start(\"{name}\"")), "{name} is not tested");
+        count += 1;
+    }
+    assert!(count >= 4);
+}
+
+/// A running example.
+struct Example {
+    process: Child,
+    address: SocketAddr,
+    diagnostics: Receiver<String>,
+}
+
+impl Example {
+    /// Starts the binary that cargo built beside this test, and waits until it is ready.
+    fn start(name: &str, settings: &[(&str, &str)]) -> Self {
+        let test = std::env::current_exe().expect("a test knows where it is");
+        let target = test.parent().and_then(Path::parent).expect("it is in target/…/deps");
+        let mut process = Command::new(target.join("examples").join(name))
+            .current_dir(ROOT)
+            .env_clear()
+            .envs([("RWS_CONFIG_IP", "127.0.0.1"), ("RWS_CONFIG_PORT", "0")])
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started ({error}): cargo test builds the examples"));
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        let (sender, diagnostics) = channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+
+        let address = loop {
+            let line = diagnostics.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let event: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{name}: {error}: {line}"));
+            if event["state"] == "ready" {
+                break event["address"].as_str().and_then(|text| text.parse().ok()).expect("it says where it listens");
+            }
+        };
+        Example { process, address, diagnostics }
+    }
+
+    /// Sends one request; JSON, if there is a body.
+    fn send(&self, method: &str, target: &str, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).expect("it accepts connections");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let json = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{json}Content-Length: {length}\r\n\r\n{body}"
+        )
+        .expect("it takes a request");
+        stream
+    }
+
+    fn ask(&self, method: &str, target: &str, body: &str) -> Answer {
+        Answer::read(&mut self.send(method, target, body))
+    }
+
+    /// Sends SIGTERM and waits for the end, which must be a good one.
+    fn stop(mut self) {
+        let id = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
+        kill_process(id, Signal::TERM).expect("it is still there");
+        let mut said = String::new();
+        loop {
+            match self.diagnostics.recv_timeout(PATIENCE) {
+                Ok(line) => said = said + &line + "\n",
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not end:\n{said}"),
+            }
+        }
+        let status = self.process.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(said.contains(r#""verdict":"drained""#), "{said}");
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        // Only a test that has failed leaves it running.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A response.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn read(stream: &mut TcpStream) -> Self {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer comes");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        fields.into_iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
