@@ -1,5 +1,7 @@
 //! The `rws` binary as a process: what it says, how it ends, and what it survives.
 
+#[path = "process/drain.rs"]
+mod drain;
 #[path = "process/start.rs"]
 mod start;
 #[path = "process/support.rs"]

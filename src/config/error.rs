@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::PREFIX;
 use super::source::Origin;
@@ -17,7 +18,7 @@ const SHOWN: usize = 64;
 pub(super) const REDACTED: &str = "<redacted>";
 
 /// Everything that is wrong with a configuration. Displays as one block, a line for each error, in order of the
-/// variables' names.
+/// variables' names, and then one for each warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors {
     errors: Vec<ConfigError>,
@@ -35,10 +36,11 @@ impl ConfigErrors {
         &self.notices
     }
 
-    /// One JSON object per error and line, without a time: `level`, `msg` (the error as displayed), `variable`,
-    /// `value`, `rule`, `example`.
+    /// One JSON object per line, without a time: for each error `level`, `msg` (the error as displayed), `variable`,
+    /// `value`, `rule`, `example`, and for each warning the first three.
     pub fn to_json_lines(&self) -> String {
-        self.errors.iter().map(|error| error.to_json() + "\n").collect()
+        let lines = self.errors.iter().map(ConfigError::to_json).chain(self.notices.iter().map(Notice::to_json));
+        lines.map(|line| line + "\n").collect()
     }
 
     /// The displayed block in at most `max_bytes` bytes of UTF-8, ending in an ellipsis if something is missing;
@@ -62,7 +64,7 @@ impl fmt::Display for ConfigErrors {
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{error}")?;
         }
-        Ok(())
+        self.notices.iter().try_for_each(|notice| write!(f, "\nwarning: {notice}"))
     }
 }
 
@@ -172,6 +174,10 @@ impl Notice {
     /// What there is to know, without the name: `is not a known setting; did you mean …?`.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    fn to_json(&self) -> String {
+        json!({"level": "warn", "msg": self.to_string(), "variable": self.variable}).to_string()
     }
 }
 
@@ -286,6 +292,19 @@ mod tests {
         let both = errors([ConfigError::new("PORT", "b"), ConfigError::new("IP", "a"), ConfigError::new("PORT", "a")]);
         assert_eq!(both.to_string(), "RWS_CONFIG_IP: a\nRWS_CONFIG_PORT: b\nRWS_CONFIG_PORT: a");
         assert_eq!(both.iter().count(), 3);
+    }
+
+    #[test]
+    fn warnings_come_after_the_errors() {
+        let mut report = Report::default();
+        report.notice(Notice::new("PROT", "is not known"));
+        report.error(ConfigError::new("PORT", "x"));
+        let both = report.finish().expect_err("an error was given");
+        assert_eq!(both.to_string(), "RWS_CONFIG_PORT: x\nwarning: RWS_CONFIG_PROT is not known");
+        let lines = both.to_json_lines();
+        let last = lines.lines().last().and_then(|line| serde_json::from_str(line).ok());
+        let expected = json!({"level": "warn", "msg": "RWS_CONFIG_PROT is not known", "variable": "RWS_CONFIG_PROT"});
+        assert_eq!(last, Some(expected));
     }
 
     #[test]

@@ -98,6 +98,8 @@ enum Waiting {
 pub(super) struct InFlight {
     pub(super) received: Arc<Received>,
     pub(super) endpoint: u32,
+    /// Whose connection it came on.
+    pub(super) reactor: usize,
     /// How long it waited for a worker, if it did.
     pub(super) queued: Option<Duration>,
     /// When its handler started.

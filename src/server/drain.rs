@@ -204,7 +204,9 @@ fn abandon(shared: &Shared, in_flight: InFlight, why: &str) {
     let request = format!("{} {} (id {}, for {since:.1?})", head.method(), head.path(), in_flight.received.id);
     tracing::error!(request, "aborted: {why}");
     shared.drain.abort(request);
-    shared.reactors[0].send(Mail::Abandoned(in_flight, now));
+    // Its own reactor lives, since it waits for the connection; another may have ended.
+    let home = in_flight.reactor;
+    shared.reactors[home].send(Mail::Abandoned(in_flight, now));
 }
 
 fn wait_for_reactors(shared: &Shared, most: Duration) {

@@ -338,6 +338,7 @@ impl Reply {
 /// A client's side of a connection.
 pub(crate) struct Client {
     pub(crate) socket: BufReader<TcpStream>,
+    closing: bool,
 }
 
 impl Client {
@@ -346,7 +347,12 @@ impl Client {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
-        Ok(Client { socket: BufReader::new(socket) })
+        Ok(Client { socket: BufReader::new(socket), closing: false })
+    }
+
+    /// Whether the last response said that no other will follow.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
     }
 
     pub(crate) fn send(&self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
@@ -374,6 +380,7 @@ impl Client {
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| io::Error::other(format!("no response: {head:?}")))?;
         let mut reply = Reply { status, head, body: Vec::new() };
+        self.closing = reply.closes();
         match reply.field("content-length").map(str::parse) {
             Some(Ok(length)) => {
                 reply.body.resize(length, 0);

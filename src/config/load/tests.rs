@@ -385,11 +385,11 @@ fn what_is_wrong_in_the_directory_names_the_file() {
              UTF-8)"
         ),
     ];
-    assert_eq!(found.to_string(), expected.join("\n"));
     let notice = format!(
         "RWS_CONFIG_LOG_FROMAT (from {path}/LOG_FROMAT) is not a known setting and has no effect; did you mean \
          RWS_CONFIG_LOG_FORMAT?"
     );
+    assert_eq!(found.to_string(), format!("{}\nwarning: {notice}", expected.join("\n")));
     assert_eq!(found.notices()[0].to_string(), notice);
 }
 
@@ -845,9 +845,10 @@ proptest! {
             Ok(loaded) => prop_assert!(loaded.effective.len() >= 30),
             Err(errors) => {
                 let text = errors.to_string();
-                prop_assert_eq!(text.lines().count(), errors.iter().count(), "one line each: {}", text);
+                let count = errors.iter().count() + errors.notices().len();
+                prop_assert_eq!(text.lines().count(), count, "one line each: {}", text);
                 prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{:?}", text);
-                prop_assert_eq!(errors.to_json_lines().lines().count(), errors.iter().count());
+                prop_assert_eq!(errors.to_json_lines().lines().count(), count);
             }
         }
     }

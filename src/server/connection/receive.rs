@@ -86,7 +86,14 @@ impl Connection {
         reactor.shared().drain.request_arrived(reactor.shared(), now);
 
         let resolved = reactor.shared().service.resolve(&parts.head);
-        let in_flight = InFlight { received, endpoint: resolved.endpoint, queued: None, started: now, reported: false };
+        let in_flight = InFlight {
+            received,
+            endpoint: resolved.endpoint,
+            reactor: self.reactor,
+            queued: None,
+            started: now,
+            reported: false,
+        };
         match self.cycle.framing().body {
             BodyLength::None | BodyLength::Length(0) => Some(Next::Call(in_flight, resolved, Body::empty())),
             length => self.body(reactor, in_flight, resolved, length),
