@@ -47,6 +47,8 @@ pub(super) struct Connection {
     pub(super) reactor: usize,
     pub(super) token: usize,
     pub(super) deadline: Deadline,
+    /// Whether the poller knows it.
+    pub(super) watched: bool,
     waiting: Waiting,
     remote: SocketAddr,
     cycle: Cycle,
@@ -195,6 +197,7 @@ impl Connection {
             reactor,
             token,
             deadline: Deadline::new(now),
+            watched: false,
             waiting: Waiting::No,
             remote,
             cycle: Cycle::default(),
@@ -215,11 +218,6 @@ impl Connection {
     /// Whether something waits to be written.
     pub(super) fn has_output(&self) -> bool {
         !self.output.is_empty()
-    }
-
-    /// Starts the clock of a new connection.
-    pub(super) fn begin_to_wait(&mut self, reactor: &Reactor) {
-        self.wait(reactor, Waiting::Idle, false);
     }
 
     /// The input buffer, if a waiting connection does not need it or needs only a small one.

@@ -311,22 +311,23 @@ impl Reactor {
         self.returned.push(connection);
     }
 
+    /// A new connection is served at once: most clients have sent their request by now, and one that is answered and
+    /// closed in the same turn never needs the poller.
     fn open(&mut self, stream: Stream, remote: SocketAddr) {
-        let entry = self.connections.vacant_entry();
-        let token = entry.key();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut SourceFd(&stream.as_raw_fd()), Token(token), interest) {
-            tracing::error!(%error, "cannot watch a connection; it is closed");
-            return self.shared.connection_closed(self.index);
-        }
-        entry.insert(Place::AWAY);
+        let token = self.connections.insert(Place::AWAY);
         let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
-        connection.begin_to_wait(self);
-        self.park(connection);
+        connection.became_readable(false);
+        self.returned.push(connection);
     }
 
     /// Keeps a connection that waits. It leaves behind what memory it does not need.
     pub(super) fn park(&mut self, mut connection: Box<Connection>) {
+        if !connection.watched
+            && let Err(error) = self.watch(&mut connection)
+        {
+            tracing::error!(%error, "cannot watch a connection; it is closed");
+            return self.close(connection);
+        }
         if let Some(buffer) = connection.give_input_back() {
             self.spare_input = Some(buffer);
         }
@@ -336,6 +337,15 @@ impl Reactor {
         self.deadlines.watch(connection.token, &mut connection.deadline);
         let token = connection.token;
         self.connections[token] = Place::Here(connection);
+    }
+
+    /// Has the poller watch a connection. What is ready already is reported like what becomes ready.
+    fn watch(&self, connection: &mut Connection) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let descriptor = connection.stream.as_raw_fd();
+        self.poll.registry().register(&mut SourceFd(&descriptor), Token(connection.token), interest)?;
+        connection.watched = true;
+        Ok(())
     }
 
     /// Keeps a connection that had its turn and goes on in the next batch.
