@@ -37,3 +37,8 @@ pub use app::{
 pub use error::Error;
 pub use http::{self, StatusCode};
 pub use server::Server;
+
+/// The program in the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

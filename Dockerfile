@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+# Build:  docker build -t rws .
+# Run:    docker run --rm --read-only -p 7878:7878 rws
+
+FROM rust:1.95-slim-trixie AS build
+WORKDIR /build
+# The dependencies first, with an empty program: this layer stays as long as Cargo.toml and Cargo.lock do.
+COPY Cargo.toml Cargo.lock ./
+# Benchmarks, which Cargo.toml names and which would have to be there, are left out of it.
+RUN sed -i '/^\[\[bench\]\]$/,/^$/d' Cargo.toml \
+    && mkdir src \
+    && touch src/lib.rs \
+    && echo 'fn main() {}' > src/main.rs \
+    && cargo build --release --locked --bin rws \
+    && rm -r src
+COPY . .
+# Cargo goes by times, and the sources may be older than the empty program.
+RUN touch src/lib.rs src/main.rs \
+    && cargo build --release --locked --bin rws
+
+# The C library, CA certificates and nothing else: no shell, no package manager. "cc" because the binary links glibc and
+# libgcc_s dynamically; a static musl build would fit "static", with a slower allocator.
+FROM gcr.io/distroless/cc-debian13
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="rws" \
+      org.opencontainers.image.description="An HTTP/1.1 application server for Kubernetes" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /build/target/release/rws /usr/local/bin/rws
+COPY --from=build /build/LICENSE-MIT /build/LICENSE-APACHE /usr/share/doc/rws/
+# A number, so that Kubernetes can check runAsNonRoot; nothing is ever written to the file system.
+USER 65532:65532
+WORKDIR /srv
+EXPOSE 7878
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/local/bin/rws"]
