@@ -1,0 +1,18 @@
+//! The whole server, in this process, over real sockets.
+
+#[path = "wire/bodies.rs"]
+mod bodies;
+#[path = "wire/deadlines.rs"]
+mod deadlines;
+#[path = "wire/drain.rs"]
+mod drain;
+#[path = "wire/exchanges.rs"]
+mod exchanges;
+#[path = "wire/refusals.rs"]
+mod refusals;
+#[path = "wire/streams.rs"]
+mod streams;
+#[path = "wire/support.rs"]
+mod support;
+#[path = "wire/workers.rs"]
+mod workers;

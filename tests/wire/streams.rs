@@ -1,0 +1,109 @@
+//! Response bodies: chunked, of known length, from files; sources that fail; clients that leave.
+
+use rws::server::observe::Outcome;
+
+use super::support::{Site, config, get_of, pattern, post_of};
+
+#[test]
+fn every_kind_of_body_arrives_whole() {
+    let site = Site::start(config());
+    for n in [0, 1, 5, 16_384, 16_385, 32_768, 100_000, 5_000_000] {
+        for (target, coding) in [
+            (format!("/big/{n}"), None),
+            (format!("/file/{n}"), None),
+            (format!("/stream/{n}"), Some("chunked")),
+            (format!("/stream/{n}/{n}"), None),
+        ] {
+            let mut client = site.send(get_of(&target) + &get_of("/text"));
+            let reply = client.reply();
+            assert_eq!(reply.field("transfer-encoding"), coding, "{target}");
+            assert!(reply.body == pattern(n), "{target}: {} bytes", reply.body.len());
+            assert_eq!(client.reply().text(), "Hello", "behind {target}");
+            let seen = site.next_seen();
+            assert_eq!((seen.bytes_out, seen.outcome), (n as u64, Outcome::Ok), "{target}");
+            site.next_seen();
+        }
+    }
+    site.until_deserted();
+}
+
+#[test]
+fn a_source_that_does_not_keep_its_promise() {
+    let site = Site::start(config());
+    let mut longer = site.send(get_of("/stream/100/10") + &get_of("/text"));
+    assert_eq!(longer.reply().body, pattern(10), "cut off where it was announced to end");
+    assert_eq!(longer.reply().text(), "Hello");
+    for target in
+        ["/stream/10/100", "/failing/10", "/failing/10/100", "/panicking-stream/10", "/failing/0", "/failing/100000"]
+    {
+        let mut client = site.send(get_of(target) + &get_of("/text"));
+        assert!(client.try_reply("GET").is_err(), "{target}: the response must not look whole");
+    }
+    longer.send(get_of("/text"));
+    assert_eq!(longer.reply().text(), "Hello");
+    drop(longer);
+    site.until_deserted();
+}
+
+#[test]
+fn what_was_read_is_sent_before_more_is_read() {
+    let site = Site::start(config());
+    let mut client = site.send(get_of("/gated-stream/s"));
+    site.gate.wait_for(1);
+    site.gate.open("s");
+    site.gate.wait_for(2);
+    // The source is asked for more only now that the first piece is on its way.
+    client.wait_for_bytes();
+    client.half_close();
+    site.gate.open("s");
+    assert_eq!(client.reply().body, pattern(10));
+    client.expect_end();
+    site.until_deserted();
+}
+
+#[test]
+fn clients_that_leave_in_the_middle_of_a_response() {
+    let site = Site::start(config());
+    for target in ["/big/30000000", "/file/30000000", "/stream/30000000", "/stream/30000000/30000000"] {
+        for reset in [true, false] {
+            let mut client = site.send(get_of(target));
+            client.wait_for_bytes();
+            if reset {
+                client.reset()
+            } else {
+                drop(client)
+            }
+            let seen = site.next_seen();
+            assert_eq!((seen.path.as_str(), seen.outcome), (target, Outcome::ClientAbort));
+            assert!(seen.bytes_out < 30_000_000, "{} bytes", seen.bytes_out);
+        }
+    }
+    site.until_deserted();
+}
+
+#[test]
+fn clients_that_leave_while_a_handler_runs() {
+    let site = Site::start(config());
+    let mut arrivals = 0;
+    for target in ["/gate/x", "/blocking/x"] {
+        for reset in [true, false] {
+            let client = site.send(get_of(target));
+            arrivals += 1;
+            site.gate.wait_for(arrivals);
+            if reset {
+                client.reset()
+            } else {
+                drop(client)
+            }
+            site.settle();
+            site.gate.open("x");
+            assert_eq!(site.next_seen().path, target);
+        }
+    }
+    let client = site.send(post_of("/gate-body/x", "body"));
+    site.gate.wait_for(arrivals + 1);
+    drop(client);
+    site.gate.open("x");
+    assert_eq!(site.next_seen().bytes_in, 4);
+    site.until_deserted();
+}
