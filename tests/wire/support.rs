@@ -562,6 +562,8 @@ fn app() -> App {
         )
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
+        .route("/sleep/{ms}", get(sleep))
+        .route("/sleep-blocking/{ms}", get(sleep).blocking())
         .route("/panic", any(|| -> StatusCode { panic!("{ON_PURPOSE}") }))
         .route(
             "/panic-late/{name}",
@@ -594,6 +596,12 @@ fn read_to_end(mut body: Body) -> Result<String, (StatusCode, String)> {
 
 fn read_one_by_one(body: Body) -> Vec<u8> {
     body.bytes().map_while(Result::ok).collect()
+}
+
+/// A handler that takes its time.
+fn sleep(Path(ms): Path<u64>) -> &'static str {
+    thread::sleep(Duration::from_millis(ms));
+    "slept"
 }
 
 fn file(Path(n): Path<usize>) -> Body {
