@@ -2,6 +2,10 @@
 
 #[path = "wire/bodies.rs"]
 mod bodies;
+#[path = "wire/deadlines.rs"]
+mod deadlines;
+#[path = "wire/drain.rs"]
+mod drain;
 #[path = "wire/exchanges.rs"]
 mod exchanges;
 #[path = "wire/refusals.rs"]
@@ -10,3 +14,5 @@ mod refusals;
 mod streams;
 #[path = "wire/support.rs"]
 mod support;
+#[path = "wire/workers.rs"]
+mod workers;

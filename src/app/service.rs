@@ -121,9 +121,9 @@ impl Pace {
         }
     }
 
-    /// Whether it was fast when it was last looked at, as opposed to slow or never called.
+    /// Whether it was fast when it was last looked at, as opposed to slow, never called, or on its way to being slow.
     pub fn is_known_fast(&self) -> bool {
-        self.average.load(Ordering::Relaxed) != 0 && !self.is_slow()
+        (1..FAST).contains(&self.average.load(Ordering::Relaxed)) && !self.is_slow()
     }
 
     /// Takes one call's duration into the average. Racing observers may lose one; the average recovers.

@@ -308,7 +308,11 @@ impl Reply {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::of(TcpStream::connect(address).unwrap())
+    }
+
+    /// A client on a connection that is there already.
+    pub(crate) fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -464,7 +468,9 @@ pub(crate) fn chunked_to(target: &str, chunks: &[&str]) -> String {
 
 /// Byte number `i` of what /bytes and the like send.
 pub(crate) fn pattern(n: usize) -> Vec<u8> {
-    (0..n).map(|i| (i % 251) as u8).collect()
+    let mut pattern = (0..251).collect::<Vec<u8>>().repeat(n / 251 + 1);
+    pattern.truncate(n);
+    pattern
 }
 
 /// A source of `left` bytes of [`pattern`], after which it does as it is told.
@@ -494,10 +500,9 @@ impl Read for Source {
             };
         }
         let n = buffer.len().min(self.left);
-        for byte in &mut buffer[..n] {
-            *byte = (self.at % 251) as u8;
-            self.at += 1;
-        }
+        let start = self.at % 251;
+        buffer[..n].copy_from_slice(&pattern(start + n)[start..]);
+        self.at += n;
         self.left -= n;
         Ok(n)
     }
@@ -557,6 +562,8 @@ fn app() -> App {
         )
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
+        .route("/sleep/{ms}", get(sleep))
+        .route("/sleep-blocking/{ms}", get(sleep).blocking())
         .route("/panic", any(|| -> StatusCode { panic!("{ON_PURPOSE}") }))
         .route(
             "/panic-late/{name}",
@@ -589,6 +596,12 @@ fn read_to_end(mut body: Body) -> Result<String, (StatusCode, String)> {
 
 fn read_one_by_one(body: Body) -> Vec<u8> {
     body.bytes().map_while(Result::ok).collect()
+}
+
+/// A handler that takes its time.
+fn sleep(Path(ms): Path<u64>) -> &'static str {
+    thread::sleep(Duration::from_millis(ms));
+    "slept"
 }
 
 fn file(Path(n): Path<usize>) -> Body {

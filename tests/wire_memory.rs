@@ -1,0 +1,59 @@
+//! What an idle keep-alive connection costs in memory (F6). A process of its own, so that nothing else disturbs it.
+
+#[path = "wire/support.rs"]
+mod support;
+
+use std::fs;
+
+use support::{Client, Site, config, get_of, post_of};
+
+const CONNECTIONS: usize = 500;
+const MOST: usize = 2048;
+
+/// Bytes of memory that this process occupies.
+fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line with the resident memory");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<usize>().ok()).expect("a number") * 1024
+}
+
+/// Opens connections, does `exchange` on each, and returns the memory of both ends of one, apart from what the first
+/// ones have made the server set aside for all.
+fn cost(site: &Site, clients: &mut Vec<Client>, exchange: impl Fn(&mut Client)) -> usize {
+    let mut open = |n| {
+        for _ in 0..n {
+            let mut client = site.connect();
+            exchange(&mut client);
+            clients.push(client);
+        }
+        site.settle();
+        resident()
+    };
+    let before = open(20);
+    open(CONNECTIONS).saturating_sub(before) / CONNECTIONS
+}
+
+#[test]
+fn an_idle_connection_costs_little_whatever_it_was_used_for() {
+    let site = Site::start(config());
+    let body = "x".repeat(50_000);
+    let uses: [(&str, &dyn Fn(&mut Client)); 6] = [
+        ("nothing", &|_| {}),
+        ("half a head", &|client| client.send("GET /text HTTP/1.1\r\nHost: a\r\n")),
+        ("a small response", &|client| ask(client, &get_of("/text"))),
+        ("a large response", &|client| ask(client, &get_of("/big/16000"))),
+        ("a streamed response", &|client| ask(client, &get_of("/stream/100000"))),
+        ("a large request", &|client| ask(client, &post_of("/slurp", &body))),
+    ];
+    // All stay open: memory that one sort gave back would hide what the next takes.
+    let mut clients = Vec::with_capacity(uses.len() * (CONNECTIONS + 20));
+    for (used_for, exchange) in uses {
+        let each = cost(&site, &mut clients, exchange);
+        assert!(each <= MOST, "{each} bytes for a connection that was used for {used_for}");
+    }
+}
+
+fn ask(client: &mut Client, request: &str) {
+    client.send(request);
+    assert_eq!(client.reply().status, 200);
+}
