@@ -3,6 +3,7 @@
 //! Exactly one worker drives a reactor at any time, so nothing in it needs a lock. It may change hands in the middle of
 //! a batch of events: everything it is at is in the struct.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -53,9 +54,8 @@ pub(super) struct Reactor {
     dealt_with: usize,
     /// Connections that had their turn and are not done.
     again: Vec<usize>,
-    /// Returned connections that are to be served.
-    #[expect(clippy::vec_box, reason = "connections change hands as boxes")]
-    returned: Vec<Box<Connection>>,
+    /// Connections that have just come, or come back, in that order.
+    returned: VecDeque<Box<Connection>>,
     recorder: Box<dyn Recorder>,
     flush_by: Option<Instant>,
     now: Instant,
@@ -140,7 +140,7 @@ impl Reactor {
             batch: Vec::with_capacity(EVENTS),
             dealt_with: 0,
             again: Vec::new(),
-            returned: Vec::new(),
+            returned: VecDeque::new(),
             recorder,
             flush_by: None,
             now,
@@ -182,7 +182,7 @@ impl Reactor {
 
     /// The next connection that has something to do in this batch.
     fn next_connection(&mut self) -> Option<Box<Connection>> {
-        if let Some(connection) = self.returned.pop() {
+        if let Some(connection) = self.returned.pop_front() {
             return Some(connection);
         }
         while let Some(&ready) = self.batch.get(self.dealt_with) {
@@ -308,7 +308,7 @@ impl Reactor {
                 connection.deadline.forget_entry();
             }
         }
-        self.returned.push(connection);
+        self.returned.push_back(connection);
     }
 
     /// A new connection is served at once: most clients have sent their request by now, and one that is answered and
@@ -317,7 +317,7 @@ impl Reactor {
         let token = self.connections.insert(Place::AWAY);
         let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
         connection.became_readable(false);
-        self.returned.push(connection);
+        self.returned.push_back(connection);
     }
 
     /// Keeps a connection that waits. It leaves behind what memory it does not need.

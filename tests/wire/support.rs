@@ -600,7 +600,7 @@ fn read_one_by_one(body: Body) -> Vec<u8> {
 
 /// A handler that takes its time.
 fn sleep(Path(ms): Path<u64>) -> &'static str {
-    thread::sleep(Duration::from_millis(ms));
+    thread::park_timeout(Duration::from_millis(ms));
     "slept"
 }
 
