@@ -2,6 +2,8 @@
 
 #[path = "process/drain.rs"]
 mod drain;
+#[path = "process/logs.rs"]
+mod logs;
 #[path = "process/start.rs"]
 mod start;
 #[path = "process/support.rs"]
