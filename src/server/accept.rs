@@ -5,6 +5,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::io::Errno;
 
-use super::shared::{Mail, Shared};
+use super::shared::{Mail, Shared, lock};
 use super::stats::RejectReason;
 use crate::net::listener;
 
@@ -22,6 +23,8 @@ const WAKER: Token = Token(1);
 const RECOVERY: Duration = Duration::from_millis(50);
 /// When nothing has come for so long after new connections were shut out, nothing more is under way.
 const SILENCE: Duration = Duration::from_millis(20);
+/// How long a shortage goes without saying again: each connection that comes and goes meets it anew.
+const WARNED: Duration = Duration::from_secs(10);
 
 /// How others reach the accept loop.
 pub(super) struct AcceptHandle {
@@ -31,6 +34,8 @@ pub(super) struct AcceptHandle {
     /// Connections wait because MAX_CONNECTIONS was reached.
     full: AtomicBool,
     closed: AtomicBool,
+    /// When each reason was last warned of.
+    warned: [Mutex<Option<Instant>>; RejectReason::ALL.len()],
 }
 
 impl AcceptHandle {
@@ -41,6 +46,7 @@ impl AcceptHandle {
             stop: AtomicBool::new(false),
             full: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            warned: Default::default(),
         })
     }
 
@@ -60,6 +66,16 @@ impl AcceptHandle {
     /// Whether no new connection can come any more.
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether it is time to warn of this.
+    fn may_warn(&self, reason: RejectReason, now: Instant) -> bool {
+        let mut last = lock(&self.warned[reason as usize]);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= WARNED);
+        if due {
+            *last = Some(now);
+        }
+        due
     }
 
     fn wake(&self) {
@@ -120,7 +136,9 @@ fn accept_waiting(shared: &Shared, listener: &TcpListener, next: &mut usize, mos
                 Some(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {}
                 _ => {
                     shared.stats.reject(RejectReason::FileDescriptors);
-                    tracing::warn!(%error, "cannot accept a connection now");
+                    if shared.accept.may_warn(RejectReason::FileDescriptors, shared.clock.now()) {
+                        tracing::warn!(%error, "cannot accept a connection now");
+                    }
                     return Pause::Starved;
                 }
             },
@@ -136,7 +154,9 @@ fn has_room(shared: &Shared, most: usize) -> bool {
     }
     if !shared.accept.full.swap(true, Ordering::SeqCst) {
         shared.stats.reject(RejectReason::MaxConnections);
-        tracing::warn!(most, "RWS_CONFIG_MAX_CONNECTIONS reached; new connections wait in the backlog");
+        if shared.accept.may_warn(RejectReason::MaxConnections, shared.clock.now()) {
+            tracing::warn!(most, "RWS_CONFIG_MAX_CONNECTIONS reached; new connections wait in the backlog");
+        }
     }
     // One may have closed before the flag was up.
     active.load(Ordering::SeqCst) < most

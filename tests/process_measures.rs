@@ -1,0 +1,179 @@
+//! What the process costs and how fast it stays, measured from outside. The bounds are wide, for machines that are busy
+//! with other things; the figures themselves are printed. One at a time, so that the tests do not measure each other.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use support::{Client, PATIENCE, Server, let_pass, rws};
+
+#[path = "process/support.rs"]
+#[allow(dead_code, reason = "shared with process.rs")]
+mod support;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Waits for its turn, and raises the limit of open files for many clients.
+fn alone() -> MutexGuard<'static, ()> {
+    let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    guard
+}
+
+/// How long so many requests on one connection took each, the longest last.
+fn latencies(client: &mut Client, path: &str, count: usize) -> Vec<Duration> {
+    let mut times: Vec<_> = (0..count)
+        .map(|_| {
+            let asked = Instant::now();
+            assert_eq!(client.get(path).unwrap().status, 200);
+            asked.elapsed()
+        })
+        .collect();
+    times.sort();
+    times
+}
+
+fn p99(times: &[Duration]) -> Duration {
+    times[times.len() * 99 / 100]
+}
+
+/// Connections that have had a request answered each and say no more.
+fn idlers(server: &Server, count: usize) -> Vec<Client> {
+    let clients: Vec<_> = (0..count).map(|_| server.connect()).collect();
+    clients
+        .into_iter()
+        .map(|mut client| {
+            assert_eq!(client.get("/demo/plaintext").unwrap().status, 200);
+            client
+        })
+        .collect()
+}
+
+#[test]
+fn an_idle_server_uses_no_processor() {
+    let _alone = alone();
+    let server = rws(&[]).start();
+    let idle = idlers(&server, 10);
+    server.get("/demo/delay/20");
+    // What has been started comes to rest.
+    let_pass(Duration::from_millis(500));
+    let before = server.cpu_ticks();
+    let_pass(Duration::from_secs(2));
+    let spent = server.cpu_ticks() - before;
+    println!("idle: {spent} ticks of 10 ms in 2 s, {} KiB resident", server.resident_kib());
+    assert!(spent <= 1, "{spent} ticks");
+    drop(idle);
+}
+
+#[test]
+fn an_idle_connection_costs_little_memory() {
+    const COUNT: usize = 2_000;
+    let _alone = alone();
+    let server = rws(&[("LOG_FORMAT", "off")]).start();
+    // What grows once, grows now.
+    drop(idlers(&server, 200));
+    let before = server.resident_kib();
+    let idle = idlers(&server, COUNT);
+    let each = (server.resident_kib().saturating_sub(before)) * 1024 / COUNT as u64;
+    println!("memory: {before} KiB before, {each} bytes for an idle connection");
+    assert!(each <= 4096, "{each} bytes");
+    drop(idle);
+}
+
+#[test]
+fn idle_and_slow_clients_leave_the_others_alone() {
+    let _alone = alone();
+    let server = rws(&[("IDLE_TIMEOUT", "5m"), ("HEAD_TIMEOUT", "5m")]).start();
+    let mut client = server.connect();
+    latencies(&mut client, "/demo/plaintext", 200);
+    let before = p99(&latencies(&mut client, "/demo/plaintext", 2_000));
+
+    let idle = idlers(&server, 1_000);
+    let slow: Vec<_> = (0..300).map(|_| server.connect()).collect();
+    let mut times = Vec::new();
+    for byte in b"GET / HTTP/1.1\r\nHost: x\r\nX: " {
+        for client in &slow {
+            client.send([*byte]).unwrap();
+        }
+        times.extend(latencies(&mut client, "/demo/plaintext", 100));
+    }
+    times.sort();
+    let beside = p99(&times);
+    println!("p99 alone {before:?}, beside 1000 idle and 300 slow-loris connections {beside:?}");
+    assert!(beside <= 2 * before + Duration::from_millis(10), "{before:?} became {beside:?}");
+    drop((idle, slow));
+}
+
+#[test]
+fn probes_answer_at_once_while_every_thread_is_blocked() {
+    let _alone = alone();
+    for queue in ["1000", "8"] {
+        let server = rws(&[("THREAD_COUNT", "4"), ("QUEUE_DEPTH", queue)]).start();
+        let mut blocked: Vec<_> = (0..64).map(|_| server.connect()).collect();
+        for client in &blocked {
+            client.send("GET /demo/delay/1000 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        }
+        let end = Instant::now() + Duration::from_secs(2);
+        let mut times = Vec::new();
+        while Instant::now() < end {
+            let asked = Instant::now();
+            assert_eq!(server.get("/healthz").status, 200);
+            times.push(asked.elapsed());
+            let_pass(Duration::from_millis(2));
+        }
+        times.sort();
+        let (worst, count) = (times[times.len() - 1], times.len());
+        println!("QUEUE_DEPTH={queue}: {count} probes, p99 {:?}, worst {worst:?}", p99(&times));
+        assert!(worst < Duration::from_millis(250), "{worst:?}");
+        let statuses: Vec<_> = match queue {
+            "8" => blocked.iter_mut().map(|client| client.read_reply().unwrap().status).collect(),
+            _ => Vec::new(),
+        };
+        let refused = statuses.iter().filter(|status| **status == 503).count();
+        assert!(queue != "8" || refused >= 64 - 4 - 8 - 4, "{statuses:?}");
+    }
+}
+
+#[test]
+fn fast_requests_stay_fast_beside_slow_ones() {
+    let _alone = alone();
+    let server = rws(&[]).start();
+    let mut client = server.connect();
+    latencies(&mut client, "/demo/plaintext", 500);
+    let before = p99(&latencies(&mut client, "/demo/plaintext", 2_000));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let beside = std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut slow = server.connect();
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert_eq!(slow.get("/demo/delay/50").unwrap().status, 200);
+                }
+            });
+        }
+        let beside = p99(&latencies(&mut client, "/demo/plaintext", 5_000));
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        beside
+    });
+    println!("p99 alone {before:?}, beside 16 connections on a handler of 50 ms {beside:?}");
+    assert!(beside < Duration::from_millis(20), "{beside:?}");
+}
+
+#[test]
+fn it_starts_and_ends_in_no_time() {
+    let _alone = alone();
+    let mut best = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        let started = Instant::now();
+        let mut server = rws(&[]).start();
+        assert_eq!(server.get("/healthz").status, 200);
+        let up = started.elapsed();
+        let asked = Instant::now();
+        assert_eq!(server.stop(), 0);
+        best = (best.0.min(up), best.1.min(asked.elapsed()));
+    }
+    println!("first 200 after {:?}, exit {:?} after SIGTERM", best.0, best.1);
+    assert!(best.0 < Duration::from_secs(1) && best.1 < PATIENCE, "{best:?}");
+}
