@@ -279,6 +279,8 @@ impl Connection {
                 if !self.linger(reason) {
                     return Next::Close;
                 }
+                // From now on, not from when the peer pauses for the first time.
+                self.wait(reactor, Waiting::Linger, false);
                 continue;
             }
             if self.fresh && !self.input.is_empty() && !matches!(self.phase, Phase::Linger) {

@@ -349,7 +349,8 @@ impl Reactor {
     }
 
     /// Keeps a connection that had its turn and goes on in the next batch.
-    pub(super) fn park_ready(&mut self, connection: Box<Connection>) {
+    pub(super) fn park_ready(&mut self, mut connection: Box<Connection>) {
+        self.deadlines.watch(connection.token, &mut connection.deadline);
         let token = connection.token;
         self.connections[token] = Place::Here(connection);
         self.again.push(token);

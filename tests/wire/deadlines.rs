@@ -13,6 +13,9 @@ const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// How long the server goes on reading after its last word.
+const LINGER: Duration = seconds(2);
+
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// Deadlines that cannot be mistaken for each other.
@@ -200,6 +203,25 @@ fn lingering_ends() {
     site.pass(Duration::from_millis(2));
     site.until_deserted();
     drop(client);
+}
+
+#[test]
+fn lingering_ends_although_the_client_sends_as_fast_as_it_can() {
+    let site = Site::start(deadlines());
+    let mut client = site.send("nonsense\r\n\r\n");
+    assert_eq!(client.reply().status, 400);
+    let mut sender = client.stream.try_clone().unwrap();
+    let flooding = std::thread::spawn(move || {
+        let piece = vec![b'x'; 1 << 20];
+        while std::io::Write::write_all(&mut sender, &piece).is_ok() {}
+    });
+    // Others are served meanwhile.
+    for _ in 0..5 {
+        site.settle();
+    }
+    site.pass(LINGER);
+    flooding.join().unwrap();
+    site.until_deserted();
 }
 
 #[test]

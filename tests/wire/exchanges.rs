@@ -188,6 +188,16 @@ fn targets_and_methods() {
 }
 
 #[test]
+fn an_interim_status_is_no_answer() {
+    let site = Site::start(config());
+    for code in [100, 101, 103, 199] {
+        let mut client = site.send(get_of(&format!("/status/{code}")) + &get_of("/text"));
+        assert_eq!(client.reply().status, 500, "{code}");
+        assert_eq!(client.reply().text(), "Hello", "{code}");
+    }
+}
+
+#[test]
 fn the_host_of_an_absolute_target_is_not_excused_from_the_host_field() {
     let site = Site::start(config());
     assert_eq!(site.send("GET http://a/text HTTP/1.1\r\n\r\n").reply().status, 400);

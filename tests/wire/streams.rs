@@ -1,5 +1,8 @@
 //! Response bodies: chunked, of known length, from files; sources that fail; clients that leave.
 
+use std::io::{ErrorKind, Read};
+use std::sync::atomic::Ordering;
+
 use rws::server::observe::Outcome;
 
 use super::support::{Site, config, get_of, pattern, post_of};
@@ -42,6 +45,26 @@ fn a_source_that_does_not_keep_its_promise() {
     longer.send(get_of("/text"));
     assert_eq!(longer.reply().text(), "Hello");
     drop(longer);
+    site.until_deserted();
+}
+
+#[test]
+fn what_becomes_of_a_failing_source_is_recorded() {
+    let site = Site::start(config());
+    for (target, outcome) in
+        [("/failing/10", Outcome::Error), ("/stream/10/100", Outcome::Error), ("/panicking-stream/10", Outcome::Panic)]
+    {
+        let mut client = site.send(get_of(target));
+        assert!(client.try_reply("GET").is_err());
+        let seen = site.next_seen();
+        assert_eq!((seen.path.as_str(), seen.outcome, seen.bytes_out), (target, outcome, 10));
+    }
+    assert_eq!(site.stats.handler_panics.load(Ordering::SeqCst), 1);
+    // Where the end of the connection would be the end of the body, a reset shows that something is missing.
+    let mut client = site.send("GET /failing/10 HTTP/1.0\r\n\r\n");
+    let mut all = Vec::new();
+    let end = client.stream.read_to_end(&mut all).map_err(|error| error.kind());
+    assert_eq!(end, Err(ErrorKind::ConnectionReset));
     site.until_deserted();
 }
 
