@@ -328,7 +328,9 @@ impl Reactor {
             tracing::error!(%error, "cannot watch a connection; it is closed");
             return self.close(connection);
         }
-        if let Some(buffer) = connection.give_input_back() {
+        if let Some(buffer) = connection.give_input_back()
+            && (ROOMY..=4 * ROOMY).contains(&buffer.capacity())
+        {
             self.spare_input = Some(buffer);
         }
         if let Some(buffer) = connection.give_output_back() {
