@@ -2,6 +2,13 @@
 //!
 //! Run with `RWS_UPDATE_DOCS=1 cargo test --test configuration_docs` to write the reference anew.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
+
 use std::fs;
 
 use rws::config::{Config, PREFIX, Sources, VARIABLES, reference};

@@ -1,5 +1,7 @@
 //! Every example, run as its own process: started, asked, told to stop with SIGTERM, and gone with exit code 0.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,5 +1,12 @@
 //! The handoff slot under every interleaving that the memory model allows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
+
 /// What the slot uses instead of the standard library's atomics here.
 mod sync {
     use loom::sync::atomic::AtomicPtr as Model;

@@ -1,5 +1,12 @@
 //! The `rws` binary as a process: what it says, how it ends, and what it survives.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
+
 #[path = "process/clients.rs"]
 mod clients;
 #[path = "process/drain.rs"]

@@ -1,6 +1,13 @@
 //! What the process costs and how fast it stays, measured from outside. The bounds are wide, for machines that are busy
 //! with other things; the figures themselves are printed. One at a time, so that the tests do not measure each other.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 

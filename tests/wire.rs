@@ -1,5 +1,7 @@
 //! The whole server, in this process, over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 #[path = "wire/bodies.rs"]
 mod bodies;
 #[path = "wire/deadlines.rs"]

@@ -1,5 +1,7 @@
 //! What an idle keep-alive connection costs in memory (F6). A process of its own, so that nothing else disturbs it.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 #[path = "wire/support.rs"]
 mod support;
 
@@ -37,7 +39,8 @@ fn cost(site: &Site, clients: &mut Vec<Client>, exchange: impl Fn(&mut Client)) 
 fn an_idle_connection_costs_little_whatever_it_was_used_for() {
     let site = Site::start(config());
     let body = "x".repeat(50_000);
-    let uses: [(&str, &dyn Fn(&mut Client)); 6] = [
+    type Use<'a> = (&'a str, &'a dyn Fn(&mut Client));
+    let uses: [Use<'_>; 6] = [
         ("nothing", &|_| {}),
         ("half a head", &|client| client.send("GET /text HTTP/1.1\r\nHost: a\r\n")),
         ("a small response", &|client| ask(client, &get_of("/text"))),

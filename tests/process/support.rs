@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
+#[allow(unused_imports, reason = "shared with process_measures.rs")]
 pub(crate) use rustix::process::Signal as Sig;
 
 /// The binary under test.

@@ -594,6 +594,7 @@ fn read_to_end(mut body: Body) -> Result<String, (StatusCode, String)> {
     }
 }
 
+#[allow(clippy::unbuffered_bytes, reason = "reading byte by byte is what is tested")]
 fn read_one_by_one(body: Body) -> Vec<u8> {
     body.bytes().map_while(Result::ok).collect()
 }
