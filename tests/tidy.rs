@@ -20,11 +20,8 @@ use source::{Fact, Source, What, read_all};
 const LONGEST: usize = 450;
 
 /// Rule, file and reason. One that is no longer needed fails the test.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("pure", "src/semantics/date.rs", "formats into an array with `io::Write for &mut [u8]`, which does no I/O"),
-    ("sleep", "tests/wire/support.rs", "a handler that blocks is what is tested"),
-    ("length", "src/server/reactor.rs", "one struct that a single thread owns; its turn reads from top to bottom"),
-];
+const EXCEPTIONS: &[(&str, &str, &str)] =
+    &[("pure", "src/semantics/date.rs", "formats into an array with `io::Write for &mut [u8]`, which does no I/O")];
 
 /// What a rule found in a file.
 #[derive(Debug)]

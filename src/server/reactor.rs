@@ -3,29 +3,33 @@
 //! Exactly one worker drives a reactor at any time, so nothing in it needs a lock. It may change hands in the middle of
 //! a batch of events: everything it is at is in the struct.
 
+mod date;
+mod records;
+
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use http::StatusCode;
-use httpdate::HttpDate;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-use super::connection::{Buffer, Connection, Finishing, InFlight, serve};
+pub(super) use self::date::{Date, current_date};
+use self::records::SPARE;
+use super::connection::{Buffer, Connection, InFlight, serve};
 use super::deadlines::Deadlines;
 use super::lifecycle::State;
-use super::observe::{Exchange, Outcome, Recorder};
+use super::observe::{Outcome, Recorder};
 use super::shared::{Mail, Shared, lock};
 use super::workers::Worker;
 use crate::app::request::Received;
-use crate::app::request_id::{Generator, is_well_formed};
+use crate::app::request_id::Generator;
 use crate::net::stream::Stream;
 
 /// The token of the waker; connections have their place in the slab.
@@ -34,12 +38,6 @@ pub(super) const WAKER: Token = Token(usize::MAX);
 const EVENTS: usize = 256;
 /// How much one read may bring.
 pub(super) const ROOMY: usize = 32 * 1024;
-/// How many request heads are kept for reuse.
-const SPARE: usize = 8;
-
-/// The `Date` of a response (RFC 9110 section 5.6.7).
-pub(super) type Date = [u8; 29];
-
 /// One event loop's state.
 pub(super) struct Reactor {
     shared: Arc<Shared>,
@@ -367,23 +365,6 @@ impl Reactor {
         self.shared.connection_closed(self.index);
     }
 
-    /// A place for a request head, reused if nobody kept the last ones.
-    pub(super) fn take_received(&mut self) -> Arc<Received> {
-        while let Some(mut received) = self.spare_received.pop() {
-            if Arc::get_mut(&mut received).is_some() {
-                return received;
-            }
-        }
-        Arc::default()
-    }
-
-    /// Takes one back.
-    pub(super) fn keep_received(&mut self, received: Arc<Received>) {
-        if self.spare_received.len() < SPARE {
-            self.spare_received.push(received);
-        }
-    }
-
     /// A buffer with room for a whole read.
     pub(super) fn take_input(&mut self) -> Buffer {
         self.spare_input.take().unwrap_or_else(|| Buffer::with_capacity(ROOMY))
@@ -399,47 +380,6 @@ impl Reactor {
         if self.spare_output.capacity() < buffer.capacity() && buffer.capacity() <= 4 * ROOMY {
             self.spare_output = buffer;
         }
-    }
-
-    /// Gives a request its id.
-    pub(super) fn identify(&mut self, received: &mut Received) {
-        match received.head.field("x-request-id") {
-            Some(id) if is_well_formed(id) => {
-                received.id.clear();
-                received.id.push_str(std::str::from_utf8(id).unwrap_or_default());
-            }
-            _ => self.ids.write(&mut received.id),
-        }
-    }
-
-    /// Tells the recorder of an exchange that is over.
-    pub(super) fn record(&mut self, finishing: Finishing, bytes_in: u64) {
-        let Finishing { in_flight, status, bytes_out, outcome, ended } = finishing;
-        let now = ended.unwrap_or(self.now);
-        self.recorder.record(&exchange(&in_flight, status, bytes_in, bytes_out, outcome, now));
-        self.shared.drain.request_served(&self.shared);
-        self.keep_received(in_flight.received);
-    }
-
-    /// Tells the recorder of a request that got no answer.
-    pub(super) fn record_aborted(&mut self, in_flight: &InFlight, status: StatusCode, bytes_in: u64, outcome: Outcome) {
-        self.recorder.record(&exchange(in_flight, status, bytes_in, 0, outcome, self.now));
-    }
-
-    /// Tells the recorder of bytes that never became a request.
-    pub(super) fn record_unparsed(&mut self, remote: SocketAddr, status: StatusCode, outcome: Outcome) {
-        self.recorder.record(&Exchange {
-            received: None,
-            remote,
-            endpoint: None,
-            status,
-            bytes_in: 0,
-            bytes_out: 0,
-            duration: Duration::ZERO,
-            queued: None,
-            outcome,
-            now: self.now,
-        });
     }
 
     /// Follows the life cycle: when stopping begins, idle connections get a moment for one last request.
@@ -464,15 +404,6 @@ impl Reactor {
         self.shared.accept.is_closed() && self.mailbox.is_empty() && self.connections.is_empty()
     }
 
-    fn refresh_date(&mut self) {
-        let now = SystemTime::now();
-        let second = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if second != self.date_second {
-            self.date_second = second;
-            self.date = date_of(now);
-        }
-    }
-
     fn end(mut self: Box<Self>) {
         self.read_mail();
         let mut left = std::mem::take(&mut self.returned);
@@ -491,40 +422,4 @@ impl Reactor {
         handle.ended.store(true, Ordering::Release);
         self.shared.drain.reactor_ended();
     }
-}
-
-fn exchange<'a>(
-    in_flight: &'a InFlight,
-    status: StatusCode,
-    bytes_in: u64,
-    bytes_out: u64,
-    outcome: Outcome,
-    now: Instant,
-) -> Exchange<'a> {
-    Exchange {
-        received: Some(&in_flight.received),
-        remote: in_flight.received.remote,
-        endpoint: Some(in_flight.endpoint),
-        status,
-        bytes_in,
-        bytes_out,
-        duration: now.saturating_duration_since(in_flight.received.at),
-        queued: in_flight.queued,
-        outcome,
-        now,
-    }
-}
-
-/// The `Date` of now, for who has no reactor at hand.
-pub(super) fn current_date() -> Date {
-    date_of(SystemTime::now())
-}
-
-fn date_of(time: SystemTime) -> Date {
-    let mut date = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    // The formatter refuses years past 9999; then the epoch stays.
-    if time < SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_800) && time >= SystemTime::UNIX_EPOCH {
-        let _ = write!(&mut date[..], "{}", HttpDate::from(time));
-    }
-    date
 }
