@@ -149,3 +149,15 @@ fn limits_of_the_head() {
     client.send(get_of(&format!("/{}", long(255))));
     assert_eq!(client.reply().status, 404, "as long a target as there may be");
 }
+
+#[test]
+fn a_head_without_an_end_is_refused_at_the_smaller_limit() {
+    for (max_head_bytes, max_uri_bytes) in [(1024, 100_000), (100_000, 1024)] {
+        let site = Site::start(rws::config::Config { max_head_bytes, max_uri_bytes, ..config() });
+        let mut client = site.send("GET /");
+        site.settle();
+        client.send("x".repeat(2000));
+        assert!([414, 431].contains(&client.reply().status));
+        client.expect_end();
+    }
+}

@@ -239,9 +239,10 @@ impl Connection {
     /// every byte that trickles in would cost time that grows with the square of the head's length.
     fn is_worth_a_look(&self, before: usize, shared: &Shared) -> bool {
         let unused = self.input.unused();
+        let limits = &shared.settings.limits;
         !matches!(self.phase, Phase::Head)
             || before < 16
-            || unused.len() > shared.settings.limits.max_uri_bytes
+            || unused.len() > limits.max_uri_bytes.min(limits.max_head_bytes)
             || memchr::memchr(b'\n', &unused[before..]).is_some()
     }
 
