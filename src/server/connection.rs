@@ -159,6 +159,7 @@ pub(super) fn serve(
         let request = Request::new(in_flight.received.clone(), resolved, body.unwrap_or_default());
         if !inline {
             connection.flush_before_leaving();
+            reactor.reclaim_input(&mut connection);
             let job = Job { connection, request, streams, in_flight, since: reactor.now() };
             let Err(job) = shared.submit(Box::new(job)) else { return Some(reactor) };
             connection = job.connection;

@@ -280,8 +280,8 @@ impl Reactor {
 
     fn read_mail(&mut self) {
         // First take the flag back, then read: who sends in between wakes us again.
-        self.shared.reactors[self.index].notified.store(false, Ordering::Release);
-        std::sync::atomic::fence(Ordering::SeqCst);
+        // A swap, so that what was sent before the flag went up is seen from here on.
+        self.shared.reactors[self.index].notified.swap(false, Ordering::AcqRel);
         while let Ok(mail) = self.mailbox.try_recv() {
             match mail {
                 Mail::Open(stream, remote) => self.open(stream, remote),
@@ -326,17 +326,22 @@ impl Reactor {
             tracing::error!(%error, "cannot watch a connection; it is closed");
             return self.close(connection);
         }
-        if let Some(buffer) = connection.give_input_back()
-            && (ROOMY..=4 * ROOMY).contains(&buffer.capacity())
-        {
-            self.spare_input = Some(buffer);
-        }
+        self.reclaim_input(&mut connection);
         if let Some(buffer) = connection.give_output_back() {
             self.keep_output(buffer);
         }
         self.deadlines.watch(connection.token, &mut connection.deadline);
         let token = connection.token;
         self.connections[token] = Place::Here(connection);
+    }
+
+    /// Takes back the input buffer that a connection does not need while it waits, or while a request of it does.
+    pub(super) fn reclaim_input(&mut self, connection: &mut Connection) {
+        if let Some(buffer) = connection.give_input_back()
+            && (ROOMY..=4 * ROOMY).contains(&buffer.capacity())
+        {
+            self.spare_input = Some(buffer);
+        }
     }
 
     /// Has the poller watch a connection. What is ready already is reported like what becomes ready.
