@@ -4,9 +4,10 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Connection, Flushed};
+use super::{Buffer, Connection, Flushed};
 use crate::app::body::BodyError;
 use crate::proto::encode;
+use crate::server::reactor::ROOMY;
 use crate::server::shared::lock;
 
 /// Where the connection is while a handler, or the source of a response, may read from it.
@@ -100,6 +101,9 @@ impl Connection {
 
     /// Blocks until something arrives.
     fn wait_for_bytes(&mut self, timeout: Duration) -> io::Result<()> {
+        if self.input.capacity() < ROOMY {
+            self.input.move_into(Buffer::with_capacity(ROOMY));
+        }
         loop {
             match self.input.fill(|room| self.stream.read(room)) {
                 Ok((0, _)) => return Err(BodyError::ClientGone.into()),
