@@ -206,7 +206,7 @@ impl Stop {
 pub struct Report {
     /// In one word.
     pub verdict: Verdict,
-    /// Requests answered since the drain began.
+    /// Requests answered since the drain began; here and below, those of probes and metrics are not counted.
     pub served_while_draining: u64,
     /// When the first request after the beginning of the drain arrived, counted from there.
     pub first_arrival: Option<Duration>,

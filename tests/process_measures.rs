@@ -74,6 +74,41 @@ fn an_idle_server_uses_no_processor() {
     drop(idle);
 }
 
+/// Ten connections in each state in which something is waited for.
+#[test]
+fn waiting_uses_no_processor() {
+    let _alone = alone();
+    let server = rws(&[("HEAD_TIMEOUT", "5m"), ("BODY_TIMEOUT", "5m"), ("WRITE_TIMEOUT", "5m")]).start();
+    let starts = [
+        "",
+        "GET / HTTP/1.1\r\nHost:",
+        "GET /demo/delay/60000 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /demo/bytes/100000000 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /demo/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc",
+        "POST /demo/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc",
+        "POST /demo/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        "POST /demo/json HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc",
+    ];
+    let mut waiting: Vec<_> = starts.iter().cycle().take(80).map(|start| (server.connect(), *start)).collect();
+    for (client, start) in &waiting {
+        client.send(start).unwrap();
+    }
+    // The same with a client that has ended its half: the answer is still to come.
+    for start in [starts[2], starts[3]].iter().cycle().take(20) {
+        let client = server.connect();
+        client.send(start).unwrap();
+        client.socket.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+        waiting.push((client, start));
+    }
+    let_pass(Duration::from_secs(1));
+    let before = server.cpu_ticks();
+    let_pass(Duration::from_secs(1));
+    let spent = server.cpu_ticks() - before;
+    println!("{} connections that wait: {spent} ticks of 10 ms in 1 s", waiting.len());
+    assert!(spent <= 3, "{spent} ticks");
+    assert_eq!(server.get("/demo/plaintext").status, 200);
+}
+
 #[test]
 fn an_idle_connection_costs_little_memory() {
     const COUNT: usize = 2_000;

@@ -2,7 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 
+use libc::{IP_MINTTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_MINHOPCOUNT, c_int};
+use nix::setsockopt_impl;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SetStruct;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
@@ -51,13 +56,18 @@ pub fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
 }
 
 /// From now on, drops new connection requests (their clients try again within a second, and find the listener
-/// closed), while those whose handshake has begun still get through.
+/// closed), while those whose handshake has begun still get through; each of those must be [admitted](admit).
 ///
 /// Closing a listening socket resets every connection in its queue. After this call the queue only empties.
 ///
 /// # Errors
-/// The operating system's, for example where socket filters are not allowed.
+/// The operating system's, where neither of the two ways is allowed.
 pub fn refuse_new(listener: &TcpListener) -> io::Result<()> {
+    // Some kernels want CAP_NET_ADMIN for a filter, which a container does not have.
+    filter_syns(listener).or_else(|_| demand_ttl(listener, 255))
+}
+
+fn filter_syns(listener: &TcpListener) -> io::Result<()> {
     // Classic BPF on the TCP header: load byte 13 (the flags), keep SYN and ACK; SYN alone is dropped.
     const LOAD_BYTE: u16 = 0x30;
     const AND: u16 = 0x54;
@@ -73,6 +83,33 @@ pub fn refuse_new(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).attach_filter(&program)
 }
 
+/// The least TTL of the IPv4 packets that a socket takes.
+#[derive(Clone, Copy)]
+struct MinTtl;
+setsockopt_impl!(MinTtl, IPPROTO_IP, IP_MINTTL, c_int, SetStruct<c_int>);
+
+/// The same for IPv6.
+#[derive(Clone, Copy)]
+struct MinHopCount;
+setsockopt_impl!(MinHopCount, IPPROTO_IPV6, IPV6_MINHOPCOUNT, c_int, SetStruct<c_int>);
+
+/// Drops packets that come with a lower TTL. Hardly any client sends 255, and after one router none has it. Linux looks
+/// at it when a handshake begins, but not when it ends.
+fn demand_ttl(socket: &impl AsFd, least: c_int) -> io::Result<()> {
+    let v4 = setsockopt(socket, MinTtl, &least);
+    // An IPv4 socket does not know this option.
+    let v6 = setsockopt(socket, MinHopCount, &least);
+    Ok(v4.or(v6)?)
+}
+
+/// Lets a connection talk that was accepted after [`refuse_new`]: it inherits what its listener demands.
+///
+/// # Errors
+/// The operating system's.
+pub fn admit(stream: &Stream) -> io::Result<()> {
+    demand_ttl(stream, 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -83,14 +120,26 @@ mod tests {
 
     #[test]
     fn refusing_new_connections_keeps_those_in_the_backlog() {
-        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            keeps_the_backlog(address, filter_syns);
+            keeps_the_backlog(address, |listener| demand_ttl(listener, 255));
+        }
+    }
+
+    /// Skips what this machine does not have or allow.
+    fn keeps_the_backlog(address: &str, refuse: impl Fn(&TcpListener) -> io::Result<()>) {
+        let Ok(listener) = bind(address.parse().unwrap()) else { return };
         let address = listener.local_addr().unwrap();
         let mut early = TcpStream::connect(address).unwrap();
-        refuse_new(&listener).unwrap();
+        match refuse(&listener) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return,
+            result => result.unwrap(),
+        }
         let late = TcpStream::connect_timeout(&address, Duration::from_millis(50));
         assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
 
         let (accepted, _) = accept(&listener).unwrap();
+        admit(&accepted).unwrap();
         assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(listener);
         early.write_all(b"still here").unwrap();

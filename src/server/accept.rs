@@ -23,6 +23,8 @@ const WAKER: Token = Token(1);
 const RECOVERY: Duration = Duration::from_millis(50);
 /// When nothing has come for so long after new connections were shut out, nothing more is under way.
 const SILENCE: Duration = Duration::from_millis(20);
+/// How long to wait for that silence where new connections cannot be shut out: it may never come.
+const CLAMOUR: Duration = Duration::from_secs(1);
 /// How long a shortage goes without saying again: each connection that comes and goes meets it anew.
 const WARNED: Duration = Duration::from_secs(10);
 
@@ -124,6 +126,11 @@ fn accept_waiting(shared: &Shared, listener: &TcpListener, next: &mut usize, mos
         }
         match listener::accept(listener) {
             Ok((stream, remote)) => {
+                if shared.accept.stop.load(Ordering::Acquire)
+                    && let Err(error) = listener::admit(&stream)
+                {
+                    tracing::debug!(%error, "a connection that began before the end may hear nothing");
+                }
                 shared.stats.connections_active.fetch_add(1, Ordering::SeqCst);
                 shared.stats.connections_accepted.fetch_add(1, Ordering::Relaxed);
                 let reactor = least_loaded(shared, next);
@@ -172,10 +179,12 @@ fn least_loaded(shared: &Shared, next: &mut usize) -> usize {
 
 /// Shuts out who has not begun to connect, then accepts until nobody else gets through.
 fn take_in_the_last(shared: &Shared, poll: &mut Poll, events: &mut Events, listener: &TcpListener, next: &mut usize) {
+    let mut most = shared.settings.drain_timeout;
     if let Err(error) = listener::refuse_new(listener) {
-        tracing::warn!(%error, "cannot filter the listener: connections that arrive while it closes may be reset");
+        tracing::warn!(%error, "cannot shut out new connections: those that arrive while the listener closes are reset");
+        most = most.min(CLAMOUR);
     }
-    let end = Instant::now() + shared.settings.drain_timeout;
+    let end = Instant::now() + most;
     loop {
         let before = shared.stats.connections_accepted.load(Ordering::Relaxed);
         // Whoever got through is served, even beyond the limit.

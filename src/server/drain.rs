@@ -10,6 +10,7 @@ use super::connection::InFlight;
 use super::lifecycle::State;
 use super::shared::{Mail, Shared, lock};
 use super::{Report, Verdict};
+use crate::app::service::EndpointKind;
 
 /// What the server is told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +59,9 @@ impl DrainCounters {
         self.over.load(Ordering::Acquire)
     }
 
-    /// A request arrived.
-    pub(super) fn request_arrived(&self, shared: &Shared, now: Instant) {
-        if !shared.is_draining() {
+    /// A request for this endpoint arrived.
+    pub(super) fn request_arrived(&self, shared: &Shared, endpoint: u32, now: Instant) {
+        if !counts(shared, endpoint) {
             return;
         }
         let Some(start) = *lock(&self.start) else { return };
@@ -69,9 +70,9 @@ impl DrainCounters {
         self.last_arrival.fetch_max(at, Ordering::Relaxed);
     }
 
-    /// A request was answered.
-    pub(super) fn request_served(&self, shared: &Shared) {
-        if shared.is_draining() {
+    /// A request for this endpoint was answered.
+    pub(super) fn request_served(&self, shared: &Shared, endpoint: u32) {
+        if counts(shared, endpoint) {
             self.served.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -102,6 +103,11 @@ impl DrainCounters {
             aborted: std::mem::take(&mut lock(&self.aborted)),
         }
     }
+}
+
+/// Whether a request tells how long traffic goes on to arrive. The kubelet and Prometheus come until the end.
+fn counts(shared: &Shared, endpoint: u32) -> bool {
+    shared.is_draining() && shared.endpoint(endpoint).kind == EndpointKind::Route
 }
 
 /// Waits for the command to stop, and sees the drain through.

@@ -83,9 +83,9 @@ impl Connection {
         self.waiting = Waiting::No;
         self.requests += 1;
         self.body_bytes = 0;
-        reactor.shared().drain.request_arrived(reactor.shared(), now);
 
         let resolved = reactor.shared().service.resolve(&parts.head);
+        reactor.shared().drain.request_arrived(reactor.shared(), resolved.endpoint, now);
         let in_flight = InFlight {
             received,
             endpoint: resolved.endpoint,

@@ -50,7 +50,7 @@ impl Reactor {
         let Finishing { in_flight, status, bytes_out, outcome, ended } = finishing;
         let now = ended.unwrap_or(self.now);
         self.recorder.record(&exchange(&in_flight, status, bytes_in, bytes_out, outcome, now));
-        self.shared.drain.request_served(&self.shared);
+        self.shared.drain.request_served(&self.shared, in_flight.endpoint);
         self.keep_received(in_flight.received);
     }
 
