@@ -13,8 +13,7 @@ pub fn reference() -> String {
         String::from("| Variable | Type | Default | Values | Changes | Meaning |\n|---|---|---|---|---|---|\n");
     supported.into_iter().for_each(|variable| text += &supported_row(variable));
     text += "\nKnown, but not supported by this version. Values that switch a feature off (`false`, `off`, `no`, \
-             `0` or \
-             nothing) are accepted everywhere.\n\n| Variable | When set | Because |\n|---|---|---|\n";
+             `0` or nothing) are accepted everywhere.\n\n| Variable | When set | Because |\n|---|---|---|\n";
     known_only.into_iter().for_each(|variable| text += &known_row(variable));
     text
 }

@@ -77,9 +77,8 @@ pub(super) fn gather(sources: &Sources, report: &mut Report) -> Gathered {
     let mut gathered = Gathered::default();
     gathered.add(command_line(sources, report), report);
     gathered.add(environment(sources, report), report);
-    if let Some(dir) = gathered.directory() {
-        gathered.add(directory(&dir, report), report);
-    }
+    let layer = gathered.settings.get("DIR").map(|setting| directory(setting, report));
+    gathered.add(layer.unwrap_or_default(), report);
     gathered
 }
 
@@ -137,12 +136,16 @@ fn explain_service_link(name: &str, text: &str, report: &mut Report) {
 
 /// A ConfigMap mounted as a directory: a symbolic link for each key, beside `..data` and dated directories that
 /// the links lead to. Everything that begins with a dot and every directory is left alone.
-fn directory(dir: &Path, report: &mut Report) -> Vec<Entry> {
+fn directory(setting: &Setting, report: &mut Report) -> Vec<Entry> {
+    let dir = setting.text.trim();
+    if dir.is_empty() {
+        return Vec::new();
+    }
     let mut paths = match fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect()) {
         Ok(paths) => paths,
         Err(error) => {
             let rule = format!("must be a directory that can be read ({error})");
-            report.error(ConfigError::new("DIR", rule).value(&dir.to_string_lossy()).example("/etc/rws"));
+            report.error(setting.blame(ConfigError::new("DIR", rule)).example(setting.variable.example));
             Vec::<PathBuf>::new()
         }
     };
@@ -209,11 +212,6 @@ impl Gathered {
                 report.error(error.origin(&entry.origin).example(&example));
             }
         }
-    }
-
-    fn directory(&self) -> Option<PathBuf> {
-        let text = self.settings.get("DIR")?.text.trim();
-        (!text.is_empty()).then(|| PathBuf::from(text))
     }
 }
 

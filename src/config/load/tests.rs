@@ -480,8 +480,10 @@ fn an_error_does_not_show_what_a_value_file_holds() {
     assert!(!error.contains("PRIVATE"), "{error}");
 
     let dir = directory(&[("token", "hunter2 -> hunter3")]);
-    let error = errors([("ROUTE_X_FILE", text(&dir.path().join("token")))]);
-    assert!(error.contains("must be") && !error.contains("hunter"), "{error}");
+    for name in ["ROUTE_X_FILE", "DIR_FILE", "STATIC_DIR_FILE", "IP_FILE", "HEALTHZ_PATH_FILE", "LOG_FORMAT_FILE"] {
+        let error = errors([(name, text(&dir.path().join("token")))]);
+        assert!(error.contains("must be") && !error.contains("hunter"), "{error}");
+    }
 }
 
 #[test]
