@@ -205,6 +205,32 @@ mod tests {
         }
     }
 
+    #[rustfmt::skip]
+    const ALL: &[ProtoError] = {
+        use ProtoError::*;
+        &[
+            EmptyLines, TlsOnPlainPort, Http2Preface, BareLf, BareCr,
+            BadMethod, UnknownMethod, Connect, BadTarget, BadTargetByte,
+            TargetFragment, BadTargetHost, TargetUserInfo, TargetAsterisk, TargetTooLong,
+            MissingVersion, BadVersion, UnsupportedVersion, HeadTooLarge, TooManyFields,
+            ObsFold, SpaceBeforeColon, MissingColon, BadFieldName, BadFieldValue,
+            MissingHost, DuplicateHost, BadHost, BadContentLength, ContentLengthConflict,
+            LengthAndCoding, BadTransferCoding, TransferCodingHttp10, UnknownExpectation, BadChunkSize,
+            BadChunkExtension, BadChunkEnd, BadTrailer, ChunkOverhead,
+        ]
+    };
+
+    #[test]
+    fn the_manual_has_every_rule() {
+        assert_eq!(ALL.len(), ProtoError::ChunkOverhead as usize + 1, "a rule is missing above");
+        let manual = include_str!("../../docs/HTTP.md");
+        for (place, error) in ALL.iter().enumerate() {
+            assert_eq!(*error as usize, place);
+            let row = format!("| {} | {} | {} |", error.explain(), error.status().as_u16(), error.section());
+            assert!(manual.contains(&row), "docs/HTTP.md has no row {row:?}");
+        }
+    }
+
     #[test]
     fn an_error_is_a_single_byte() {
         assert_eq!(size_of::<ProtoError>(), 1);

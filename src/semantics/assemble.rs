@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn what_could_not_come_over_the_wire_is_refused() {
-        let cases: [(&str, &[(&str, &[u8])], AssembleError); 10] = [
+        type Fields<'a> = &'a [(&'a str, &'a [u8])];
+        let cases: [(&str, Fields<'_>, AssembleError); 10] = [
             ("a", &[], AssembleError::Target(TargetError::Form)),
             ("/a b", &[], AssembleError::Target(TargetError::Byte)),
             ("/a\r\nX: y", &[], AssembleError::Target(TargetError::Byte)),
