@@ -41,6 +41,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How long an idle connection may still bring a last request once the server is stopping.
 pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
 
+/// How long half a head may take to be completed then.
+const LAST_HEAD: Duration = Duration::from_secs(2);
+
 /// A connection, wherever it is.
 pub(super) struct Connection {
     pub(super) stream: Stream,

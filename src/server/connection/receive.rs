@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::answer::{overloaded, refusal};
-use super::{Connection, Failure, InFlight, LAST_REQUEST, LINGER, Next, Phase, Waiting};
+use super::{Connection, Failure, InFlight, LAST_HEAD, LAST_REQUEST, LINGER, Next, Phase, Waiting};
 use crate::app::body::Body;
 use crate::app::response::Response;
 use crate::app::service::{BodyUse, Resolved};
@@ -288,6 +288,9 @@ impl Connection {
             let timeout = match waiting {
                 Waiting::Idle | Waiting::No if reactor.shared().lifecycle.state() >= State::Stopping => LAST_REQUEST,
                 Waiting::Idle | Waiting::No => settings.idle_timeout,
+                Waiting::Head if reactor.shared().lifecycle.state() >= State::Stopping => {
+                    settings.head_timeout.min(LAST_HEAD)
+                }
                 Waiting::Head => settings.head_timeout,
                 Waiting::Body => settings.body_timeout,
                 Waiting::Write => settings.write_timeout,
@@ -306,11 +309,14 @@ impl Connection {
         }
     }
 
-    /// The server is stopping: an idle connection has a moment for one last request.
+    /// The server is stopping: an idle connection has a moment for one last request, and half a head little more.
     pub(in crate::server) fn hurry(&mut self, now: Instant) {
-        if self.waiting == Waiting::Idle {
-            self.deadline.set(self.deadline.due().min(now + LAST_REQUEST));
-        }
+        let moment = match self.waiting {
+            Waiting::Idle => LAST_REQUEST,
+            Waiting::Head => LAST_HEAD,
+            _ => return,
+        };
+        self.deadline.set(self.deadline.due().min(now + moment));
     }
 
     /// The deadline has passed: refuses, or ends.
