@@ -99,6 +99,23 @@ fn an_idle_connection_has_a_second_for_a_last_request() {
 }
 
 #[test]
+fn half_a_head_does_not_hold_the_drain_until_its_deadline() {
+    let site = Site::start(patient());
+    let mut half = site.send("GET /text HTTP/1.1\r\nHost:");
+    site.settle();
+    begin_to_stop(&site);
+    site.pass(Duration::from_millis(1999));
+    assert!(site.is_running());
+    site.pass(Duration::from_millis(1));
+    let reply = half.reply();
+    assert_eq!((reply.status, reply.closes()), (408, true));
+    half.expect_end();
+    drop(half);
+    site.pass(Duration::from_secs(3));
+    assert_eq!(site.report().verdict, Verdict::Drained);
+}
+
+#[test]
 fn responses_under_way_are_sent_whole() {
     let site = Site::start(patient());
     let targets = ["/big/8000000", "/file/8000000", "/stream/8000000", "/stream/8000000/8000000"];
