@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Metrics(prometheus::Error),
     /// The address cannot be listened on.
     Bind(SocketAddr, io::Error),
+    /// A start-up hook failed, or the server was not ready in time.
+    Startup(String),
     /// The system refused a thread, a poller or a signal handler.
     System(io::Error),
 }
@@ -43,7 +45,7 @@ impl Error {
         ExitCode::from(match self.kind {
             ErrorKind::Config(_) | ErrorKind::Build(_) | ErrorKind::StaticDir(_) | ErrorKind::Metrics(_) => 2,
             ErrorKind::Bind(..) => 3,
-            ErrorKind::System(_) => 1,
+            ErrorKind::System(_) | ErrorKind::Startup(_) => 1,
         })
     }
 }
@@ -62,6 +64,7 @@ impl fmt::Display for Error {
             ErrorKind::StaticDir(error) => write!(f, "RWS_CONFIG_STATIC_DIR cannot be opened: {error}"),
             ErrorKind::Metrics(error) => write!(f, "metrics cannot be registered: {error}"),
             ErrorKind::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", advice(error)),
+            ErrorKind::Startup(reason) => write!(f, "the start failed: {reason}"),
             ErrorKind::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -83,6 +86,7 @@ impl std::error::Error for Error {
             ErrorKind::Config(error) => Some(error),
             ErrorKind::Build(error) => Some(error),
             ErrorKind::Metrics(error) => Some(error),
+            ErrorKind::Startup(_) => None,
             ErrorKind::StaticDir(error) | ErrorKind::Bind(_, error) | ErrorKind::System(error) => Some(error),
         }
     }

@@ -14,6 +14,7 @@ use super::lifecycle::{Lifecycle, State};
 use super::monitor::MonitorHandle;
 use super::settings::Settings;
 use super::stats::Stats;
+use super::vitals::Pulse;
 use super::workers::{Pool, Worker};
 use crate::app::service::{Endpoint, Service};
 use crate::net::stream::Stream;
@@ -71,6 +72,8 @@ pub(super) struct ReactorHandle {
     pub(super) connections: AtomicUsize,
     /// Whether it has ended.
     pub(super) ended: AtomicBool,
+    /// Its turns.
+    pub(super) pulse: Pulse,
 }
 
 /// What a reactor is sent.

@@ -149,6 +149,9 @@ fn every_value_reaches_its_field() {
         readyz_path: "/r".to_owned(),
         startupz_path: "/s".to_owned(),
         metrics_path: "/m".to_owned(),
+        health_details: HealthDetails::Full,
+        liveness_stall: Duration::from_secs(18),
+        startup_timeout: Duration::from_secs(19),
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
         demo_routes: true,
@@ -185,6 +188,9 @@ fn every_value_reaches_its_field() {
         ("READYZ_PATH", "/r"),
         ("STARTUPZ_PATH", "/s"),
         ("METRICS_PATH", "/m"),
+        ("HEALTH_DETAILS", "full"),
+        ("LIVENESS_STALL", "18s"),
+        ("STARTUP_TIMEOUT", "19s"),
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
         ("DEMO_ROUTES", "on"),
@@ -198,6 +204,7 @@ fn every_value_reaches_its_field() {
 
 #[test]
 fn every_choice_sets_its_own_value() {
+    use HealthDetails as D;
     use LogFormat as F;
     use LogLevel as L;
     use LogProbes as P;
@@ -211,6 +218,9 @@ fn every_choice_sets_its_own_value() {
     }
     for (text, probes) in [("failures", P::Failures), ("all", P::All), ("none", P::None)] {
         assert_eq!(loaded([("LOG_PROBES", text)]).config.log_probes, probes);
+    }
+    for (text, details) in [("none", D::None), ("names", D::Names), ("full", D::Full)] {
+        assert_eq!(loaded([("HEALTH_DETAILS", text)]).config.health_details, details);
     }
 }
 
