@@ -6,6 +6,7 @@ mod demo;
 mod health;
 mod hooks;
 mod process;
+mod reload;
 mod startup;
 
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Live, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::health::collector;
@@ -26,8 +27,8 @@ use crate::server::{Report, Server, Verdict};
 
 pub use self::built_in::Defaults;
 use self::health::Subjects;
-use self::hooks::Hooks;
 pub use self::hooks::HookResult;
+use self::hooks::Hooks;
 use self::process::Process;
 use self::startup::Startup;
 
@@ -59,31 +60,34 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     }
     let result = signals
         .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, loaded.config, defaults, &process, signals));
+        .and_then(|signals| serve(app, sources, Live::new(loaded), defaults, &process, signals));
     process.end(result)
 }
 
 /// Builds, binds, serves and drains.
 fn serve(
     app: App,
-    config: Config,
+    sources: &Sources,
+    live: Live,
     defaults: Defaults,
     process: &Process,
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
+    let config = live.running().loaded.config.clone();
     let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
     let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
     let metrics = Metrics::new(registry, stats.clone(), lifecycle.clone(), logs.clone()).map_err(ErrorKind::Metrics)?;
     let metrics = Arc::new(metrics);
+    let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
     let mut app = configured::mount(app, &config);
     let hooks = app.take_part::<Hooks>();
     health::validate(&mut app);
-    let mut app = built_in::mount_files(app, &config, defaults)?;
+    let mut app = built_in::mount_files(app, &live, defaults)?;
     let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
     let (probes, checks) = health::assemble(&mut app, &config, &subjects);
     collector::register(metrics.registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
-    let app = built_in::mount(app, &config, &probes, &metrics);
+    let app = built_in::mount(app, &live, &probes, &metrics);
     let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
 
     let address = SocketAddr::new(config.ip, config.port);
@@ -99,7 +103,9 @@ fn serve(
         .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
-    process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
+    live.follow(running.reconfigure());
+    let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
+    process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
     let failure = startup.begin(&running).map_err(ErrorKind::System)?;
     let report = running.wait_then(|verdict, interruption| {
         // Checks have nothing to look at any more once the hooks take things down.

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Poll, Waker};
 
@@ -43,7 +44,7 @@ use self::vitals::{Pulse, Vitals};
 use self::workers::Pool;
 use crate::app::service::Service;
 use crate::config::Config;
-use crate::net::{descriptors, listener};
+use crate::net::listener;
 
 /// The atomics of the handoff slot; its model check puts others in their place.
 mod sync {
@@ -115,8 +116,7 @@ impl Server {
     pub fn start(self) -> io::Result<Running> {
         listener::prepare(&self.listener)?;
         let address = self.listener.local_addr()?;
-        let mut settings = Settings::from(&self.config);
-        settings.max_connections = descriptors::cap_connections(settings.max_connections);
+        let settings = Settings::within_limits(&self.config, None);
         let count = self.config.reactors();
 
         let accept_poll = Poll::new()?;
@@ -147,7 +147,7 @@ impl Server {
             monitor: MonitorHandle::default(),
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
-            settings,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
         });
         self.vitals.attach(&shared);
 
@@ -206,6 +206,13 @@ impl Running {
     /// The means to declare it ready, if it waits for that.
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
+    }
+
+    /// Gives it another configuration while it runs. What is not marked reloadable in the table is not looked at.
+    /// A wait that has begun keeps its deadline; the next one has the new one.
+    pub fn reconfigure(&self) -> impl Fn(&Config) + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move |config| shared.reconfigure(config)
     }
 
     /// Serves until it is stopped, and sees the drain through.

@@ -203,7 +203,9 @@ impl HealthChecks {
             let first = self.checks[..index].iter().find(|other| other.settings.name == settings.name);
             let rival = match first {
                 Some(first) => Some(format!("there is already a check of this name ({})", first.settings.at)),
-                None if taken.contains(&settings.name.as_str()) => Some("the server has a check of this name itself".to_owned()),
+                None if taken.contains(&settings.name.as_str()) => {
+                    Some("the server has a check of this name itself".to_owned())
+                }
                 None => None,
             };
             let mistake = |reason| BuildError::Part {

@@ -15,7 +15,7 @@ mod verdict;
 mod watch;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
@@ -97,6 +97,7 @@ pub struct Probes {
     /// Whether all has happened that /startupz waits for, although the server may not be ready yet.
     started: Arc<AtomicBool>,
     noted: Mutex<Noted>,
+    drain_status: Arc<AtomicU16>,
 }
 
 impl std::fmt::Debug for Probes {
@@ -108,16 +109,23 @@ impl std::fmt::Debug for Probes {
 impl Probes {
     /// Probes with the checks `ping`, `startup` and `shutdown`.
     pub fn new(config: &Config, lifecycle: Lifecycle, stats: Arc<Stats>) -> Self {
-        let started = Arc::<AtomicBool>::default();
+        let (started, drain_status) =
+            (Arc::<AtomicBool>::default(), Arc::new(AtomicU16::new(config.drain_ready_status)));
         let startup = Startup::new(lifecycle.clone(), Arc::clone(&started));
-        let shutdown = Shutdown::new(lifecycle.clone(), stats, config.drain_ready_status);
+        let shutdown = Shutdown::new(lifecycle.clone(), stats, drain_status.clone());
         Probes {
             checks: vec![Box::new(Ping), Box::new(startup), Box::new(shutdown)],
             details: config.health_details,
             lifecycle,
             started,
             noted: Mutex::default(),
+            drain_status,
         }
+    }
+
+    /// Takes over what may change of the configuration: RWS_CONFIG_DRAIN_READY_STATUS.
+    pub fn reconfigure(&self, config: &Config) {
+        self.drain_status.store(config.drain_ready_status, Ordering::Relaxed);
     }
 
     /// Adds a check after those there are.

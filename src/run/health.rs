@@ -15,17 +15,8 @@ use crate::server::stats::Stats;
 use crate::server::vitals::Vitals;
 
 /// The names of the server's own checks, whether they are there or not, so that a setting cannot make a name clash.
-const OWN: [&str; 9] = [
-    "ping",
-    "startup",
-    "shutdown",
-    "accept-loop",
-    "reactors",
-    "workers",
-    "log-writer",
-    "fd-headroom",
-    "static-dir",
-];
+const OWN: [&str; 9] =
+    ["ping", "startup", "shutdown", "accept-loop", "reactors", "workers", "log-writer", "fd-headroom", "static-dir"];
 
 /// From which part of the file descriptors on there is little headroom left, in percent.
 const MANY_DESCRIPTORS: u64 = 90;

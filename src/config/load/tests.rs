@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::table::find;
-use super::super::{Change, LogFormat, LogLevel, LogProbes, PREFIX};
+use super::super::{Change, HealthDetails, LogFormat, LogLevel, LogProbes, PREFIX};
 use super::*;
 
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
@@ -154,6 +154,7 @@ fn every_value_reaches_its_field() {
         startup_timeout: Duration::from_secs(19),
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
+        static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
         demo_routes: true,
         routes: Vec::new(),
         dir: Some(dir.path().to_owned()),
@@ -193,6 +194,7 @@ fn every_value_reaches_its_field() {
         ("STARTUP_TIMEOUT", "19s"),
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
+        ("STATIC_CACHE_CONTROL", "max-age=60"),
         ("DEMO_ROUTES", "on"),
         ("DIR", path),
         ("STRICT", "1"),
@@ -390,10 +392,7 @@ fn what_is_wrong_in_the_directory_names_the_file() {
             "RWS_CONFIG_PORT=\"banana\" (from {path}/PORT): must be a whole number from 0 to 65535, for example \
              RWS_CONFIG_PORT=7878"
         ),
-        format!(
-            "RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (stream did not contain valid \
-             UTF-8)"
-        ),
+        format!("RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (it is not UTF-8 text)"),
     ];
     let notice = format!(
         "RWS_CONFIG_LOG_FROMAT (from {path}/LOG_FROMAT) is not a known setting and has no effect; did you mean \
@@ -475,7 +474,7 @@ fn an_unreadable_value_file_names_the_path_and_the_reason() {
                     or directory (os error 2)), for example RWS_CONFIG_PORT_FILE=/run/secrets/port";
     assert_eq!(errors([("PORT_FILE", "/no/such/place")]), expected);
     let dir = directory(&[]);
-    assert!(errors([("PORT_FILE", text(dir.path()))]).contains("Is a directory"));
+    assert!(errors([("PORT_FILE", text(dir.path()))]).contains("it is a directory"));
     assert!(errors([("PORT_FILE", "")]).contains("must be the path of a file"));
     assert!(errors([("PORT_FILE", "/dev/zero")]).contains("larger than 1048576 bytes"));
 }

@@ -36,8 +36,12 @@ struct Run {
 /// What the check is at.
 #[derive(Clone, Copy, Debug)]
 enum Doing {
-    Waiting { until: Instant },
-    Running { since: Instant },
+    Waiting {
+        until: Instant,
+    },
+    Running {
+        since: Instant,
+    },
     /// It will not be run again.
     Nothing,
 }
@@ -396,6 +400,8 @@ mod tests {
         case.now += 9 * SECOND;
         assert!(case.history.begin_if_due(case.now));
         case.now += 3 * SECOND;
-        assert!(shown(&case).contains(r#""consecutive_failures":1,"critical":false,"duration_ms":1.5,"running_ms":3000.0"#));
+        assert!(
+            shown(&case).contains(r#""consecutive_failures":1,"critical":false,"duration_ms":1.5,"running_ms":3000.0"#)
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The checks that every server has, of its life cycle.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -65,13 +65,12 @@ impl Check for Startup {
 pub(super) struct Shutdown {
     lifecycle: Lifecycle,
     stats: Arc<Stats>,
-    status: StatusCode,
+    status: Arc<AtomicU16>,
 }
 
 impl Shutdown {
     /// `status` is RWS_CONFIG_DRAIN_READY_STATUS; what is no status code counts as 503.
-    pub(super) fn new(lifecycle: Lifecycle, stats: Arc<Stats>, status: u16) -> Self {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    pub(super) fn new(lifecycle: Lifecycle, stats: Arc<Stats>, status: Arc<AtomicU16>) -> Self {
         Shutdown { lifecycle, stats, status }
     }
 }
@@ -91,7 +90,8 @@ impl Check for Shutdown {
             State::Draining => "the server is draining",
             State::Stopping | State::Stopped | State::Forced => "the server is stopping",
         };
-        Verdict::FailWith(self.status, reason.into())
+        let status = StatusCode::from_u16(self.status.load(Relaxed)).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        Verdict::FailWith(status, reason.into())
     }
 
     fn is_logged(&self) -> bool {

@@ -28,7 +28,11 @@ enum Part {
 impl EngineCheck {
     /// A check for each part: `accept-loop`, `reactors` and `workers`.
     pub fn all(vitals: &Vitals, stall: Duration) -> [Self; 3] {
-        [Part::AcceptLoop, Part::Reactors, Part::Workers].map(|part| EngineCheck { part, vitals: vitals.clone(), stall })
+        [Part::AcceptLoop, Part::Reactors, Part::Workers].map(|part| EngineCheck {
+            part,
+            vitals: vitals.clone(),
+            stall,
+        })
     }
 
     /// How long it has been silent.
