@@ -4,6 +4,8 @@ mod built_in;
 mod configured;
 mod demo;
 mod process;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -70,14 +72,19 @@ fn serve(
     let app = built_in::mount(app, &config, defaults, &stats, &lifecycle, &metrics)?;
     let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
 
+    #[cfg(feature = "tls")]
+    let acceptor = tls::acceptor(&config, metrics.registry())?;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
-    let running = Server::new(listener, service, telemetry, config)
-        .with_handles(stats, lifecycle)
-        .start()
-        .map_err(ErrorKind::System)?;
+    let server = Server::new(listener, service, telemetry, config).with_handles(stats, lifecycle);
+    #[cfg(feature = "tls")]
+    let server = match acceptor {
+        Some(acceptor) => server.with_tls(acceptor),
+        None => server,
+    };
+    let running = server.start().map_err(ErrorKind::System)?;
     process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
     Ok(running.wait())
 }

@@ -11,6 +11,7 @@ pub mod lifecycle;
 mod monitor;
 pub mod observe;
 mod reactor;
+mod secure;
 mod settings;
 mod shared;
 pub mod stats;
@@ -33,12 +34,14 @@ use self::lifecycle::{Lifecycle, State};
 use self::monitor::MonitorHandle;
 use self::observe::Observer;
 use self::reactor::{Reactor, WAKER};
+use self::secure::Secure;
 use self::settings::Settings;
 use self::shared::{ReactorHandle, Shared};
 use self::stats::Stats;
 use self::workers::Pool;
 use crate::app::service::Service;
 use crate::config::Config;
+use crate::net::tls::Acceptor;
 use crate::net::{descriptors, listener};
 
 /// The atomics of the handoff slot; its model check puts others in their place.
@@ -55,6 +58,7 @@ pub struct Server {
     clock: Clock,
     stats: Arc<Stats>,
     lifecycle: Lifecycle,
+    secure: Option<Secure>,
 }
 
 impl Server {
@@ -68,6 +72,7 @@ impl Server {
             clock: Clock::default(),
             stats: Arc::default(),
             lifecycle: Lifecycle::default(),
+            secure: None,
         }
     }
 
@@ -83,6 +88,13 @@ impl Server {
     pub fn with_handles(mut self, stats: Arc<Stats>, lifecycle: Lifecycle) -> Self {
         self.stats = stats;
         self.lifecycle = lifecycle;
+        self
+    }
+
+    /// Speaks HTTPS: every connection begins with a TLS handshake, on the terms that `acceptor` has at that moment.
+    #[must_use]
+    pub fn with_tls(mut self, acceptor: Arc<Acceptor>) -> Self {
+        self.secure = Some(Secure::new(acceptor));
         self
     }
 
@@ -124,6 +136,7 @@ impl Server {
             monitor: MonitorHandle::default(),
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
+            secure: self.secure,
             settings,
         });
 

@@ -154,6 +154,7 @@ fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Re
         Kind::UrlPath { set } if is_url_path(trimmed) => set(config, trimmed.to_owned()),
         Kind::UrlPath { .. } => return Err(Fault::Rule),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
+        Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
         Kind::List { set } => set(config, list(trimmed)),
         Kind::Route { add } => {
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);

@@ -89,6 +89,10 @@ pub(super) enum Kind {
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
     },
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    File {
+        set: fn(&mut Config, Option<PathBuf>),
+    },
     List {
         set: fn(&mut Config, Vec<String>),
     },
@@ -161,6 +165,12 @@ impl Variable {
         Variable::new(name, "", Kind::Directory { set })
     }
 
+    /// A path; whoever opens it says what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn file(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
+        Variable::new(name, "", Kind::File { set })
+    }
+
     pub(super) const fn list(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<String>)) -> Self {
         Variable::new(name, default, Kind::List { set })
     }
@@ -209,6 +219,7 @@ impl Variable {
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
             Kind::Directory { .. } => "directory",
+            Kind::File { .. } => "file",
             Kind::List { .. } => "list",
             Kind::Route { .. } => "route",
             Kind::Unread => "",
@@ -258,6 +269,7 @@ impl Variable {
                                      signs, empty or dot segments"
                 .to_owned(),
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
+            Kind::File { .. } => "must be the path of a file".to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""
