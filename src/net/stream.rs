@@ -36,7 +36,7 @@ impl Stream {
     /// turns plain instead; see [`lacks_tls`](Self::lacks_tls).
     #[must_use]
     pub fn secured(self, acceptor: Arc<Acceptor>) -> Self {
-        Stream { tls: Some(Box::new(Session::new(acceptor))), ..self }
+        Stream { tls: Some(Session::new(acceptor)), ..self }
     }
 
     /// Whether it goes through TLS.

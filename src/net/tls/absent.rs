@@ -13,7 +13,7 @@ pub enum Acceptor {}
 pub(in crate::net) enum Session {}
 
 impl Session {
-    pub(in crate::net) fn new(acceptor: Arc<Acceptor>) -> Self {
+    pub(in crate::net) fn new(acceptor: Arc<Acceptor>) -> Box<Self> {
         match *acceptor {}
     }
 

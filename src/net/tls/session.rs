@@ -71,8 +71,8 @@ enum Say<'a> {
 
 impl Session {
     /// A session that begins with the first byte, on the terms that the acceptor then has.
-    pub(in crate::net) fn new(acceptor: Arc<Acceptor>) -> Self {
-        Session {
+    pub(in crate::net) fn new(acceptor: Arc<Acceptor>) -> Box<Self> {
+        Box::new(Session {
             state: State::Waiting(acceptor),
             incoming: Vec::new(),
             used: 0,
@@ -85,7 +85,7 @@ impl Session {
             ended: false,
             cut_short: false,
             closing: false,
-        }
+        })
     }
 
     /// Whether nothing has come yet.
