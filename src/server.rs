@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Poll, Waker};
 
@@ -41,8 +42,8 @@ use self::stats::Stats;
 use self::workers::Pool;
 use crate::app::service::Service;
 use crate::config::Config;
+use crate::net::listener;
 use crate::net::tls::Acceptor;
-use crate::net::{descriptors, listener};
 
 /// The atomics of the handoff slot; its model check puts others in their place.
 mod sync {
@@ -91,10 +92,11 @@ impl Server {
         self
     }
 
-    /// Speaks HTTPS: every connection begins with a TLS handshake, on the terms that `acceptor` has at that moment.
+    /// With an acceptor, speaks HTTPS: every connection begins with a TLS handshake, on the terms that the acceptor has
+    /// at that moment.
     #[must_use]
-    pub fn with_tls(mut self, acceptor: Arc<Acceptor>) -> Self {
-        self.secure = Some(Secure::new(acceptor));
+    pub fn with_tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
+        self.secure = acceptor.map(Secure::new);
         self
     }
 
@@ -105,8 +107,7 @@ impl Server {
     pub fn start(self) -> io::Result<Running> {
         listener::prepare(&self.listener)?;
         let address = self.listener.local_addr()?;
-        let mut settings = Settings::from(&self.config);
-        settings.max_connections = descriptors::cap_connections(settings.max_connections);
+        let settings = Settings::within_limits(&self.config, None);
         let count = self.config.reactors();
 
         let accept_poll = Poll::new()?;
@@ -137,7 +138,7 @@ impl Server {
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
             secure: self.secure,
-            settings,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
         });
 
         spawn("rws-monitor", &shared, |shared| monitor::run(&shared))?;
@@ -185,6 +186,13 @@ impl Running {
     pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
         move || shared.wake_reactors()
+    }
+
+    /// Gives it another configuration while it runs. What is not marked reloadable in the table is not looked at.
+    /// A wait that has begun keeps its deadline; the next one has the new one.
+    pub fn reconfigure(&self) -> impl Fn(&Config) + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move |config| shared.reconfigure(config)
     }
 
     /// Serves until it is stopped, and sees the drain through.

@@ -63,8 +63,9 @@ pub(super) struct Connection {
     finishing: Option<Box<Finishing>>,
     /// Why the connection ends once everything is written.
     closing: Option<CloseReason>,
-    /// Requests so far.
+    /// Requests so far, and whether the current one is the last that may be.
     requests: u64,
+    last_request: bool,
     /// Bytes of the current request's body so far, and how many it may have.
     body_bytes: u64,
     body_limit: u64,
@@ -214,6 +215,7 @@ impl Connection {
             finishing: None,
             closing: None,
             requests: 0,
+            last_request: false,
             body_bytes: 0,
             body_limit: 0,
             readable: false,
