@@ -5,6 +5,8 @@ mod configured;
 mod demo;
 mod process;
 mod reload;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -74,12 +76,17 @@ fn serve(
     let app = built_in::mount(app, &live, defaults, &stats, &lifecycle, &metrics)?;
     let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
 
+    #[cfg(feature = "tls")]
+    let acceptor = tls::acceptor(&config, metrics.registry())?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
     let running = Server::new(listener, service, telemetry, config)
         .with_handles(stats, lifecycle)
+        .with_tls(acceptor)
         .start()
         .map_err(ErrorKind::System)?;
     live.follow(running.reconfigure());

@@ -11,6 +11,7 @@ pub mod lifecycle;
 mod monitor;
 pub mod observe;
 mod reactor;
+mod secure;
 mod settings;
 mod shared;
 pub mod stats;
@@ -34,6 +35,7 @@ use self::lifecycle::{Lifecycle, State};
 use self::monitor::MonitorHandle;
 use self::observe::Observer;
 use self::reactor::{Reactor, WAKER};
+use self::secure::Secure;
 use self::settings::Settings;
 use self::shared::{ReactorHandle, Shared};
 use self::stats::Stats;
@@ -41,6 +43,7 @@ use self::workers::Pool;
 use crate::app::service::Service;
 use crate::config::Config;
 use crate::net::listener;
+use crate::net::tls::Acceptor;
 
 /// The atomics of the handoff slot; its model check puts others in their place.
 mod sync {
@@ -56,6 +59,7 @@ pub struct Server {
     clock: Clock,
     stats: Arc<Stats>,
     lifecycle: Lifecycle,
+    secure: Option<Secure>,
 }
 
 impl Server {
@@ -69,6 +73,7 @@ impl Server {
             clock: Clock::default(),
             stats: Arc::default(),
             lifecycle: Lifecycle::default(),
+            secure: None,
         }
     }
 
@@ -84,6 +89,14 @@ impl Server {
     pub fn with_handles(mut self, stats: Arc<Stats>, lifecycle: Lifecycle) -> Self {
         self.stats = stats;
         self.lifecycle = lifecycle;
+        self
+    }
+
+    /// With an acceptor, speaks HTTPS: every connection begins with a TLS handshake, on the terms that the acceptor has
+    /// at that moment.
+    #[must_use]
+    pub fn with_tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
+        self.secure = acceptor.map(Secure::new);
         self
     }
 
@@ -124,6 +137,7 @@ impl Server {
             monitor: MonitorHandle::default(),
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
+            secure: self.secure,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
         });
 
