@@ -85,6 +85,11 @@ pub struct Config {
     pub readyz_path: String,
     pub startupz_path: String,
     pub metrics_path: String,
+    pub health_details: HealthDetails,
+    /// Zero: never.
+    pub liveness_stall: Duration,
+    /// Zero: no limit.
+    pub startup_timeout: Duration,
     pub static_dir: Option<PathBuf>,
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
@@ -144,6 +149,16 @@ pub enum LogProbes {
     None,
 }
 
+/// What the probes' bodies tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum HealthDetails {
+    None,
+    #[default]
+    Names,
+    Full,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -175,6 +190,9 @@ impl Default for Config {
             readyz_path: "/readyz".into(),
             startupz_path: "/startupz".into(),
             metrics_path: "/metrics".into(),
+            health_details: HealthDetails::Names,
+            liveness_stall: Duration::from_secs(60),
+            startup_timeout: Duration::ZERO,
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),

@@ -3,7 +3,7 @@
 //! To implement a variable that is only known so far, replace its `refused` or `no_effect` row by one with a type.
 
 use super::table::Variable;
-use super::{LogFormat, LogLevel, LogProbes};
+use super::{HealthDetails, LogFormat, LogLevel, LogProbes};
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -192,6 +192,33 @@ pub static VARIABLES: &[Variable] = &[
         .help("Path of the startup probe."),
     Variable::url_path("METRICS_PATH", "/metrics", |config, path| config.metrics_path = path)
         .help("Path of the Prometheus metrics."),
+    // Health
+    Variable::one_of(
+        "HEALTH_DETAILS",
+        "names",
+        &[
+            ("none", |config| config.health_details = HealthDetails::None),
+            ("names", |config| config.health_details = HealthDetails::Names),
+            ("full", |config| config.health_details = HealthDetails::Full),
+        ],
+    )
+    .example("full")
+    .help(
+        "What probes tell: none, only ok or failed; names, the checks and how they are; full, also why. Reasons may \
+               hold addresses and the like. The log always has them.",
+    ),
+    Variable::duration("LIVENESS_STALL", "1m", (0, DAY), |config, limit| config.liveness_stall = limit)
+        .example("2m")
+        .help(
+            "Time after which the liveness probe fails if an event loop does not come round, or if requests wait and \
+               no worker has finished anything. Keep it above the slowest handler. 0: never.",
+        ),
+    Variable::duration("STARTUP_TIMEOUT", "0s", (0, DAY), |config, limit| config.startup_timeout = limit)
+        .example("5m")
+        .help(
+            "Time that start-up hooks and the first pass of each check may take; then the process ends with code 1. \
+               0: no limit.",
+        ),
     // Content
     Variable::directory("STATIC_DIR", |config, dir| config.static_dir = dir)
         .example("/srv/public")
@@ -255,7 +282,4 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("TRUSTED_PROXIES", "forwarded addresses are not implemented, so logs would show the proxy's"),
     Variable::refused("ADMIN_PORT", "the admin port is not implemented, so probes and metrics would not answer there"),
     Variable::no_effect("ADMIN_IP", "the admin port is not implemented"),
-    Variable::no_effect("LIVENESS_STALL", "stall detection is not implemented"),
-    Variable::no_effect("STARTUP_TIMEOUT", "the start has no time limit"),
-    Variable::no_effect("HEALTH_DETAILS", "probes show the default details"),
 ];

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::table::find;
-use super::super::{Change, LogFormat, LogLevel, LogProbes, PREFIX};
+use super::super::{Change, HealthDetails, LogFormat, LogLevel, LogProbes, PREFIX};
 use super::*;
 
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
@@ -150,6 +150,9 @@ fn every_value_reaches_its_field() {
         readyz_path: "/r".to_owned(),
         startupz_path: "/s".to_owned(),
         metrics_path: "/m".to_owned(),
+        health_details: HealthDetails::Full,
+        liveness_stall: Duration::from_secs(18),
+        startup_timeout: Duration::from_secs(19),
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
         static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
@@ -192,6 +195,9 @@ fn every_value_reaches_its_field() {
         ("READYZ_PATH", "/r"),
         ("STARTUPZ_PATH", "/s"),
         ("METRICS_PATH", "/m"),
+        ("HEALTH_DETAILS", "full"),
+        ("LIVENESS_STALL", "18s"),
+        ("STARTUP_TIMEOUT", "19s"),
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
         ("STATIC_CACHE_CONTROL", "max-age=60"),
@@ -206,6 +212,7 @@ fn every_value_reaches_its_field() {
 
 #[test]
 fn every_choice_sets_its_own_value() {
+    use HealthDetails as D;
     use LogFormat as F;
     use LogLevel as L;
     use LogProbes as P;
@@ -219,6 +226,9 @@ fn every_choice_sets_its_own_value() {
     }
     for (text, probes) in [("failures", P::Failures), ("all", P::All), ("none", P::None)] {
         assert_eq!(loaded([("LOG_PROBES", text)]).config.log_probes, probes);
+    }
+    for (text, details) in [("none", D::None), ("names", D::Names), ("full", D::Full)] {
+        assert_eq!(loaded([("HEALTH_DETAILS", text)]).config.health_details, details);
     }
 }
 
