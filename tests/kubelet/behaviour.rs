@@ -1,0 +1,1 @@
+//! Whether the stand-in does what a kubelet does: without that, the other tests prove nothing.
