@@ -49,7 +49,8 @@ pub(crate) struct Container {
     pub(crate) log: Log,
     /// Says the exit code once, after everything was logged.
     pub(crate) exited: Receiver<i32>,
-    /// `unshare`, whose only child is the container's first process, and which ends as that does.
+    /// A shell outside, whose only child is the container's first process, and which ends as that does: 128 + n if a
+    /// signal ended it.
     parent: u32,
     ended: OwnedFd,
     environment: BTreeMap<String, String>,
@@ -82,8 +83,8 @@ impl Container {
         fs::write(&termination_log, "").unwrap();
 
         let mut child = Command::new(which("nsenter").unwrap());
-        child.args(["-t", &recipe.sandbox.to_string(), "-n", "unshare", "--mount", "--pid", "--fork"]);
-        child.args(["--kill-child=SIGKILL", "sh", "-c", &script(recipe, &termination_log), "sh"]);
+        child.args(["-t", &recipe.sandbox.to_string(), "-n", "unshare", "--mount", "--pid"]);
+        child.args(["sh", "-c", &script(recipe, &termination_log), "sh"]);
         child.args(command).args(&recipe.args).env_clear().envs(&recipe.environment);
         let mut child = child.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
 
@@ -106,7 +107,7 @@ impl Container {
 
     /// Whether the first process is the program already, or has been.
     fn has_begun(&self) -> bool {
-        const BEFORE: [&str; 5] = ["unshare", "sh", "chroot", ".init", "setpriv"];
+        const BEFORE: [&str; 4] = ["sh", "chroot", ".init", "setpriv"];
         let name = self.first_process().and_then(|first| fs::read_to_string(format!("/proc/{first}/comm")).ok());
         name.map_or_else(|| self.ends_within(Duration::ZERO), |name| !BEFORE.contains(&name.trim()))
     }
@@ -178,7 +179,8 @@ fn script(recipe: &Recipe, termination_log: &Path) -> String {
     let quoted = |path: &Path| format!("'{}'", path.display());
     let root = quoted(&recipe.root);
     let mut lines = vec![
-        "set -e".to_owned(),
+        // The subshell is what is forked first, so it is the first process of the namespace.
+        "( set -e".to_owned(),
         format!("mount -t tmpfs -o mode=755 root {root}"),
         format!("cd {root}"),
         "mkdir -p usr/local/bin usr/lib usr/lib64 proc dev etc srv tmp".into(),
@@ -202,6 +204,7 @@ fn script(recipe: &Recipe, termination_log: &Path) -> String {
         lines.push(format!("mount -o remount,ro {root}"));
     }
     lines.push("cd /".into());
-    lines.push(format!("exec chroot {root} /.init --bounding-set=-all --inh-caps=-all --no-new-privs \"$@\""));
+    lines.push(format!("exec chroot {root} /.init --bounding-set=-all --inh-caps=-all --no-new-privs \"$@\" )"));
+    lines.push("exit $?".into());
     lines.join("\n")
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::Child;
@@ -20,7 +21,7 @@ use crate::environment::{PodFields, environment, expand};
 use crate::events::{Events, Type};
 use crate::manifest::{self, Deployment, Handler, Manifest, PodSpec, Probe};
 use crate::node::{NODE_IP, Node, PATIENCE};
-use crate::probe::{Outcome, http_get};
+use crate::probe::{Answer, Outcome, get, http_get};
 use crate::volume;
 use crate::worker::{Kind, Verdict, work};
 
@@ -127,12 +128,16 @@ impl Pod {
         Duration::from_secs(u64::from(seconds)) / self.factor
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> State {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state();
+        let mut state = self.lock();
         change(&mut state);
         let serves = state.ready && !state.deleting;
         if state.served.last().is_some_and(|(_, last)| *last) != serves {
@@ -144,7 +149,7 @@ impl Pod {
 
     /// Whether endpoint lists that are `lag` behind have this pod.
     pub(crate) fn served(&self, lag: Duration) -> bool {
-        let state = self.state();
+        let state = self.lock();
         state.served.iter().rfind(|(when, _)| when.elapsed() >= lag).is_some_and(|(_, serves)| *serves)
     }
 
@@ -154,7 +159,7 @@ impl Pod {
         while !condition(self) {
             assert!(Instant::now() < end, "not {what}:\n{}\n{}", self.describe(), self.log().join("\n"));
             // Events and logs change without a notice.
-            let _ = self.changed.wait_timeout(self.state(), Duration::from_millis(10)).unwrap();
+            let _ = self.changed.wait_timeout(self.lock(), Duration::from_millis(10)).unwrap();
         }
     }
 
@@ -174,6 +179,21 @@ impl Pod {
         let lines = logs.iter().flat_map(|log| log.lock().unwrap().clone());
         let diagnostics = lines.filter(|(stream, _)| *stream == Stream::Stderr).map(|(_, line)| line);
         diagnostics.filter(|line| needles.iter().all(|needle| line.contains(needle))).collect()
+    }
+
+    /// The lines of both logs that contain all of `needles`.
+    pub(crate) fn log_lines(&self, needles: &[&str]) -> Vec<String> {
+        self.log().into_iter().filter(|line| needles.iter().all(|needle| line.contains(needle))).collect()
+    }
+
+    /// One GET from the node to the first port that the container declares.
+    pub(crate) fn try_get(&self, path: &str) -> io::Result<Answer> {
+        let port = self.container.ports.first().expect("a port").container_port;
+        get((self.ip, port).into(), path, PATIENCE)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.try_get(path).unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.describe()))
     }
 
     /// `kubectl exec`.
@@ -454,7 +474,7 @@ impl Pod {
 
     /// `kubectl describe pod`, without what nobody looks at.
     pub(crate) fn describe(&self) -> String {
-        let state = self.state().clone();
+        let state = self.state();
         let mut text = String::new();
         let status = if state.deleting { "Terminating" } else { "Running" };
         let Self { name, ip, container, .. } = self;

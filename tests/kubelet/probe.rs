@@ -79,10 +79,10 @@ pub(crate) fn http_get(get: &HttpGet, spec: &manifest::Container, ip: Ipv4Addr, 
             301 | 302 | 303 | 307 | 308 => match answer.local_redirect(&host, port) {
                 Some(target) => path = target,
                 None => {
-                    return Outcome::Warning(format!("Probe terminated redirects, Response body: {}", answer.body));
+                    return Outcome::Warning(format!("Probe terminated redirects, Response body: {}", answer.text));
                 }
             },
-            300..400 => return Outcome::Warning(format!("Probe terminated redirects, Response body: {}", answer.body)),
+            300..400 => return Outcome::Warning(format!("Probe terminated redirects, Response body: {}", answer.text)),
             status => return Outcome::Failure(format!("HTTP probe failed with statuscode: {status}")),
         }
     }
@@ -90,10 +90,11 @@ pub(crate) fn http_get(get: &HttpGet, spec: &manifest::Container, ip: Ipv4Addr, 
 }
 
 /// What came back.
-struct Answer {
-    status: u16,
-    location: Option<String>,
-    body: String,
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -109,30 +110,40 @@ impl Answer {
     }
 }
 
-fn exchange(get: &HttpGet, address: SocketAddr, path: &str, end: Instant) -> io::Result<Answer> {
-    if get.scheme == Scheme::Https {
+/// The request of a probe.
+fn exchange(probe: &HttpGet, address: SocketAddr, path: &str, end: Instant) -> io::Result<Answer> {
+    if probe.scheme == Scheme::Https {
         return Err(io::Error::other("this stand-in speaks no TLS"));
     }
-    let left = |end: Instant| end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let mut socket = TcpStream::connect_timeout(&address, left(end))?;
-    let own_host = get.http_headers.iter().find(|field| field.name.eq_ignore_ascii_case("host"));
+    let own_host = probe.http_headers.iter().find(|field| field.name.eq_ignore_ascii_case("host"));
     let host = own_host.map_or_else(|| address.to_string(), |field| field.value.clone());
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
     let defaults = [("User-Agent", "kube-probe/1.32"), ("Accept", "*/*")];
-    let given = get.http_headers.iter().map(|field| (field.name.as_str(), field.value.as_str()));
+    let given = probe.http_headers.iter().map(|field| (field.name.as_str(), field.value.as_str()));
     let given: Vec<_> = given.filter(|(name, _)| !name.eq_ignore_ascii_case("host")).collect();
     let absent = defaults.iter().filter(|(name, _)| !given.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
     for (name, value) in absent.chain(&given) {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str("Connection: close\r\n\r\n");
-    socket.set_write_timeout(Some(left(end)))?;
-    socket.write_all(request.as_bytes())?;
+    ask_for(address, &request, end)
+}
 
+/// An ordinary request on a connection of its own.
+pub(crate) fn get(address: SocketAddr, path: &str, most: Duration) -> io::Result<Answer> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    ask_for(address, &request, Instant::now() + most)
+}
+
+fn ask_for(address: SocketAddr, request: &str, end: Instant) -> io::Result<Answer> {
+    let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let mut socket = TcpStream::connect_timeout(&address, left())?;
+    socket.set_write_timeout(Some(left()))?;
+    socket.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     while bytes.len() < MOST_BODY {
-        socket.set_read_timeout(Some(left(end)))?;
+        socket.set_read_timeout(Some(left()))?;
         match socket.read(&mut buffer)? {
             0 => break,
             n => bytes.extend_from_slice(&buffer[..n]),
@@ -143,7 +154,7 @@ fn exchange(get: &HttpGet, address: SocketAddr, path: &str, end: Instant) -> io:
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(ErrorKind::InvalidData)?;
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     let location = fields.filter(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, value)| value.trim());
-    Ok(Answer { status, location: location.last().map(str::to_owned), body: body.to_owned() })
+    Ok(Answer { status, location: location.last().map(str::to_owned), text: body.to_owned() })
 }
 
 /// In the words of Go's net/http.
