@@ -4,13 +4,14 @@ mod built_in;
 mod configured;
 mod demo;
 mod process;
+mod reload;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Live, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::metrics::Metrics;
@@ -50,24 +51,27 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     }
     let result = signals
         .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, loaded.config, defaults, &process, signals));
+        .and_then(|signals| serve(app, sources, Live::new(loaded), defaults, &process, signals));
     process.end(result)
 }
 
 /// Builds, binds, serves and drains.
 fn serve(
     app: App,
-    config: Config,
+    sources: &Sources,
+    live: Live,
     defaults: Defaults,
     process: &Process,
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
+    let config = live.running().loaded.config.clone();
     let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
     let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
     let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
+    let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
     let app = configured::mount(app, &config);
-    let app = built_in::mount(app, &config, defaults, &stats, &lifecycle, &metrics)?;
+    let app = built_in::mount(app, &live, defaults, &stats, &lifecycle, &metrics)?;
     let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
 
     let address = SocketAddr::new(config.ip, config.port);
@@ -78,7 +82,9 @@ fn serve(
         .with_handles(stats, lifecycle)
         .start()
         .map_err(ErrorKind::System)?;
-    process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
+    live.follow(running.reconfigure());
+    let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
+    process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
     Ok(running.wait())
 }
 
