@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::app::build::BuiltApp;
 use crate::config::{Config, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
@@ -19,7 +20,7 @@ use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
 use crate::server::{Report, Server, Verdict};
 
-pub use self::built_in::Defaults;
+pub use self::built_in::{Defaults, STATIC};
 use self::process::Process;
 
 impl App {
@@ -80,6 +81,19 @@ fn serve(
         .map_err(ErrorKind::System)?;
     process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
     Ok(running.wait())
+}
+
+/// The application with every route that [`run`] would give it, to be looked at: nothing is bound or started.
+///
+/// # Errors
+///
+/// Routes that contradict each other, or a static directory that cannot be opened.
+pub fn assemble(app: App, config: &Config, defaults: Defaults) -> Result<BuiltApp, Error> {
+    let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
+    let metrics = Metrics::new(prometheus::Registry::new(), stats.clone(), lifecycle.clone(), Vec::new());
+    let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
+    let app = built_in::mount(configured::mount(app, config), config, defaults, &stats, &lifecycle, &metrics)?;
+    Ok(app.build().map_err(ErrorKind::Build)?)
 }
 
 /// The exit code of a verdict.

@@ -16,7 +16,7 @@ use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
 
 /// The label of all static files in metrics and logs: their paths are without number.
-const STATIC: &str = "_static";
+pub const STATIC: &str = "_static";
 
 /// What is served where the configuration says nothing.
 #[derive(Clone, Debug, Default)]
