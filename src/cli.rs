@@ -2,6 +2,7 @@
 
 mod config;
 mod documents;
+mod manifest;
 mod output;
 mod probe;
 mod routes;
@@ -17,12 +18,13 @@ use crate::run::{Defaults, run};
 
 const ABOUT: &str = "An HTTP/1.1 application server for Kubernetes";
 
+// Each paragraph is one line, to be broken where the terminal ends.
 const LONG_ABOUT: &str = "An HTTP/1.1 application server for Kubernetes.
 
-Serves static files and the routes of its configuration, with health probes (/healthz, /readyz, /startupz), Prometheus
+Serves static files and the routes of its configuration, with health probes (/healthz, /readyz, /startupz), Prometheus \
 metrics (/metrics), a JSON access log on stdout and a drain that loses no request.
 
-Everything is set by RWS_CONFIG_* variables; see docs/CONFIGURATION.md.";
+Everything is set by RWS_CONFIG_* variables; see docs/CONFIGURATION.md, or rws config.";
 
 const EXAMPLES: &str = "Examples:
   rws                                               serve ./public, or a welcome page, on port 7878
@@ -57,6 +59,9 @@ enum Command {
     /// List the routes
     #[command(after_help = routes::EXAMPLES)]
     Routes(routes::Options),
+    /// Print Kubernetes objects that fit this configuration
+    #[command(after_help = manifest::EXAMPLES)]
+    Manifest(manifest::Options),
     /// Print a completion script for a shell
     #[command(after_help = documents::COMPLETIONS_EXAMPLES)]
     Completions(documents::Completions),
@@ -104,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Probe(options) => probe::run(&options, &sources),
         Command::Config(options) => config::run(&options, &sources),
         Command::Routes(options) => routes::run(&options, &sources),
+        Command::Manifest(options) => manifest::run(&options, sources),
         Command::Completions(options) => documents::completions(&options, Cli::command()),
         Command::Man(options) => documents::man(&options, Cli::command()),
     }
