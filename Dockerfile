@@ -22,7 +22,9 @@ COPY . .
 # Cargo goes by times, and the sources may be older than the empty program.
 RUN touch src/lib.rs src/main.rs \
     && cargo build --release --locked --bin rws \
-    && cp target/release/rws rws
+    && mkdir -p root/srv root/usr/local/bin root/usr/share/doc/rws \
+    && cp LICENSE-MIT LICENSE-APACHE root/usr/share/doc/rws/ \
+    && cp target/release/rws root/usr/local/bin/
 
 # The image. A binary that is there already goes into it with --build-context build=DIRECTORY, in place of the stage above.
 FROM ${RUNTIME_IMAGE} AS runtime
@@ -33,10 +35,10 @@ LABEL org.opencontainers.image.title="rws" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /build/LICENSE-MIT /build/LICENSE-APACHE /usr/share/doc/rws/
-COPY --from=build /build/rws /usr/local/bin/rws
+COPY --from=build /build/root/ /
 # A number, so that Kubernetes can check runAsNonRoot; nothing is ever written to the file system.
 USER 65532:65532
+# Files in /srv/public are served.
 WORKDIR /srv
 EXPOSE 7878
 STOPSIGNAL SIGTERM
