@@ -10,8 +10,12 @@
 
 mod docs;
 mod error;
+mod files;
 mod gather;
+mod live;
 mod load;
+mod places;
+mod reload;
 pub mod route;
 mod rows;
 mod rules;
@@ -25,9 +29,14 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 pub use docs::reference;
 pub use error::{ConfigError, ConfigErrors, Notice};
+pub use live::{Live, Outcome, Running};
 pub use load::{Effective, Loaded};
+pub use places::Places;
+pub use reload::ChangedValue;
 use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
@@ -78,6 +87,8 @@ pub struct Config {
     pub metrics_path: String,
     pub static_dir: Option<PathBuf>,
     pub static_prefix: String,
+    /// Of static files; `None`: no Cache-Control field.
+    pub static_cache_control: Option<HeaderValue>,
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
@@ -162,6 +173,7 @@ impl Default for Config {
             metrics_path: "/metrics".into(),
             static_dir: None,
             static_prefix: "/".into(),
+            static_cache_control: Some(HeaderValue::from_static("no-cache")),
             demo_routes: false,
             routes: Vec::new(),
             dir: None,

@@ -4,6 +4,7 @@ mod built_in;
 mod configured;
 mod demo;
 mod process;
+mod reload;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::app::build::BuiltApp;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::metrics::Metrics;
@@ -51,24 +52,27 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     }
     let result = signals
         .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, loaded.config, defaults, &process, signals));
+        .and_then(|signals| serve(app, sources, Live::new(loaded), defaults, &process, signals));
     process.end(result)
 }
 
 /// Builds, binds, serves and drains.
 fn serve(
     app: App,
-    config: Config,
+    sources: &Sources,
+    live: Live,
     defaults: Defaults,
     process: &Process,
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
+    let config = live.running().loaded.config.clone();
     let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
     let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
     let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
+    let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
     let app = configured::mount(app, &config);
-    let app = built_in::mount(app, &config, defaults, &stats, &lifecycle, &metrics)?;
+    let app = built_in::mount(app, &live, defaults, &stats, &lifecycle, &metrics)?;
     let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
 
     let address = SocketAddr::new(config.ip, config.port);
@@ -79,7 +83,9 @@ fn serve(
         .with_handles(stats, lifecycle)
         .start()
         .map_err(ErrorKind::System)?;
-    process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
+    live.follow(running.reconfigure());
+    let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
+    process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
     Ok(running.wait())
 }
 
@@ -88,11 +94,12 @@ fn serve(
 /// # Errors
 ///
 /// Routes that contradict each other, or a static directory that cannot be opened.
-pub fn assemble(app: App, config: &Config, defaults: Defaults) -> Result<BuiltApp, Error> {
+pub fn assemble(app: App, loaded: Loaded, defaults: Defaults) -> Result<BuiltApp, Error> {
     let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
     let metrics = Metrics::new(prometheus::Registry::new(), stats.clone(), lifecycle.clone(), Vec::new());
     let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
-    let app = built_in::mount(configured::mount(app, config), config, defaults, &stats, &lifecycle, &metrics)?;
+    let app = configured::mount(app, &loaded.config);
+    let app = built_in::mount(app, &Live::new(loaded), defaults, &stats, &lifecycle, &metrics)?;
     Ok(app.build().map_err(ErrorKind::Build)?)
 }
 

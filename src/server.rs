@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Poll, Waker};
 
@@ -39,7 +40,7 @@ use self::stats::Stats;
 use self::workers::Pool;
 use crate::app::service::Service;
 use crate::config::Config;
-use crate::net::{descriptors, listener};
+use crate::net::listener;
 
 /// The atomics of the handoff slot; its model check puts others in their place.
 mod sync {
@@ -93,8 +94,7 @@ impl Server {
     pub fn start(self) -> io::Result<Running> {
         listener::prepare(&self.listener)?;
         let address = self.listener.local_addr()?;
-        let mut settings = Settings::from(&self.config);
-        settings.max_connections = descriptors::cap_connections(settings.max_connections);
+        let settings = Settings::within_limits(&self.config, None);
         let count = self.config.reactors();
 
         let accept_poll = Poll::new()?;
@@ -124,7 +124,7 @@ impl Server {
             monitor: MonitorHandle::default(),
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
-            settings,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
         });
 
         spawn("rws-monitor", &shared, |shared| monitor::run(&shared))?;
@@ -172,6 +172,13 @@ impl Running {
     pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
         move || shared.wake_reactors()
+    }
+
+    /// Gives it another configuration while it runs. What is not marked reloadable in the table is not looked at.
+    /// A wait that has begun keeps its deadline; the next one has the new one.
+    pub fn reconfigure(&self) -> impl Fn(&Config) + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move |config| shared.reconfigure(config)
     }
 
     /// Serves until it is stopped, and sees the drain through.

@@ -31,11 +31,12 @@ pub(super) struct Options {
 
 /// Assembles the application as `rws serve` does, and lists its routes.
 pub(super) fn run(options: &Options, sources: &Sources) -> ExitCode {
-    let config = match config::load(sources) {
-        Ok(loaded) => loaded.config,
+    let loaded = match config::load(sources) {
+        Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let built = match assemble(application(), &config, defaults()) {
+    let config = loaded.config.clone();
+    let built = match assemble(application(), loaded, defaults()) {
         Ok(built) => built,
         Err(error) => return complain(&error.to_string(), 2),
     };

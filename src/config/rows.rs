@@ -133,6 +133,7 @@ pub static VARIABLES: &[Variable] = &[
             ("off", |config| config.log_format = LogFormat::Off),
         ],
     )
+    .reloadable()
     .example("json")
     .help("Format of the access log on stdout."),
     Variable::one_of(
@@ -182,6 +183,13 @@ pub static VARIABLES: &[Variable] = &[
         .help("Directory of static files. Empty: none."),
     Variable::url_path("STATIC_PREFIX", "/", |config, prefix| config.static_prefix = prefix)
         .help("Path under which static files are served."),
+    Variable::directives("STATIC_CACHE_CONTROL", "no-cache", |config, value| config.static_cache_control = value)
+        .reloadable()
+        .example("public, max-age=3600")
+        .help(
+            "Cache-Control of static files. no-cache: caches ask each time whether a file has changed. Empty: none, and \
+               they guess.",
+        ),
     Variable::switch("DEMO_ROUTES", |config, demo| config.demo_routes = demo)
         .help("Mount the demonstration and benchmark routes under /demo."),
     Variable::route("ROUTE_<NAME>", |config, route| config.routes.push(route))
@@ -193,6 +201,7 @@ pub static VARIABLES: &[Variable] = &[
                only.",
     ),
     Variable::switch("STRICT", |config, strict| config.strict = strict)
+        .reloadable()
         .help("Make an unknown RWS_CONFIG_ name an error instead of a warning."),
     // Known, but not implemented by this version
     Variable::refused("TLS_CERT_FILE", NO_TLS),

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
 use super::{Config, VARIABLES};
@@ -92,6 +94,10 @@ pub(super) enum Kind {
     List {
         set: fn(&mut Config, Vec<String>),
     },
+    /// The value of a Cache-Control field (RFC 9111 section 5.2), or empty for none.
+    Directives {
+        set: fn(&mut Config, Option<HeaderValue>),
+    },
     Route {
         add: fn(&mut Config, RouteSpec),
     },
@@ -165,6 +171,14 @@ impl Variable {
         Variable::new(name, default, Kind::List { set })
     }
 
+    pub(super) const fn directives(
+        name: &'static str,
+        default: &'static str,
+        set: fn(&mut Config, Option<HeaderValue>),
+    ) -> Self {
+        Variable::new(name, default, Kind::Directives { set })
+    }
+
     pub(super) const fn route(name: &'static str, add: fn(&mut Config, RouteSpec)) -> Self {
         Variable::new(name, "", Kind::Route { add })
     }
@@ -210,6 +224,7 @@ impl Variable {
             Kind::UrlPath { .. } => "URL path",
             Kind::Directory { .. } => "directory",
             Kind::List { .. } => "list",
+            Kind::Directives { .. } => "directives",
             Kind::Route { .. } => "route",
             Kind::Unread => "",
         }
@@ -258,6 +273,9 @@ impl Variable {
                                      signs, empty or dot segments"
                 .to_owned(),
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
+            Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
+                                        or name=value"
+                .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""

@@ -13,6 +13,7 @@ mod render;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -93,6 +94,7 @@ pub enum Verdict {
 /// The handlers of the probes.
 pub struct Probes {
     checks: Vec<Box<dyn Check>>,
+    drain_status: Arc<AtomicU16>,
 }
 
 impl std::fmt::Debug for Probes {
@@ -104,8 +106,14 @@ impl std::fmt::Debug for Probes {
 impl Probes {
     /// Probes with the built-in checks: `ping`, `startup` and `shutdown`.
     pub fn new(config: &Config, lifecycle: Lifecycle, stats: Arc<Stats>) -> Self {
-        let shutdown = Shutdown::new(lifecycle.clone(), stats, config.drain_ready_status);
-        Probes { checks: vec![Box::new(Ping), Box::new(Startup::new(lifecycle)), Box::new(shutdown)] }
+        let drain_status = Arc::new(AtomicU16::new(config.drain_ready_status));
+        let shutdown = Shutdown::new(lifecycle.clone(), stats, drain_status.clone());
+        Probes { checks: vec![Box::new(Ping), Box::new(Startup::new(lifecycle)), Box::new(shutdown)], drain_status }
+    }
+
+    /// Takes over what may change of the configuration: RWS_CONFIG_DRAIN_READY_STATUS.
+    pub fn reconfigure(&self, config: &Config) {
+        self.drain_status.store(config.drain_ready_status, Ordering::Relaxed);
     }
 
     /// Adds a check after those there are.

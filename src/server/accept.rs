@@ -58,6 +58,12 @@ impl AcceptHandle {
         self.wake();
     }
 
+    /// MAX_CONNECTIONS is another: looks whether there is room now.
+    pub(super) fn limit_changed(&self) {
+        self.full.store(false, Ordering::SeqCst);
+        self.wake();
+    }
+
     /// A connection was closed.
     pub(super) fn has_room(&self) {
         if self.full.load(Ordering::SeqCst) && self.full.swap(false, Ordering::SeqCst) {
@@ -108,7 +114,8 @@ pub(super) fn run(shared: &Shared, mut poll: Poll, listener: TcpListener) {
     }
     let mut next = 0;
     while !shared.accept.stop.load(Ordering::Acquire) {
-        let pause = accept_waiting(shared, &listener, &mut next, shared.settings.max_connections);
+        let most = shared.settings.load().max_connections;
+        let pause = accept_waiting(shared, &listener, &mut next, most);
         let timeout = (pause == Pause::Starved).then_some(RECOVERY);
         wait(&mut poll, &mut events, timeout);
     }
@@ -179,7 +186,7 @@ fn least_loaded(shared: &Shared, next: &mut usize) -> usize {
 
 /// Shuts out who has not begun to connect, then accepts until nobody else gets through.
 fn take_in_the_last(shared: &Shared, poll: &mut Poll, events: &mut Events, listener: &TcpListener, next: &mut usize) {
-    let mut most = shared.settings.drain_timeout;
+    let mut most = shared.settings.load().drain_timeout;
     if let Err(error) = listener::refuse_new(listener) {
         tracing::warn!(%error, "cannot shut out new connections: those that arrive while the listener closes are reset");
         most = most.min(CLAMOUR);

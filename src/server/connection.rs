@@ -62,8 +62,9 @@ pub(super) struct Connection {
     finishing: Option<Box<Finishing>>,
     /// Why the connection ends once everything is written.
     closing: Option<CloseReason>,
-    /// Requests so far.
+    /// Requests so far, and whether the current one is the last that may be.
     requests: u64,
+    last_request: bool,
     /// Bytes of the current request's body so far, and how many it may have.
     body_bytes: u64,
     body_limit: u64,
@@ -211,6 +212,7 @@ impl Connection {
             finishing: None,
             closing: None,
             requests: 0,
+            last_request: false,
             body_bytes: 0,
             body_limit: 0,
             readable: false,

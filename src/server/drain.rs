@@ -122,7 +122,7 @@ pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> R
     enter(shared, state);
     let report = shared.drain.report(verdict);
     shared.drain.over.store(true, Ordering::Release);
-    shared.monitor.end();
+    shared.monitor.wake();
     shared.pool.end();
     report
 }
@@ -143,7 +143,7 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     };
     *lock(&shared.drain.start) = Some(shared.clock.now());
     enter(shared, State::Draining);
-    let over = if delay { after(shared.settings.drain_delay) } else { after(Duration::ZERO) };
+    let over = if delay { after(shared.settings.load().drain_delay) } else { after(Duration::ZERO) };
     loop {
         select! {
             recv(commands) -> command => match command {
@@ -162,7 +162,7 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
 
 /// Waits for the reactors to end, until the time is up or somebody loses patience.
 fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
-    let over = after(shared.settings.drain_timeout);
+    let over = after(shared.settings.load().drain_timeout);
     let mut left = shared.reactors.len();
     while left > 0 {
         select! {

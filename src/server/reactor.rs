@@ -26,6 +26,7 @@ use super::connection::{Buffer, Connection, InFlight, serve};
 use super::deadlines::Deadlines;
 use super::lifecycle::State;
 use super::observe::{Outcome, Recorder};
+use super::settings::{CurrentSettings, Settings};
 use super::shared::{Mail, Shared, lock};
 use super::workers::Worker;
 use crate::app::request::Received;
@@ -41,6 +42,7 @@ pub(super) const ROOMY: usize = 32 * 1024;
 /// One event loop's state.
 pub(super) struct Reactor {
     shared: Arc<Shared>,
+    settings: CurrentSettings,
     index: usize,
     poll: Poll,
     events: Events,
@@ -128,6 +130,7 @@ impl Reactor {
     ) -> Self {
         let now = shared.clock.now();
         Reactor {
+            settings: CurrentSettings::new(&shared.settings),
             shared,
             index,
             poll,
@@ -155,6 +158,11 @@ impl Reactor {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Limits and deadlines as of this turn.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The time as of the last look at the clock: at the start of the batch and after each handler.
@@ -239,6 +247,7 @@ impl Reactor {
         self.shared.monitor.reactor_works(&self.shared.reactors[self.index]);
         self.tick();
         self.refresh_date();
+        self.settings.refresh();
         if let Err(error) = polled
             && error.kind() != io::ErrorKind::Interrupted
         {

@@ -151,6 +151,7 @@ fn every_value_reaches_its_field() {
         metrics_path: "/m".to_owned(),
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
+        static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
         demo_routes: true,
         routes: Vec::new(),
         dir: Some(dir.path().to_owned()),
@@ -187,6 +188,7 @@ fn every_value_reaches_its_field() {
         ("METRICS_PATH", "/m"),
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
+        ("STATIC_CACHE_CONTROL", "max-age=60"),
         ("DEMO_ROUTES", "on"),
         ("DIR", path),
         ("STRICT", "1"),
@@ -381,8 +383,7 @@ fn what_is_wrong_in_the_directory_names_the_file() {
              RWS_CONFIG_PORT=7878"
         ),
         format!(
-            "RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (stream did not contain valid \
-             UTF-8)"
+            "RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (it is not UTF-8 text)"
         ),
     ];
     let notice = format!(
@@ -467,7 +468,7 @@ fn an_unreadable_value_file_names_the_path_and_the_reason() {
                     or directory (os error 2)), for example RWS_CONFIG_PORT_FILE=/run/secrets/port";
     assert_eq!(errors([("PORT_FILE", "/no/such/place")]), expected);
     let dir = directory(&[]);
-    assert!(errors([("PORT_FILE", text(dir.path()))]).contains("Is a directory"));
+    assert!(errors([("PORT_FILE", text(dir.path()))]).contains("it is a directory"));
     assert!(errors([("PORT_FILE", "")]).contains("must be the path of a file"));
     assert!(errors([("PORT_FILE", "/dev/zero")]).contains("larger than 1048576 bytes"));
 }

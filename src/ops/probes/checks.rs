@@ -1,6 +1,7 @@
 //! The built-in checks.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::StatusCode;
@@ -59,13 +60,12 @@ impl Check for Startup {
 pub(super) struct Shutdown {
     lifecycle: Lifecycle,
     stats: Arc<Stats>,
-    status: StatusCode,
+    status: Arc<AtomicU16>,
 }
 
 impl Shutdown {
     /// `status` is RWS_CONFIG_DRAIN_READY_STATUS; what is no status code counts as 503.
-    pub(super) fn new(lifecycle: Lifecycle, stats: Arc<Stats>, status: u16) -> Self {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    pub(super) fn new(lifecycle: Lifecycle, stats: Arc<Stats>, status: Arc<AtomicU16>) -> Self {
         Shutdown { lifecycle, stats, status }
     }
 }
@@ -85,7 +85,8 @@ impl Check for Shutdown {
             State::Draining => "the server is draining",
             State::Stopping | State::Stopped | State::Forced => "the server is stopping",
         };
-        Verdict::FailWith(self.status, reason.into())
+        let status = StatusCode::from_u16(self.status.load(Relaxed)).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        Verdict::FailWith(status, reason.into())
     }
 
     fn data(&self) -> Map<String, Value> {

@@ -139,7 +139,7 @@ impl Connection {
         if shared.is_draining() {
             return Some(CloseReason::Draining);
         }
-        if self.requests >= shared.settings.max_requests_per_connection {
+        if self.last_request {
             return Some(CloseReason::MaxRequests);
         }
         (!streams && !self.cycle.body_done()).then_some(CloseReason::UnreadBody)

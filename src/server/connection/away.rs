@@ -39,7 +39,7 @@ pub(in crate::server) fn run(
         return finish(shared, connection, worker, answered, None);
     }
     let lease = Arc::new(Lease::default());
-    let timeout = shared.settings.body_timeout;
+    let timeout = shared.settings.load().body_timeout;
     let length = match connection.cycle.framing().body {
         BodyLength::Length(n) => Some(n),
         _ => None,
@@ -75,7 +75,7 @@ fn finish(
     if let Some(in_flight) = in_flight {
         if lease.is_some() && matches!(answered.response.body().kind, Kind::Reader { .. }) {
             // The response may be made of the request, so the client must send that now. A failure shows below.
-            let _ = connection.ask_for_body(shared.settings.body_timeout);
+            let _ = connection.ask_for_body(shared.settings.load().body_timeout);
         }
         let took = shared.clock.now().saturating_duration_since(in_flight.started);
         shared.endpoint(in_flight.endpoint).pace.observe(took);

@@ -16,10 +16,10 @@ use crate::proto::cycle::CloseReason;
 use crate::proto::encode;
 use crate::proto::error::ProtoError;
 use crate::proto::framing::BodyLength;
+use crate::proto::head::Limits;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::{ROOMY, Reactor};
-use crate::server::shared::Shared;
 use crate::server::stats::RejectReason;
 
 /// Bodies of a known length up to this are gathered before the handler runs, even if it could read a stream.
@@ -64,7 +64,7 @@ impl Connection {
         let mut received = reactor.take_received();
         let now = reactor.now();
         let parts = Arc::get_mut(&mut received)?;
-        match self.cycle.head(self.input.unused(), &reactor.shared().settings.limits, &mut parts.head) {
+        match self.cycle.head(self.input.unused(), &reactor.settings().limits, &mut parts.head) {
             Ok(Some(consumed)) => self.input.consume(consumed),
             Ok(None) => {
                 self.fresh = false;
@@ -82,6 +82,7 @@ impl Connection {
         reactor.identify(parts);
         self.waiting = Waiting::No;
         self.requests += 1;
+        self.last_request = self.requests >= reactor.settings().max_requests_per_connection;
         self.body_bytes = 0;
 
         let resolved = reactor.shared().service.resolve(&parts.head);
@@ -109,7 +110,7 @@ impl Connection {
         length: BodyLength,
     ) -> Option<Next> {
         let endpoint = reactor.shared().endpoint(in_flight.endpoint);
-        self.body_limit = endpoint.max_body_bytes.unwrap_or(reactor.shared().settings.max_body_bytes);
+        self.body_limit = endpoint.max_body_bytes.unwrap_or(reactor.settings().max_body_bytes);
         let (known, small) = match length {
             BodyLength::Length(n) => (Some(n), n <= SMALL_BODY),
             _ => (None, false),
@@ -215,7 +216,7 @@ impl Connection {
                 if matches!(self.phase, Phase::Linger) {
                     self.input.consume(usize::MAX);
                 } else {
-                    self.fresh = self.fresh || self.is_worth_a_look(before, reactor.shared());
+                    self.fresh = self.fresh || self.is_worth_a_look(before, &reactor.settings().limits);
                 }
                 self.progressed();
                 true
@@ -237,9 +238,8 @@ impl Connection {
 
     /// Whether what arrived behind the first `before` bytes could complete a head or shows that it is none. Looking at
     /// every byte that trickles in would cost time that grows with the square of the head's length.
-    fn is_worth_a_look(&self, before: usize, shared: &Shared) -> bool {
+    fn is_worth_a_look(&self, before: usize, limits: &Limits) -> bool {
         let unused = self.input.unused();
-        let limits = &shared.settings.limits;
         !matches!(self.phase, Phase::Head)
             || before < 16
             || unused.len() > limits.max_uri_bytes.min(limits.max_head_bytes)
@@ -284,7 +284,7 @@ impl Connection {
     /// Waits with the deadline that belongs to it. It starts anew with `progress`, or when it was not this one before.
     pub(super) fn wait(&mut self, reactor: &Reactor, waiting: Waiting, progress: bool) -> Next {
         if waiting != self.waiting || progress {
-            let settings = &reactor.shared().settings;
+            let settings = reactor.settings();
             let timeout = match waiting {
                 Waiting::Idle | Waiting::No if reactor.shared().lifecycle.state() >= State::Stopping => LAST_REQUEST,
                 Waiting::Idle | Waiting::No => settings.idle_timeout,
