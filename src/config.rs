@@ -40,7 +40,8 @@ pub use reload::ChangedValue;
 use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
-pub use table::{Change, Status, Variable};
+pub use table::{Change, Status, Variable, find};
+pub use value::duration;
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
@@ -69,6 +70,7 @@ pub struct Config {
     pub body_timeout: Duration,
     pub idle_timeout: Duration,
     pub write_timeout: Duration,
+    pub tls_handshake_timeout: Duration,
     /// Zero: none. A handler that takes longer is reported, not killed.
     pub handler_timeout: Duration,
     /// `auto` is resolved here: 5 s inside Kubernetes, else zero.
@@ -96,6 +98,9 @@ pub struct Config {
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
+    /// Set together with the key's file, or not at all.
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
     pub dir: Option<PathBuf>,
     pub strict: bool,
     pub allow_loopback: bool,
@@ -173,6 +178,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            tls_handshake_timeout: Duration::from_secs(10),
             handler_timeout: Duration::ZERO,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
@@ -193,6 +199,8 @@ impl Default for Config {
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
             demo_routes: false,
             routes: Vec::new(),
+            tls_cert_file: None,
+            tls_key_file: None,
             dir: None,
             strict: false,
             allow_loopback: false,

@@ -12,6 +12,7 @@ pub mod lifecycle;
 mod monitor;
 pub mod observe;
 mod reactor;
+mod secure;
 mod settings;
 mod shared;
 pub mod stats;
@@ -37,6 +38,7 @@ use self::lifecycle::{Lifecycle, State};
 use self::monitor::MonitorHandle;
 use self::observe::Observer;
 use self::reactor::{Reactor, WAKER};
+use self::secure::Secure;
 use self::settings::Settings;
 use self::shared::{ReactorHandle, Shared};
 use self::stats::Stats;
@@ -45,6 +47,7 @@ use self::workers::Pool;
 use crate::app::service::Service;
 use crate::config::Config;
 use crate::net::listener;
+use crate::net::tls::Acceptor;
 
 /// The atomics of the handoff slot; its model check puts others in their place.
 mod sync {
@@ -60,6 +63,7 @@ pub struct Server {
     clock: Clock,
     stats: Arc<Stats>,
     lifecycle: Lifecycle,
+    secure: Option<Secure>,
     vitals: Vitals,
     waits_to_be_ready: bool,
 }
@@ -75,6 +79,7 @@ impl Server {
             clock: Clock::default(),
             stats: Arc::default(),
             lifecycle: Lifecycle::default(),
+            secure: None,
             vitals: Vitals::default(),
             waits_to_be_ready: false,
         }
@@ -92,6 +97,14 @@ impl Server {
     pub fn with_handles(mut self, stats: Arc<Stats>, lifecycle: Lifecycle) -> Self {
         self.stats = stats;
         self.lifecycle = lifecycle;
+        self
+    }
+
+    /// With an acceptor, speaks HTTPS: every connection begins with a TLS handshake, on the terms that the acceptor has
+    /// at that moment.
+    #[must_use]
+    pub fn with_tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
+        self.secure = acceptor.map(Secure::new);
         self
     }
 
@@ -147,6 +160,7 @@ impl Server {
             monitor: MonitorHandle::default(),
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
+            secure: self.secure,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
         });
         self.vitals.attach(&shared);

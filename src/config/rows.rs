@@ -12,7 +12,8 @@ const GIB: u64 = 1 << 30;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
-const NO_TLS: &str = "TLS is not implemented, so clients would get plain HTTP";
+#[cfg(not(feature = "tls"))]
+const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
 const NO_CORS: &str = "CORS is not implemented, so browsers would get no Access-Control headers";
 const NO_SPA: &str = "the fallback is not implemented, so unknown paths would get 404";
 const NO_LIMIT: &str = "rate limits are not implemented, so nothing would be limited";
@@ -39,6 +40,20 @@ pub static VARIABLES: &[Variable] = &[
     Variable::number("QUEUE_DEPTH", "1000", (0, 1_000_000), |config, depth| config.queue_depth = depth as usize)
         .example("1000")
         .help("Requests that may wait for a thread. Any more get 503 with Retry-After."),
+    // TLS
+    #[cfg(feature = "tls")]
+    Variable::file("TLS_CERT_FILE", |config, file| config.tls_cert_file = file)
+        .example("/etc/tls/tls.crt")
+        .help("Certificate and its chain (PEM). With TLS_KEY_FILE, PORT speaks HTTPS, probes and metrics included."),
+    #[cfg(feature = "tls")]
+    Variable::file("TLS_KEY_FILE", |config, file| config.tls_key_file = file)
+        .example("/etc/tls/tls.key")
+        .help("Private key of the certificate (PEM, not encrypted)."),
+    #[cfg(feature = "tls")]
+    Variable::duration("TLS_HANDSHAKE_TIMEOUT", "10s", (1, DAY), |config, limit| config.tls_handshake_timeout = limit)
+        .reloadable()
+        .example("10s")
+        .help("Time for the TLS handshake, from the connection on."),
     // Limits
     Variable::number("MAX_CONNECTIONS", "10000", (1, 10_000_000), |config, max| config.max_connections = max as usize)
         .reloadable()
@@ -231,10 +246,16 @@ pub static VARIABLES: &[Variable] = &[
         .reloadable()
         .help("Make an unknown RWS_CONFIG_ name an error instead of a warning."),
     // Known, but not implemented by this version
+    #[cfg(not(feature = "tls"))]
     Variable::refused("TLS_CERT_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
     Variable::refused("TLS_KEY_FILE", NO_TLS),
-    Variable::refused("TLS_CLIENT_CA_FILE", "TLS is not implemented, so clients would not be authenticated"),
-    Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "TLS is not implemented"),
+    #[cfg(not(feature = "tls"))]
+    Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "it was built without TLS (cargo feature tls)"),
+    Variable::refused(
+        "TLS_CLIENT_CA_FILE",
+        "client certificates are not implemented, so clients would not be authenticated",
+    ),
     Variable::refused("HTTP_REDIRECT_PORT", "the redirect is not implemented, so nothing would listen on that port"),
     Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_HOSTS),
     Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_HOSTS),

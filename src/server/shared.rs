@@ -13,6 +13,7 @@ use super::connection::{Connection, InFlight};
 use super::drain::DrainCounters;
 use super::lifecycle::{Lifecycle, State};
 use super::monitor::MonitorHandle;
+use super::secure::Secure;
 use super::settings::Settings;
 use super::stats::Stats;
 use super::vitals::Pulse;
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) monitor: MonitorHandle,
     pub(super) accept: AcceptHandle,
     pub(super) drain: DrainCounters,
+    /// `None`: connections are plain.
+    pub(super) secure: Option<Secure>,
 }
 
 impl Shared {

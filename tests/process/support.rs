@@ -69,6 +69,12 @@ impl Setup {
         self
     }
 
+    /// Starts it on this port.
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Starts it and waits until it serves.
     pub(crate) fn start(mut self) -> Server {
         let port = self.port;
