@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::config::{Config, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
+use crate::ops::current::Tracked;
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::Telemetry;
 use crate::server::lifecycle::Lifecycle;
@@ -68,7 +69,7 @@ fn serve(
     let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
     let app = configured::mount(app, &config);
     let app = built_in::mount(app, &config, defaults, &stats, &lifecycle, &metrics)?;
-    let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
+    let service = Arc::new(Tracked::new(app.build().map_err(ErrorKind::Build)?));
 
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;

@@ -10,7 +10,7 @@ use super::gather::{Gathered, Setting, Settings, Unknown, gather};
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable};
-use super::value::{boolean, duration, is_url_path, list, number, show_bytes, show_millis, size};
+use super::value::{boolean, duration, is_url_path, list, networks, number, show_bytes, show_millis, size};
 use super::{Config, VARIABLES, rules};
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
@@ -155,6 +155,9 @@ fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Re
         Kind::UrlPath { .. } => return Err(Fault::Rule),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
         Kind::List { set } => set(config, list(trimmed)),
+        Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
+        Kind::Word { .. } => return Err(Fault::Rule),
+        Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
             add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);

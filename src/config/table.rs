@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
-use super::{Config, VARIABLES};
+use super::{Config, IpNet, VARIABLES};
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -92,6 +92,14 @@ pub(super) enum Kind {
     List {
         set: fn(&mut Config, Vec<String>),
     },
+    /// Printable ASCII without spaces; may be empty.
+    Word {
+        set: fn(&mut Config, String),
+    },
+    /// Addresses and CIDR blocks.
+    Networks {
+        set: fn(&mut Config, Vec<IpNet>),
+    },
     Route {
         add: fn(&mut Config, RouteSpec),
     },
@@ -165,6 +173,16 @@ impl Variable {
         Variable::new(name, default, Kind::List { set })
     }
 
+    /// Empty unless set.
+    pub(super) const fn word(name: &'static str, set: fn(&mut Config, String)) -> Self {
+        Variable::new(name, "", Kind::Word { set })
+    }
+
+    /// None unless set.
+    pub(super) const fn networks(name: &'static str, set: fn(&mut Config, Vec<IpNet>)) -> Self {
+        Variable::new(name, "", Kind::Networks { set })
+    }
+
     pub(super) const fn route(name: &'static str, add: fn(&mut Config, RouteSpec)) -> Self {
         Variable::new(name, "", Kind::Route { add })
     }
@@ -210,6 +228,8 @@ impl Variable {
             Kind::UrlPath { .. } => "URL path",
             Kind::Directory { .. } => "directory",
             Kind::List { .. } => "list",
+            Kind::Word { .. } => "word",
+            Kind::Networks { .. } => "list of networks",
             Kind::Route { .. } => "route",
             Kind::Unread => "",
         }
@@ -259,6 +279,12 @@ impl Variable {
                 .to_owned(),
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
+            Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
+            Kind::Networks { .. } => {
+                "must be a list of IP addresses and CIDR blocks (10.0.0.0/8, fd00::/8, 192.0.2.1) \
+                                      separated by commas"
+                    .to_owned()
+            }
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""
                 .to_owned(),
