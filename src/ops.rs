@@ -16,4 +16,5 @@ pub mod metrics;
 pub mod probes;
 pub mod telemetry;
 mod text;
+mod throttle;
 mod timestamp;

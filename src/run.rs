@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use prometheus::Registry;
+
 use crate::app::App;
 use crate::config::{Config, Sources};
 use crate::error::{Error, ErrorKind};
@@ -24,6 +26,32 @@ pub use self::built_in::Defaults;
 use self::process::Process;
 
 impl App {
+    /// Exposes the metrics of `registry` at /metrics, along with the server's own. May be called more than once; each
+    /// registry is gathered by itself, so that a collector that panics takes away no metrics but those of its registry.
+    ///
+    /// ```
+    /// use rws::app::{App, State, get};
+    /// use rws::prometheus::{IntCounter, Registry};
+    ///
+    /// fn order(State(orders): State<IntCounter>) -> &'static str {
+    ///     orders.inc();
+    ///     "thank you"
+    /// }
+    ///
+    /// let registry = Registry::new();
+    /// let orders = IntCounter::new("shop_orders_total", "Orders taken.")?;
+    /// registry.register(Box::new(orders.clone()))?;
+    /// let app = App::new().route("/order", get(order)).state(orders).metrics(registry);
+    /// // app.run()
+    /// # rws::app::TestClient::new(app).unwrap();
+    /// # Ok::<(), rws::prometheus::Error>(())
+    /// ```
+    #[must_use]
+    pub fn metrics(mut self, registry: Registry) -> Self {
+        self.extensions.get_or_insert_default::<Registries>().0.push(registry);
+        self
+    }
+
     /// Serves the application as RWS_CONFIG_* says, with probes, metrics, access log and drain, until the process is
     /// told to stop. The result is for `main` to return.
     ///
@@ -33,6 +61,10 @@ impl App {
         run(self, &Sources::from_process(), Defaults::default())
     }
 }
+
+/// The registries of [`App::metrics`].
+#[derive(Clone, Debug, Default)]
+struct Registries(Vec<Registry>);
 
 /// Serves `app` in a process of its own, configured from `sources`.
 pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
@@ -57,16 +89,15 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
 
 /// Builds, binds, serves and drains.
 fn serve(
-    app: App,
+    mut app: App,
     config: Config,
     defaults: Defaults,
     process: &Process,
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
     let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
-    let registry = prometheus::Registry::new();
-    let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
+    let registries = app.extensions.remove::<Registries>().unwrap_or_default().0;
+    let metrics = Arc::new(metrics(registries, process, &stats, &lifecycle).map_err(ErrorKind::Metrics)?);
     let app = configured::mount(app, &config);
     let app = built_in::mount(app, &config, defaults, &stats, &lifecycle, &metrics)?;
     let service = Arc::new(Tracked::new(app.build().map_err(ErrorKind::Build)?));
@@ -81,6 +112,18 @@ fn serve(
         .map_err(ErrorKind::System)?;
     process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
     Ok(running.wait())
+}
+
+/// The server's metrics, and the user's.
+fn metrics(
+    registries: Vec<Registry>,
+    process: &Process,
+    stats: &Arc<Stats>,
+    lifecycle: &Lifecycle,
+) -> prometheus::Result<Metrics> {
+    let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
+    let metrics = Metrics::new(Registry::new(), stats.clone(), lifecycle.clone(), logs)?;
+    registries.into_iter().try_fold(metrics, Metrics::with_registry)
 }
 
 /// The exit code of a verdict.

@@ -34,6 +34,8 @@ pub struct App {
     router: Router,
     states: States,
     errors: Vec<BuildError>,
+    /// What whoever runs the application is told with it, and handlers are not.
+    pub(crate) extensions: http::Extensions,
 }
 
 impl App {

@@ -78,7 +78,6 @@ impl Connection {
             }
         }
         parts.remote = self.remote;
-        parts.client_ip = self.remote.ip();
         parts.at = now;
         reactor.identify(parts);
         self.waiting = Waiting::No;
