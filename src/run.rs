@@ -3,7 +3,13 @@
 mod built_in;
 mod configured;
 mod demo;
+mod health;
+mod hooks;
 mod process;
+mod reload;
+mod startup;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -12,18 +18,24 @@ use std::sync::Arc;
 use prometheus::Registry;
 
 use crate::app::App;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Live, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::current::Tracked;
+use crate::ops::health::collector;
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::Telemetry;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
+use crate::server::vitals::Vitals;
 use crate::server::{Report, Server, Verdict};
 
 pub use self::built_in::Defaults;
+use self::health::Subjects;
+pub use self::hooks::HookResult;
+use self::hooks::Hooks;
 use self::process::Process;
+use self::startup::Startup;
 
 impl App {
     /// Exposes the metrics of `registry` at /metrics, along with the server's own. May be called more than once; each
@@ -48,7 +60,7 @@ impl App {
     /// ```
     #[must_use]
     pub fn metrics(mut self, registry: Registry) -> Self {
-        self.extensions.get_or_insert_default::<Registries>().0.push(registry);
+        self.part::<Registries>().0.push(registry);
         self
     }
 
@@ -83,47 +95,73 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     }
     let result = signals
         .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, loaded.config, defaults, &process, signals));
+        .and_then(|signals| serve(app, sources, Live::new(loaded), defaults, &process, signals));
     process.end(result)
 }
 
 /// Builds, binds, serves and drains.
 fn serve(
     mut app: App,
-    config: Config,
+    sources: &Sources,
+    live: Live,
     defaults: Defaults,
     process: &Process,
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
-    let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
-    let registries = app.extensions.remove::<Registries>().unwrap_or_default().0;
-    let metrics = Arc::new(metrics(registries, process, &stats, &lifecycle).map_err(ErrorKind::Metrics)?);
-    let app = configured::mount(app, &config);
-    let app = built_in::mount(app, &config, defaults, &stats, &lifecycle, &metrics)?;
+    let config = live.running().loaded.config.clone();
+    let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
+    let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
+    let metrics = Metrics::new(Registry::new(), stats.clone(), lifecycle.clone(), logs.clone());
+    let registries = app.take_part::<Registries>().0;
+    let metrics = registries.into_iter().try_fold(metrics.map_err(ErrorKind::Metrics)?, Metrics::with_registry);
+    let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
+    let counters = reload::Counters::new(metrics.own_registry()).map_err(ErrorKind::Metrics)?;
+    let mut app = configured::mount(app, &config);
+    let hooks = app.take_part::<Hooks>();
+    health::validate(&mut app);
+    let mut app = built_in::mount_files(app, &live, defaults)?;
+    let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
+    let (probes, checks) = health::assemble(&mut app, &config, &subjects);
+    collector::register(metrics.own_registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
+    let app = built_in::mount(app, &live, &probes, &metrics);
     let service = Arc::new(Tracked::new(app.build().map_err(ErrorKind::Build)?));
 
+    #[cfg(feature = "tls")]
+    let acceptor = tls::acceptor(&config, metrics.own_registry())?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
-    let running = Server::new(listener, service, telemetry, config)
+    let supervisor = checks.nudge();
+    let timeout = config.startup_timeout;
+    let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
+    let running = Server::new(listener, service, telemetry.clone(), config)
         .with_handles(stats, lifecycle)
+        .with_tls(acceptor)
+        .with_vitals(vitals)
+        .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
-    process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
-    Ok(running.wait())
-}
-
-/// The server's metrics, and the user's.
-fn metrics(
-    registries: Vec<Registry>,
-    process: &Process,
-    stats: &Arc<Stats>,
-    lifecycle: &Lifecycle,
-) -> prometheus::Result<Metrics> {
-    let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Metrics::new(Registry::new(), stats.clone(), lifecycle.clone(), logs)?;
-    registries.into_iter().try_fold(metrics, Metrics::with_registry)
+    let control = process.control.clone();
+    live.follow(move |config| {
+        telemetry.apply(config);
+        control.apply(config);
+    });
+    live.follow(running.reconfigure());
+    let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
+    process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
+    let failure = startup.begin(&running).map_err(ErrorKind::System)?;
+    let report = running.wait_then(|verdict, interruption| {
+        // Checks have nothing to look at any more once the hooks take things down.
+        supervisor.nudge();
+        hooks::shut_down(hooks.shutdown, verdict, interruption);
+    });
+    match failure.try_recv() {
+        Ok(reason) => Err(ErrorKind::Startup(reason).into()),
+        Err(_) => Ok(report),
+    }
 }
 
 /// The exit code of a verdict.

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 
 /// Units of durations in milliseconds, largest first.
@@ -86,6 +87,34 @@ fn network(text: &str) -> Option<IpNet> {
         mapped @ IpAddr::V4(_) if network.prefix_len() >= 96 => IpNet::new(mapped, network.prefix_len() - 96).ok(),
         _ => Some(network),
     }
+}
+
+/// The directives of a Cache-Control field: `name`, `name=token` or `name="text"`, separated by commas (RFC 9111
+/// section 5.2). The inner `None` stands for an empty text.
+#[expect(clippy::option_option, reason = "the outer one is for what is no value, as with all texts here")]
+pub(super) fn directives(text: &str) -> Option<Option<HeaderValue>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let token = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    let quoted = |text: &str| text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some();
+    let directive = |text: &str| match text.trim().split_once('=') {
+        Some((name, value)) => token(name) && (token(value) || quoted(value)),
+        None => token(text.trim()),
+    };
+    let value = HeaderValue::try_from(text).ok().filter(|value| value.to_str().is_ok())?;
+    outside_quotes(text).all(directive).then_some(Some(value))
+}
+
+/// The parts between commas that do not stand in quotes.
+fn outside_quotes(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
 }
 
 /// A number of milliseconds in the largest unit that shows it whole.

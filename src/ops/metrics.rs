@@ -20,7 +20,6 @@ use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use http::{Method, StatusCode};
 use prometheus::Registry;
-use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 
 use self::cells::{Counter, Durations};
@@ -85,12 +84,9 @@ impl Metrics {
         self.users.first().unwrap_or(&self.own)
     }
 
-    /// Adds a collector to the server's own: for the parts of the server that are not known here.
-    ///
-    /// # Errors
-    /// When there already is a metric of one of its names.
-    pub fn register(&self, collector: impl Collector + 'static) -> prometheus::Result<()> {
-        self.own.register(Box::new(collector))
+    /// The registry of the server's own metrics, for the parts of the server that are not known here.
+    pub(crate) fn own_registry(&self) -> &Registry {
+        &self.own
     }
 
     /// Answers a scrape: in OpenMetrics 1.0 if `Accept` prefers that, else in Prometheus' text format 0.0.4, and compressed
@@ -114,8 +110,8 @@ impl Metrics {
         }
     }
 
-    /// The server's own families first: of two of one name, the first is kept.
-    fn gather(&self) -> Vec<MetricFamily> {
+    /// All families, the server's own first: of two of one name, only the first is written.
+    pub fn gather(&self) -> Vec<MetricFamily> {
         let mut families = self.own.gather();
         for registry in &self.users {
             match catch_unwind(AssertUnwindSafe(|| registry.gather())) {
@@ -149,6 +145,11 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").field("own", &self.own).field("users", &self.users).finish_non_exhaustive()
     }
+}
+
+/// How many file descriptors are open, and how many may be, if the system tells.
+pub(crate) fn open_descriptors() -> Option<(u64, u64)> {
+    process::open_fds().zip(process::max_fds())
 }
 
 /// One reactor's side of the metrics.

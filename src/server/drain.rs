@@ -19,6 +19,8 @@ pub(super) enum Command {
     Drain { delay: bool, signal: i32 },
     /// End at once.
     Abort { signal: i32 },
+    /// End at once, as failed.
+    Fail,
 }
 
 /// What the threads tell the one that waits for the end.
@@ -122,7 +124,7 @@ pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> R
     enter(shared, state);
     let report = shared.drain.report(verdict);
     shared.drain.over.store(true, Ordering::Release);
-    shared.monitor.end();
+    shared.monitor.wake();
     shared.pool.end();
     report
 }
@@ -136,6 +138,7 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
             recv(commands) -> command => match command {
                 Ok(Command::Drain { delay, .. }) => break delay,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
@@ -143,12 +146,13 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     };
     *lock(&shared.drain.start) = Some(shared.clock.now());
     enter(shared, State::Draining);
-    let over = if delay { after(shared.settings.drain_delay) } else { after(Duration::ZERO) };
+    let over = if delay { after(shared.settings.load().drain_delay) } else { after(Duration::ZERO) };
     loop {
         select! {
             recv(commands) -> command => match command {
                 Ok(Command::Drain { .. }) => break,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
@@ -162,12 +166,13 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
 
 /// Waits for the reactors to end, until the time is up or somebody loses patience.
 fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
-    let over = after(shared.settings.drain_timeout);
+    let over = after(shared.settings.load().drain_timeout);
     let mut left = shared.reactors.len();
     while left > 0 {
         select! {
             recv(commands) -> command => match command {
                 Ok(Command::Drain { signal, .. } | Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(shared.drain.news.1) -> news => match news {

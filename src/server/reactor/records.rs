@@ -37,7 +37,7 @@ impl Reactor {
 
     /// Gives a request its id and finds out whose it is.
     pub(in crate::server) fn identify(&mut self, received: &mut Received) {
-        let trusted = &self.shared.settings.trusted_proxies;
+        let trusted = &self.settings().trusted_proxies;
         received.client_ip = match received.remote.ip() {
             peer if trusted.is_empty() => peer,
             peer => forwarded::client_ip(&received.head, peer, trusted),
