@@ -1,11 +1,13 @@
 //! Assembly, layer 5: gives an [`App`] its `run()` and wires configuration, server, operations and files together.
 
+mod assembly;
 mod built_in;
 mod configured;
 mod demo;
 mod health;
 mod hooks;
 mod process;
+mod registries;
 mod reload;
 mod startup;
 #[cfg(feature = "tls")]
@@ -15,55 +17,22 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use prometheus::Registry;
-
 use crate::app::App;
-use crate::config::{Config, Live, Sources};
+use crate::app::build::BuiltApp;
+use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::current::Tracked;
-use crate::ops::health::collector;
-use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::Telemetry;
-use crate::server::lifecycle::Lifecycle;
-use crate::server::stats::Stats;
-use crate::server::vitals::Vitals;
 use crate::server::{Report, Server, Verdict};
 
-pub use self::built_in::Defaults;
-use self::health::Subjects;
+use self::assembly::Assembly;
+pub use self::built_in::{Defaults, STATIC};
 pub use self::hooks::HookResult;
-use self::hooks::Hooks;
 use self::process::Process;
 use self::startup::Startup;
 
 impl App {
-    /// Exposes the metrics of `registry` at /metrics, along with the server's own. May be called more than once; each
-    /// registry is gathered by itself, so that a collector that panics takes away no metrics but those of its registry.
-    ///
-    /// ```
-    /// use rws::app::{App, State, get};
-    /// use rws::prometheus::{IntCounter, Registry};
-    ///
-    /// fn order(State(orders): State<IntCounter>) -> &'static str {
-    ///     orders.inc();
-    ///     "thank you"
-    /// }
-    ///
-    /// let registry = Registry::new();
-    /// let orders = IntCounter::new("shop_orders_total", "Orders taken.")?;
-    /// registry.register(Box::new(orders.clone()))?;
-    /// let app = App::new().route("/order", get(order)).state(orders).metrics(registry);
-    /// // app.run()
-    /// # rws::app::TestClient::new(app).unwrap();
-    /// # Ok::<(), rws::prometheus::Error>(())
-    /// ```
-    #[must_use]
-    pub fn metrics(mut self, registry: Registry) -> Self {
-        self.part::<Registries>().0.push(registry);
-        self
-    }
-
     /// Serves the application as RWS_CONFIG_* says, with probes, metrics, access log and drain, until the process is
     /// told to stop. The result is for `main` to return.
     ///
@@ -73,10 +42,6 @@ impl App {
         run(self, &Sources::from_process(), Defaults::default())
     }
 }
-
-/// The registries of [`App::metrics`].
-#[derive(Clone, Debug, Default)]
-struct Registries(Vec<Registry>);
 
 /// Serves `app` in a process of its own, configured from `sources`.
 pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
@@ -101,7 +66,7 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
 
 /// Builds, binds, serves and drains.
 fn serve(
-    mut app: App,
+    app: App,
     sources: &Sources,
     live: Live,
     defaults: Defaults,
@@ -109,22 +74,9 @@ fn serve(
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
     let config = live.running().loaded.config.clone();
-    let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Metrics::new(Registry::new(), stats.clone(), lifecycle.clone(), logs.clone());
-    let registries = app.take_part::<Registries>().0;
-    let metrics = registries.into_iter().try_fold(metrics.map_err(ErrorKind::Metrics)?, Metrics::with_registry);
-    let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
-    let counters = reload::Counters::new(metrics.own_registry()).map_err(ErrorKind::Metrics)?;
-    let mut app = configured::mount(app, &config);
-    let hooks = app.take_part::<Hooks>();
-    health::validate(&mut app);
-    let mut app = built_in::mount_files(app, &live, defaults)?;
-    let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
-    let (probes, checks) = health::assemble(&mut app, &config, &subjects);
-    collector::register(metrics.own_registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
-    let app = built_in::mount(app, &live, &probes, &metrics);
-    let service = Arc::new(Tracked::new(app.build().map_err(ErrorKind::Build)?));
+    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } =
+        Assembly::new(app, &live, defaults, logs)?;
 
     #[cfg(feature = "tls")]
     let acceptor = tls::acceptor(&config, metrics.own_registry())?;
@@ -137,7 +89,7 @@ fn serve(
     let supervisor = checks.nudge();
     let timeout = config.startup_timeout;
     let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
-    let running = Server::new(listener, service, telemetry.clone(), config)
+    let running = Server::new(listener, Arc::new(Tracked::new(service)), telemetry.clone(), config)
         .with_handles(stats, lifecycle)
         .with_tls(acceptor)
         .with_vitals(vitals)
@@ -150,7 +102,7 @@ fn serve(
         control.apply(config);
     });
     live.follow(running.reconfigure());
-    let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
+    let reload = reload::start(sources.clone(), live, reloads).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
     let failure = startup.begin(&running).map_err(ErrorKind::System)?;
     let report = running.wait_then(|verdict, interruption| {
@@ -162,6 +114,15 @@ fn serve(
         Ok(reason) => Err(ErrorKind::Startup(reason).into()),
         Err(_) => Ok(report),
     }
+}
+
+/// The application with every route that [`run`] would give it, to be looked at: nothing is bound or started.
+///
+/// # Errors
+///
+/// Routes that contradict each other, or a static directory that cannot be opened.
+pub fn assemble(app: App, loaded: Loaded, defaults: Defaults) -> Result<Arc<BuiltApp>, Error> {
+    Ok(Assembly::new(app, &Live::new(loaded), defaults, Vec::new())?.service)
 }
 
 /// The exit code of a verdict.
