@@ -7,6 +7,7 @@ mod demo;
 mod health;
 mod hooks;
 mod process;
+mod registries;
 mod reload;
 mod startup;
 #[cfg(feature = "tls")]
@@ -21,6 +22,7 @@ use crate::app::build::BuiltApp;
 use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
+use crate::ops::current::Tracked;
 use crate::ops::telemetry::Telemetry;
 use crate::server::{Report, Server, Verdict};
 
@@ -77,7 +79,7 @@ fn serve(
         Assembly::new(app, &live, defaults, logs)?;
 
     #[cfg(feature = "tls")]
-    let acceptor = tls::acceptor(&config, metrics.registry())?;
+    let acceptor = tls::acceptor(&config, metrics.own_registry())?;
     #[cfg(not(feature = "tls"))]
     let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
@@ -87,13 +89,18 @@ fn serve(
     let supervisor = checks.nudge();
     let timeout = config.startup_timeout;
     let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
-    let running = Server::new(listener, service, telemetry, config)
+    let running = Server::new(listener, Arc::new(Tracked::new(service)), telemetry.clone(), config)
         .with_handles(stats, lifecycle)
         .with_tls(acceptor)
         .with_vitals(vitals)
         .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
+    let control = process.control.clone();
+    live.follow(move |config| {
+        telemetry.apply(config);
+        control.apply(config);
+    });
     live.follow(running.reconfigure());
     let reload = reload::start(sources.clone(), live, reloads).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
