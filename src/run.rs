@@ -3,8 +3,13 @@
 mod built_in;
 mod configured;
 mod demo;
+mod health;
+mod hooks;
 mod process;
 mod reload;
+mod startup;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -15,14 +20,23 @@ use crate::app::build::BuiltApp;
 use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
+use crate::ops::health::collector;
+use crate::ops::health::scheduler::Scheduler;
+use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::Metrics;
+use crate::ops::probes::Probes;
 use crate::ops::telemetry::Telemetry;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
+use crate::server::vitals::Vitals;
 use crate::server::{Report, Server, Verdict};
 
 pub use self::built_in::{Defaults, STATIC};
+use self::health::Subjects;
+pub use self::hooks::HookResult;
+use self::hooks::Hooks;
 use self::process::Process;
+use self::startup::Startup;
 
 impl App {
     /// Serves the application as RWS_CONFIG_* says, with probes, metrics, access log and drain, until the process is
@@ -56,6 +70,49 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     process.end(result)
 }
 
+/// The application with every route that [`run`] would give it, to be looked at: nothing is bound or started.
+///
+/// # Errors
+///
+/// Routes that contradict each other, or a static directory that cannot be opened.
+pub fn routes(app: App, loaded: Loaded, defaults: Defaults) -> Result<Arc<BuiltApp>, Error> {
+    Ok(Assembled::new(app, &Live::new(loaded), defaults, Vec::new())?.service)
+}
+
+/// An application with all that is mounted on it, and what that has to do with the server.
+struct Assembled {
+    service: Arc<BuiltApp>,
+    stats: Arc<Stats>,
+    lifecycle: Lifecycle,
+    vitals: Vitals,
+    metrics: Arc<Metrics>,
+    counters: reload::Counters,
+    hooks: Hooks,
+    probes: Arc<Probes>,
+    checks: Scheduler,
+}
+
+impl Assembled {
+    fn new(app: App, live: &Live, defaults: Defaults, logs: Vec<LogHandle>) -> Result<Self, Error> {
+        let config = live.running().loaded.config.clone();
+        let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
+        let registry = prometheus::Registry::new();
+        let metrics = Metrics::new(registry, stats.clone(), lifecycle.clone(), logs.clone());
+        let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
+        let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
+        let mut app = configured::mount(app, &config);
+        let hooks = app.take_part::<Hooks>();
+        health::validate(&mut app);
+        let mut app = built_in::mount_files(app, live, defaults)?;
+        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
+        let (probes, checks) = health::assemble(&mut app, &config, &subjects);
+        collector::register(metrics.registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
+        let app = built_in::mount(app, live, &probes, &metrics);
+        let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
+        Ok(Assembled { service, stats, lifecycle, vitals, metrics, counters, hooks, probes, checks })
+    }
+}
+
 /// Builds, binds, serves and drains.
 fn serve(
     app: App,
@@ -66,41 +123,41 @@ fn serve(
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
     let config = live.running().loaded.config.clone();
-    let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
-    let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
-    let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
-    let app = configured::mount(app, &config);
-    let app = built_in::mount(app, &live, defaults, &stats, &lifecycle, &metrics)?;
-    let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
+    let Assembled { service, stats, lifecycle, vitals, metrics, counters, hooks, probes, checks } =
+        Assembled::new(app, &live, defaults, logs)?;
 
+    #[cfg(feature = "tls")]
+    let acceptor = tls::acceptor(&config, metrics.registry())?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
+    let supervisor = checks.nudge();
+    let timeout = config.startup_timeout;
+    let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
     let running = Server::new(listener, service, telemetry, config)
         .with_handles(stats, lifecycle)
+        .with_tls(acceptor)
+        .with_vitals(vitals)
+        .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
     live.follow(running.reconfigure());
     let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
-    Ok(running.wait())
-}
-
-/// The application with every route that [`run`] would give it, to be looked at: nothing is bound or started.
-///
-/// # Errors
-///
-/// Routes that contradict each other, or a static directory that cannot be opened.
-pub fn assemble(app: App, loaded: Loaded, defaults: Defaults) -> Result<BuiltApp, Error> {
-    let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
-    let metrics = Metrics::new(prometheus::Registry::new(), stats.clone(), lifecycle.clone(), Vec::new());
-    let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
-    let app = configured::mount(app, &loaded.config);
-    let app = built_in::mount(app, &Live::new(loaded), defaults, &stats, &lifecycle, &metrics)?;
-    Ok(app.build().map_err(ErrorKind::Build)?)
+    let failure = startup.begin(&running).map_err(ErrorKind::System)?;
+    let report = running.wait_then(|verdict, interruption| {
+        // Checks have nothing to look at any more once the hooks take things down.
+        supervisor.nudge();
+        hooks::shut_down(hooks.shutdown, verdict, interruption);
+    });
+    match failure.try_recv() {
+        Ok(reason) => Err(ErrorKind::Startup(reason).into()),
+        Err(_) => Ok(report),
+    }
 }
 
 /// The exit code of a verdict.
