@@ -65,7 +65,7 @@ impl<'a> Plan<'a> {
         }
         let value = |name: &str| set_value(loaded, name);
         let port = |name: &str| value(name).and_then(|text| text.trim().parse().ok());
-        let tls = value("TLS_CERT_FILE").is_some();
+        let tls = config.tls_cert_file.is_some();
         let main = Port { name: if tls { "https" } else { "http" }, number: config.port, tls };
         let admin = port("ADMIN_PORT").map(|number| Port { name: "admin", number, tls: false });
         let redirect = port("HTTP_REDIRECT_PORT").map(|number| Port { name: "http", number, tls: false });
