@@ -12,7 +12,7 @@ use crate::app::build::BuiltApp;
 use crate::app::route_info::RouteInfo;
 use crate::app::service::{EndpointKind, Service};
 use crate::config::{Config, PREFIX, Sources};
-use crate::run::{self, STATIC};
+use crate::run::{STATIC, assemble};
 
 pub(super) const EXAMPLES: &str = "Examples:
   rws routes
@@ -36,7 +36,7 @@ pub(super) fn run(options: &Options, sources: &Sources) -> ExitCode {
         Err(code) => return code,
     };
     let config = loaded.config.clone();
-    let built = match run::routes(application(), loaded, defaults()) {
+    let built = match assemble(application(), loaded, defaults()) {
         Ok(built) => built,
         Err(error) => return complain(&error.to_string(), 2),
     };

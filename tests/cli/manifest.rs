@@ -58,6 +58,33 @@ fn ports_paths_and_times_follow_the_configuration() {
 }
 
 #[test]
+#[cfg(feature = "tls")]
+fn with_a_certificate_all_speak_tls_and_the_secrets_are_mounted() {
+    let files = [("TLS_CERT_FILE", "/etc/tls/tls.crt"), ("TLS_KEY_FILE", "/run/key/tls.key")];
+    let text = manifest(&["--host", "a.example", "--service-monitor"], &files);
+    assert_contains(
+        object(&text, "Deployment", "rws"),
+        &[
+            "- name: https\n              containerPort: 7878\n",
+            "path: \"/healthz\"\n              port: https\n              scheme: HTTPS\n",
+            "mountPath: \"/etc/tls\"\n",
+            "mountPath: \"/run/key\"\n",
+            "secretName: rws-tls\n",
+            "secretName: rws-tls-2\n",
+        ],
+    );
+    assert_contains(
+        object(&text, "Service", "rws"),
+        &["port: 443\n      targetPort: https\n      appProtocol: https\n"],
+    );
+    assert_contains(object(&text, "NetworkPolicy", "rws"), &["- port: https\n"]);
+    assert_contains(object(&text, "Ingress", "rws"), &["name: https\n"]);
+    assert_contains(object(&text, "ServiceMonitor", "rws"), &["scheme: https\n"]);
+    let said = rws(&["manifest"], &[("TLS_CERT_FILE", "tls.crt"), ("TLS_KEY_FILE", "/run/key/tls.key")]);
+    assert!(said.code == 2 && said.err.contains("must be an absolute path"), "{}", said.err);
+}
+
+#[test]
 fn it_is_written_for_a_cluster_wherever_it_is_written() {
     // DRAIN_DELAY=auto is 0 here and 5 s there.
     let text = manifest(&[], &[("DRAIN_DELAY", "auto")]);
