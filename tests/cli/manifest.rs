@@ -96,20 +96,19 @@ fn it_is_written_for_a_cluster_wherever_it_is_written() {
 
 #[test]
 fn settings_reach_the_pod_by_the_way_they_can_change() {
-    let settings =
-        [("LOG_LEVEL", "debug"), ("LOG_FORMAT", "off"), ("ROUTE_A", "/a -> respond 200 text/plain \"a\": {b}")];
-    let settings = &settings[..2];
-    let both = manifest(&[], settings);
-    assert_contains(object(&both, "ConfigMap", "rws-env"), &["RWS_CONFIG_LOG_FORMAT: \"off\"\n"]);
-    assert_contains(object(&both, "ConfigMap", "rws-live"), &["RWS_CONFIG_LOG_LEVEL: \"debug\"\n"]);
+    // Unquoted, YAML would take this for something else.
+    let settings = [("LOG_LEVEL", "debug"), ("DEMO_ROUTES", "on")];
+    let both = manifest(&[], &settings);
+    assert_contains(object(&both, "ConfigMap", "rws-env"), &["data:\n  RWS_CONFIG_DEMO_ROUTES: \"on\"\n"]);
+    assert_contains(object(&both, "ConfigMap", "rws-live"), &["data:\n  RWS_CONFIG_LOG_LEVEL: \"debug\"\n"]);
     let pod = object(&both, "Deployment", "rws");
     assert_contains(
         pod,
         &["name: RWS_CONFIG_DIR\n              value: /etc/rws\n", "mountPath: /etc/rws ", "name: rws-live\n"],
     );
 
-    let all = manifest(&["--config", "env"], settings);
-    assert_contains(object(&all, "ConfigMap", "rws-env"), &["RWS_CONFIG_LOG_FORMAT", "RWS_CONFIG_LOG_LEVEL"]);
+    let all = manifest(&["--config", "env"], &settings);
+    assert_contains(object(&all, "ConfigMap", "rws-env"), &["RWS_CONFIG_DEMO_ROUTES", "RWS_CONFIG_LOG_LEVEL"]);
     assert!(!all.contains("RWS_CONFIG_DIR") && !all.contains("rws-live") && !all.contains("volumes:"), "{all}");
 }
 
@@ -119,9 +118,9 @@ fn pods_are_replaced_when_a_setting_needs_it() {
         let text = manifest(&["--only", "deployment"], settings);
         text.lines().find_map(|line| line.trim().strip_prefix("rws/settings: ").map(String::from))
     };
-    let (off, common) = (print(&[("LOG_FORMAT", "off")]), print(&[("LOG_FORMAT", "common")]));
-    assert!(off.is_some() && off != common, "{off:?} {common:?}");
-    assert_eq!(off, print(&[("LOG_FORMAT", "off"), ("LOG_LEVEL", "debug")]), "what is live replaces no pod");
+    let (few, many) = (print(&[("REACTOR_COUNT", "2")]), print(&[("REACTOR_COUNT", "3")]));
+    assert!(few.is_some() && few != many, "{few:?} {many:?}");
+    assert_eq!(few, print(&[("REACTOR_COUNT", "2"), ("LOG_LEVEL", "debug")]), "what is live replaces no pod");
     assert_eq!(print(&[]), None);
 }
 
