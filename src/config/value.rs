@@ -80,7 +80,9 @@ pub(super) fn directives(text: &str) -> Option<Option<HeaderValue>> {
     if text.is_empty() {
         return Some(None);
     }
-    let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
+    let token = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
     let quoted = |text: &str| text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some();
     let directive = |text: &str| match text.trim().split_once('=') {
         Some((name, value)) => token(name) && (token(value) || quoted(value)),

@@ -203,7 +203,12 @@ fn accepted(applied: &[ChangedValue], pending: &[ChangedValue], withdrawn: &[Cha
     }
     for change in withdrawn {
         let ChangedValue { variable, from, .. } = change;
-        tracing::info!(variable, running = from, "{variable} is {} again: nothing of it waits for the next start", or_none(from));
+        tracing::info!(
+            variable,
+            running = from,
+            "{variable} is {} again: nothing of it waits for the next start",
+            or_none(from)
+        );
     }
     tracing::info!(changed = applied.len(), at_next_start = pending.len(), "configuration reloaded");
 }

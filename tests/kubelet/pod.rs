@@ -70,6 +70,7 @@ pub(crate) struct Pod {
     directory: PathBuf,
     factor: u32,
     settings: BTreeMap<String, String>,
+    start_takes: Duration,
     state: Mutex<State>,
     changed: Condvar,
     /// Of each container there was, in order.
@@ -103,6 +104,7 @@ impl Pod {
             manifest: manifest.clone(),
             factor: node.factor,
             settings: node.settings(),
+            start_takes: node.start_time(),
             state: Mutex::default(),
             changed: Condvar::new(),
             logs: Mutex::default(),
@@ -299,6 +301,7 @@ impl Pod {
             command: expanded(&self.container.command),
             args: expanded(&self.container.args),
             environment: environment.clone(),
+            start_takes: self.start_takes,
         };
         let name = &self.container.name;
         self.events.normal("Created", format!("Created container: {name}"));

@@ -382,9 +382,7 @@ fn what_is_wrong_in_the_directory_names_the_file() {
             "RWS_CONFIG_PORT=\"banana\" (from {path}/PORT): must be a whole number from 0 to 65535, for example \
              RWS_CONFIG_PORT=7878"
         ),
-        format!(
-            "RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (it is not UTF-8 text)"
-        ),
+        format!("RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (it is not UTF-8 text)"),
     ];
     let notice = format!(
         "RWS_CONFIG_LOG_FROMAT (from {path}/LOG_FROMAT) is not a known setting and has no effect; did you mean \
