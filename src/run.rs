@@ -3,8 +3,13 @@
 mod built_in;
 mod configured;
 mod demo;
+mod health;
+mod hooks;
 mod process;
 mod reload;
+mod startup;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,14 +19,20 @@ use crate::app::App;
 use crate::config::{Config, Live, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
+use crate::ops::health::collector;
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::Telemetry;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
+use crate::server::vitals::Vitals;
 use crate::server::{Report, Server, Verdict};
 
 pub use self::built_in::Defaults;
+use self::health::Subjects;
+pub use self::hooks::HookResult;
+use self::hooks::Hooks;
 use self::process::Process;
+use self::startup::Startup;
 
 impl App {
     /// Serves the application as RWS_CONFIG_* says, with probes, metrics, access log and drain, until the process is
@@ -65,27 +76,53 @@ fn serve(
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
     let config = live.running().loaded.config.clone();
-    let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
+    let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
     let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
+    let metrics = Metrics::new(registry, stats.clone(), lifecycle.clone(), logs.clone()).map_err(ErrorKind::Metrics)?;
+    let metrics = Arc::new(metrics);
     let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
-    let app = configured::mount(app, &config);
-    let app = built_in::mount(app, &live, defaults, &stats, &lifecycle, &metrics)?;
+    let mut app = configured::mount(app, &config);
+    let hooks = app.take_part::<Hooks>();
+    health::validate(&mut app);
+    let mut app = built_in::mount_files(app, &live, defaults)?;
+    let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
+    let (probes, checks) = health::assemble(&mut app, &config, &subjects);
+    collector::register(metrics.registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
+    let app = built_in::mount(app, &live, &probes, &metrics);
     let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
 
+    #[cfg(feature = "tls")]
+    let acceptor = tls::acceptor(&config, metrics.registry())?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
+    let supervisor = checks.nudge();
+    let timeout = config.startup_timeout;
+    let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
     let running = Server::new(listener, service, telemetry, config)
         .with_handles(stats, lifecycle)
+        .with_tls(acceptor)
+        .with_vitals(vitals)
+        .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
     live.follow(running.reconfigure());
     let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
-    Ok(running.wait())
+    let failure = startup.begin(&running).map_err(ErrorKind::System)?;
+    let report = running.wait_then(|verdict, interruption| {
+        // Checks have nothing to look at any more once the hooks take things down.
+        supervisor.nudge();
+        hooks::shut_down(hooks.shutdown, verdict, interruption);
+    });
+    match failure.try_recv() {
+        Ok(reason) => Err(ErrorKind::Startup(reason).into()),
+        Err(_) => Ok(report),
+    }
 }
 
 /// The exit code of a verdict.
