@@ -198,13 +198,6 @@ impl Pod {
         self.try_get(path).unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.describe()))
     }
 
-    /// `kubectl exec`.
-    pub(crate) fn exec(&self, command: &[&str]) -> (Option<i32>, String) {
-        let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-        let running = self.running.lock().unwrap().clone().expect("it runs");
-        running.exec(&command, PATIENCE).unwrap_or_else(|error| panic!("{error}"))
-    }
-
     /// The ConfigMaps and Secrets it has mounted: directory on the node, and files.
     pub(crate) fn volumes(&self, manifest: &Manifest) -> Vec<(PathBuf, BTreeMap<String, String>)> {
         let sources = self.spec.volumes.iter().filter_map(|volume| {
