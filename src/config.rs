@@ -40,7 +40,8 @@ pub use reload::ChangedValue;
 use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
-pub use table::{Change, Status, Variable};
+pub use table::{Change, Status, Variable, find};
+pub use value::duration;
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";

@@ -1,5 +1,6 @@
 //! Assembly, layer 5: gives an [`App`] its `run()` and wires configuration, server, operations and files together.
 
+mod assembly;
 mod built_in;
 mod configured;
 mod demo;
@@ -16,21 +17,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::{Config, Live, Sources};
+use crate::app::build::BuiltApp;
+use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
-use crate::ops::health::collector;
-use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::Telemetry;
-use crate::server::lifecycle::Lifecycle;
-use crate::server::stats::Stats;
-use crate::server::vitals::Vitals;
 use crate::server::{Report, Server, Verdict};
 
-pub use self::built_in::Defaults;
-use self::health::Subjects;
+use self::assembly::Assembly;
+pub use self::built_in::{Defaults, STATIC};
 pub use self::hooks::HookResult;
-use self::hooks::Hooks;
 use self::process::Process;
 use self::startup::Startup;
 
@@ -76,21 +72,9 @@ fn serve(
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
     let config = live.running().loaded.config.clone();
-    let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
-    let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Metrics::new(registry, stats.clone(), lifecycle.clone(), logs.clone()).map_err(ErrorKind::Metrics)?;
-    let metrics = Arc::new(metrics);
-    let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
-    let mut app = configured::mount(app, &config);
-    let hooks = app.take_part::<Hooks>();
-    health::validate(&mut app);
-    let mut app = built_in::mount_files(app, &live, defaults)?;
-    let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
-    let (probes, checks) = health::assemble(&mut app, &config, &subjects);
-    collector::register(metrics.registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
-    let app = built_in::mount(app, &live, &probes, &metrics);
-    let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
+    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } =
+        Assembly::new(app, &live, defaults, logs)?;
 
     #[cfg(feature = "tls")]
     let acceptor = tls::acceptor(&config, metrics.registry())?;
@@ -111,7 +95,7 @@ fn serve(
         .start()
         .map_err(ErrorKind::System)?;
     live.follow(running.reconfigure());
-    let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
+    let reload = reload::start(sources.clone(), live, reloads).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
     let failure = startup.begin(&running).map_err(ErrorKind::System)?;
     let report = running.wait_then(|verdict, interruption| {
@@ -123,6 +107,15 @@ fn serve(
         Ok(reason) => Err(ErrorKind::Startup(reason).into()),
         Err(_) => Ok(report),
     }
+}
+
+/// The application with every route that [`run`] would give it, to be looked at: nothing is bound or started.
+///
+/// # Errors
+///
+/// Routes that contradict each other, or a static directory that cannot be opened.
+pub fn assemble(app: App, loaded: Loaded, defaults: Defaults) -> Result<Arc<BuiltApp>, Error> {
+    Ok(Assembly::new(app, &Live::new(loaded), defaults, Vec::new())?.service)
 }
 
 /// The exit code of a verdict.
