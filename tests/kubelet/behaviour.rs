@@ -270,25 +270,25 @@ fn what_is_missing_keeps_the_container_from_being_created() {
     });
 }
 
-/// A Secret as cert-manager writes it, and what mounts it.
-fn certificate() -> (String, &'static str, &'static str) {
+/// A Secret as cert-manager writes it.
+pub(crate) fn certificate(name: &str) -> String {
     let made = rcgen::generate_simple_self_signed(vec!["web".to_owned()]).unwrap();
     let block = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
-    let secret = format!(
-        "---\nkind: Secret\nmetadata: {{ name: web-tls }}\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
+    format!(
+        "---\nkind: Secret\nmetadata: {{ name: {name} }}\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
         block(&made.cert.pem()),
         block(&made.signing_key.serialize_pem()),
-    );
-    let container = "volumeMounts: [{ name: tls, mountPath: /tls }]\n\
-                     env:\n- { name: RWS_CONFIG_TLS_CERT_FILE, value: /tls/tls.crt }\n\
-                     - { name: RWS_CONFIG_TLS_KEY_FILE, value: /tls/tls.key }\n";
-    (secret, container, "volumes: [{ name: tls, secret: { secretName: web-tls } }]")
+    )
 }
 
 #[test]
 fn a_probe_over_https_looks_at_no_certificate_and_scheme_has_to_be_right() {
     on_a_node(20, |node| {
-        let (secret, container, volume) = certificate();
+        let secret = certificate("web-tls");
+        let container = "volumeMounts: [{ name: tls, mountPath: /tls }]\n\
+                         env:\n- { name: RWS_CONFIG_TLS_CERT_FILE, value: /tls/tls.crt }\n\
+                         - { name: RWS_CONFIG_TLS_KEY_FILE, value: /tls/tls.key }\n";
+        let volume = "volumes: [{ name: tls, secret: { secretName: web-tls } }]";
         let ask = |scheme: &str| {
             let get = format!("httpGet: {{ path: /readyz, port: http, scheme: {scheme} }}");
             format!("readinessProbe: {{ {get}, periodSeconds: 1, timeoutSeconds: 5 }}\n")

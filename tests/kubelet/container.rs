@@ -61,7 +61,7 @@ pub(crate) struct Container {
 }
 
 /// The binary under test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     std::env::var_os("RWS_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_rws").into(), PathBuf::from)
 }
 

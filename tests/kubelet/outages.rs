@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::behaviour::{READY, deployment, with_pod_spec};
 use crate::node::{Node, PATIENCE, eventually, on_a_node};
 use crate::pod::Pod;
@@ -47,9 +49,21 @@ fn is_well(node: &Node, pod: &Pod, service: &str) {
     assert_eq!((pod.state().restarts, pod.state().ready), (0, true), "{}\n{:#?}", pod.describe(), pod.log());
 }
 
-/// The one line that a person needs, on stderr.
+/// The one line that a person needs, on stderr: its message.
 fn line(pod: &Pod, needles: &[&str]) -> String {
-    pod.said(needles).pop().unwrap_or_else(|| panic!("{needles:?} is not said: {:#?}", pod.log()))
+    let found = pod.said(needles).pop().unwrap_or_else(|| panic!("{needles:?} is not said: {:#?}", pod.log()));
+    let line: Value = serde_json::from_str(&found).unwrap();
+    line["msg"].as_str().unwrap().to_owned()
+}
+
+/// Shows what happened, and fails unless docs/KUBERNETES.md has these words for it.
+fn documented(pod: &Pod, words: &[&str]) {
+    println!("{}\n{}\n", pod.describe(), words.join("\n"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/KUBERNETES.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    for words in words {
+        assert!(text.contains(words), "docs/KUBERNETES.md should say: {words}");
+    }
 }
 
 #[test]
@@ -66,6 +80,7 @@ fn a_server_on_loopback_says_so_in_the_pods_status() {
         assert!(last.message.contains(says) && last.message.contains("set RWS_CONFIG_IP=0.0.0.0"), "{}", last.message);
         assert!(pod.describe().contains("CrashLoopBackOff") && pod.describe().contains(says), "{}", pod.describe());
         assert!(no_endpoint(node, "websocket-server"));
+        documented(&pod, &[&last.message, "Back-off restarting failed container"]);
         node.delete(&pod);
 
         let pod = node.apply(&fixed(&yaml, "RWS_CONFIG_IP: \"127.0.0.1\"", "RWS_CONFIG_IP: \"0.0.0.0\""));
@@ -83,6 +98,7 @@ fn restart_loop(node: &Node, pod: &Pod, path: &str) {
     assert_eq!(pod.state().last.unwrap().code, 0, "the server itself is well, and drains");
     let said = line(pod, &[r#""level":"warn""#, &format!("kubelet probes GET {path}: 404")]);
     assert!(said.contains("/healthz"), "{said}");
+    documented(pod, &[&said, "failed liveness probe, will be restarted"]);
     node.delete(pod);
 }
 
@@ -121,7 +137,7 @@ fn probe_paths_of_another_product_are_told_from_ours() {
         assert!(!pod.state().ready && no_endpoint(node, "tracker"));
         let live = line(&pod, &["kubelet probes GET /health/live/: 404", "livenessProbe.httpGet.path to /healthz"]);
         let ready = line(&pod, &["kubelet probes GET /health/ready/: 404", "readinessProbe.httpGet.path to /readyz"]);
-        assert_ne!(live, ready);
+        documented(&pod, &[&live, &ready]);
         node.delete(&pod);
 
         let yaml = fixed(&yaml, "path: /health/live/", "path: /healthz");
@@ -137,6 +153,7 @@ fn a_probe_on_another_port_never_finds_the_server() {
         let missing = |pod: &Pod| pod.events.count("Failed", "Error: ErrImagePull") > 0;
         pod.wait_until("without an image", missing);
         assert!(pod.events.count("Failed", "registry.example.com/rws:latest: not found") > 0, "{}", pod.describe());
+        documented(&pod, &["Error: ErrImagePull"]);
         node.delete(&pod);
 
         let yaml = fixed(&yaml, "rws:latest", "rws:0.1.0");
@@ -147,6 +164,7 @@ fn a_probe_on_another_port_never_finds_the_server() {
         assert!(!pod.state().ready && no_endpoint(node, "sre-service"));
         // The server cannot see a probe that goes elsewhere, but it says where it listens.
         line(&pod, &[r#""state":"ready""#, "0.0.0.0:8080"]);
+        documented(&pod, &["dial tcp 10.244.0.3:80: connect: connection refused", r#""address":"0.0.0.0:8080""#]);
         node.delete(&pod);
 
         let yaml = fixed(&yaml, "containerPort: 80\n", "containerPort: 8080\n");
@@ -178,7 +196,8 @@ fn a_route_of_the_application_that_answers_500_is_no_probe() {
         let failed = "Readiness probe failed: HTTP probe failed with statuscode: 500";
         pod.wait_until("refused", |pod| pod.events.count("Unhealthy", failed) > 3);
         assert!(!pod.state().ready && no_endpoint(node, "web"));
-        line(&pod, &["kubelet probes GET /health: 500", "a route of the application", "/readyz"]);
+        let said = line(&pod, &["kubelet probes GET /health: 500", "a route of the application", "/readyz"]);
+        documented(&pod, &[&said, failed]);
         node.delete(&pod);
         is_well(node, &node.apply(&fixed(&yaml, "path: /health,", "path: /readyz,")), "web");
     });
@@ -197,6 +216,7 @@ fn a_slow_start_is_killed_by_liveness_and_saved_by_a_startup_probe() {
         assert!(pod.said(&["life cycle"]).is_empty(), "{:#?}", pod.log());
         assert_eq!(pod.state().last.unwrap().code, 137);
         assert!(pod.events.count("Killing", "failed liveness probe") > 1, "{}", pod.describe());
+        documented(&pod, &[]);
         node.delete(&pod);
 
         let startup =
@@ -217,6 +237,10 @@ fn an_exec_probe_with_a_shell_is_never_answered_by_an_image_without_one() {
         pod.wait_until("asked", |pod| pod.events.count("Unhealthy", errored) > 2);
         assert!(pod.events.count("Unhealthy", "stat /bin/sh: no such file or directory") > 2, "{}", pod.describe());
         assert!(!pod.state().ready && no_endpoint(node, "web"));
+        documented(&pod, &["exec: \"/bin/sh\": stat /bin/sh: no such file or directory"]);
+        node.delete(&pod);
+        let probe = "[/bin/sh, -c, 'wget -q localhost:7878/readyz']";
+        is_well(node, &node.apply(&fixed(&yaml, probe, "[/usr/local/bin/rws, probe, readyz, --timeout, 5s]")), "web");
     });
 }
 
@@ -252,7 +276,8 @@ fn a_service_link_is_not_taken_for_a_port() {
         let link = "---\nkind: Service\nmetadata: { name: rws-config }\nspec: { ports: [{ port: 80 }] }\n";
         let pod = node.apply(&(deployment(&[], READY) + link));
         is_well(node, &pod, "web");
-        line(&pod, &[r#""level":"warn""#, "RWS_CONFIG_PORT", "enableServiceLinks: false"]);
+        let said = line(&pod, &[r#""level":"warn""#, "RWS_CONFIG_PORT", "enableServiceLinks: false"]);
+        documented(&pod, &[&said]);
         node.delete(&pod);
 
         let pod = node.apply(&(with_pod_spec(&[], READY, "enableServiceLinks: false") + link));
@@ -362,6 +387,7 @@ fn a_changed_config_map_is_taken_up_without_a_restart_unless_it_is_mounted_with_
         [&live, &fixed].into_iter().for_each(|pod| pod.wait_until_ready());
         node.update_config_map("live", "RWS_CONFIG_LOG_LEVEL", "debug");
         live.wait_until("reloaded", |pod| !pod.said(&["RWS_CONFIG_LOG_LEVEL"]).is_empty());
+        documented(&live, &[&line(&live, &["RWS_CONFIG_LOG_LEVEL"])]);
         assert!(fixed.said(&["RWS_CONFIG_LOG_LEVEL"]).is_empty(), "a subPath never changes: {:#?}", fixed.log());
         assert_eq!((live.state().restarts, fixed.state().restarts), (0, 0));
     });
