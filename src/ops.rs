@@ -8,6 +8,8 @@
 //! [`Lifecycle`]: crate::server::lifecycle::Lifecycle
 
 mod access_log;
+pub mod current;
+mod diagnosis;
 pub mod diagnostics;
 pub mod log_writer;
 pub mod metrics;

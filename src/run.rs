@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::config::{Config, Live, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
+use crate::ops::current::Tracked;
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::Telemetry;
 use crate::server::lifecycle::Lifecycle;
@@ -72,17 +73,20 @@ fn serve(
     let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
     let app = configured::mount(app, &config);
     let app = built_in::mount(app, &live, defaults, &stats, &lifecycle, &metrics)?;
-    let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
+    let service = Arc::new(Tracked::new(app.build().map_err(ErrorKind::Build)?));
 
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
+    let (told, control) = (telemetry.clone(), process.control.clone());
     let running = Server::new(listener, service, telemetry, config)
         .with_handles(stats, lifecycle)
         .start()
         .map_err(ErrorKind::System)?;
     live.follow(running.reconfigure());
+    live.follow(move |config| told.apply(config));
+    live.follow(move |config| control.apply(config));
     let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
     Ok(running.wait())

@@ -11,7 +11,7 @@ use http::HeaderValue;
 
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
-use super::{Config, VARIABLES};
+use super::{Config, IpNet, VARIABLES};
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -98,6 +98,14 @@ pub(super) enum Kind {
     Directives {
         set: fn(&mut Config, Option<HeaderValue>),
     },
+    /// Printable ASCII without spaces; may be empty.
+    Word {
+        set: fn(&mut Config, String),
+    },
+    /// Addresses and CIDR blocks.
+    Networks {
+        set: fn(&mut Config, Vec<IpNet>),
+    },
     Route {
         add: fn(&mut Config, RouteSpec),
     },
@@ -179,6 +187,16 @@ impl Variable {
         Variable::new(name, default, Kind::Directives { set })
     }
 
+    /// Empty unless set.
+    pub(super) const fn word(name: &'static str, set: fn(&mut Config, String)) -> Self {
+        Variable::new(name, "", Kind::Word { set })
+    }
+
+    /// None unless set.
+    pub(super) const fn networks(name: &'static str, set: fn(&mut Config, Vec<IpNet>)) -> Self {
+        Variable::new(name, "", Kind::Networks { set })
+    }
+
     pub(super) const fn route(name: &'static str, add: fn(&mut Config, RouteSpec)) -> Self {
         Variable::new(name, "", Kind::Route { add })
     }
@@ -225,6 +243,8 @@ impl Variable {
             Kind::Directory { .. } => "directory",
             Kind::List { .. } => "list",
             Kind::Directives { .. } => "directives",
+            Kind::Word { .. } => "word",
+            Kind::Networks { .. } => "list of networks",
             Kind::Route { .. } => "route",
             Kind::Unread => "",
         }
@@ -277,6 +297,12 @@ impl Variable {
                                         or name=value"
                 .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
+            Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
+            Kind::Networks { .. } => {
+                "must be a list of IP addresses and CIDR blocks (10.0.0.0/8, fd00::/8, 192.0.2.1) \
+                                      separated by commas"
+                    .to_owned()
+            }
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""
                 .to_owned(),

@@ -3,9 +3,11 @@
 //! It knows no variable, and no range beyond what fits the type; a text that is not of the type is `None`, and
 //! the variable's row says what would have been right.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
+use ipnet::IpNet;
 
 /// Units of durations in milliseconds, largest first.
 const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -80,8 +82,11 @@ pub(super) fn directives(text: &str) -> Option<Option<HeaderValue>> {
     if text.is_empty() {
         return Some(None);
     }
-    let token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-    let quoted = |text: &str| text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some();
+    let character = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let token = |text: &str| !text.is_empty() && text.bytes().all(character);
+    let quoted = |text: &str| {
+        text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some_and(|rest| !rest.contains('"'))
+    };
     let directive = |text: &str| match text.trim().split_once('=') {
         Some((name, value)) => token(name) && (token(value) || quoted(value)),
         None => token(text.trim()),
@@ -97,6 +102,20 @@ fn outside_quotes(text: &str) -> impl Iterator<Item = &str> {
         quoted ^= c == '"';
         c == ',' && !quoted
     })
+}
+
+/// The networks of a list; an address alone is a network of one. An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`)
+/// is the IPv4 network, since that is how addresses are compared.
+pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
+    list(text).iter().map(|item| network(item)).collect()
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?.trunc();
+    match network.network().to_canonical() {
+        mapped @ IpAddr::V4(_) if network.prefix_len() >= 96 => IpNet::new(mapped, network.prefix_len() - 96).ok(),
+        _ => Some(network),
+    }
 }
 
 /// A number of milliseconds in the largest unit that shows it whole.
@@ -133,6 +152,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn networks_are_addresses_and_blocks() {
+        let cases = [
+            ("", Some("")),
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.1.2.3/8 , ::1,192.0.2.1", Some("10.0.0.0/8 ::1/128 192.0.2.1/32")),
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8")),
+            ("::ffff:10.0.0.0/95", Some("::fffe:0:0/95")),
+            ("0.0.0.0/0,::/0", Some("0.0.0.0/0 ::/0")),
+            ("10.0.0.0/33", None),
+            ("10.0.0/8", None),
+            ("example.com", None),
+            ("10.0.0.0/8;::1", None),
+            ("[::1]", None),
+        ];
+        for (text, expected) in cases {
+            let shown = networks(text).map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+            assert_eq!(shown.as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_are_digits_and_nothing_else() {

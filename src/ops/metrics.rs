@@ -18,6 +18,7 @@ use prometheus::{Registry, TextEncoder};
 
 use self::cells::{Counter, Durations};
 use self::collector::ServerCollector;
+use super::diagnosis::Misrouted;
 use super::log_writer::LogHandle;
 use crate::app::response::Response;
 use crate::app::service::EndpointKind;
@@ -30,6 +31,7 @@ use crate::server::stats::Stats;
 pub struct Metrics {
     registry: Registry,
     cells: Arc<AllCells>,
+    misrouted: Arc<Misrouted>,
 }
 
 impl Metrics {
@@ -43,10 +45,10 @@ impl Metrics {
         lifecycle: Lifecycle,
         logs: Vec<LogHandle>,
     ) -> prometheus::Result<Self> {
-        let cells = Arc::new(AllCells::default());
-        let collector = ServerCollector::new(Arc::clone(&cells), stats, lifecycle, logs)?;
+        let (cells, misrouted) = (Arc::new(AllCells::default()), Arc::new(Misrouted::default()));
+        let collector = ServerCollector::new(Arc::clone(&cells), Arc::clone(&misrouted), stats, lifecycle, logs)?;
         registry.register(Box::new(collector))?;
-        Ok(Metrics { registry, cells })
+        Ok(Metrics { registry, cells, misrouted })
     }
 
     /// The registry, for users' own collectors.
@@ -72,6 +74,11 @@ impl Metrics {
                 response(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text)
             }
         }
+    }
+
+    /// Where probes that go astray are counted.
+    pub(super) fn misrouted(&self) -> Arc<Misrouted> {
+        Arc::clone(&self.misrouted)
     }
 
     /// A place to count for one more reactor.

@@ -78,8 +78,12 @@ fn a_bad_value_changes_nothing_and_says_why() {
     let lines = reload(&mut server, REFUSED);
     let dir = volume.text();
     let expected = [
-        format!("error RWS_CONFIG_IDLE_TIMEOUT=\"soon\" (from {dir}/IDLE_TIMEOUT): must be a duration in seconds or with a unit (500ms, 5s, 2m, 1h; no fractions) from 1ms to 24h, for example RWS_CONFIG_IDLE_TIMEOUT=1m"),
-        format!("error RWS_CONFIG_QUEUE_DEPTH=\"-1\" (from {dir}/QUEUE_DEPTH): must be a whole number from 0 to 1000000, for example RWS_CONFIG_QUEUE_DEPTH=1000"),
+        format!(
+            "error RWS_CONFIG_IDLE_TIMEOUT=\"soon\" (from {dir}/IDLE_TIMEOUT): must be a duration in seconds or with a unit (500ms, 5s, 2m, 1h; no fractions) from 1ms to 24h, for example RWS_CONFIG_IDLE_TIMEOUT=1m"
+        ),
+        format!(
+            "error RWS_CONFIG_QUEUE_DEPTH=\"-1\" (from {dir}/QUEUE_DEPTH): must be a whole number from 0 to 1000000, for example RWS_CONFIG_QUEUE_DEPTH=1000"
+        ),
         "error configuration not reloaded: the running one stays in force".to_owned(),
     ];
     assert_eq!(messages(&lines), expected);
@@ -126,7 +130,8 @@ fn what_needs_a_restart_is_told_once_and_left_alone() {
     volume.write(&[("HEALTHZ_PATH", "/well"), ("IDLE_TIMEOUT", "2m")]);
     let dir = volume.text().to_owned();
     let told = messages(&reload(&mut server, RELOADED));
-    let warning = format!("warn RWS_CONFIG_HEALTHZ_PATH /alive → /well (file {dir}/HEALTHZ_PATH) takes effect at the next start");
+    let warning =
+        format!("warn RWS_CONFIG_HEALTHZ_PATH /alive → /well (file {dir}/HEALTHZ_PATH) takes effect at the next start");
     assert!(told.contains(&warning), "{told:#?}");
     assert_eq!((server.get("/alive").status, server.get("/well").status), (200, 404));
 

@@ -78,6 +78,7 @@ impl Connection {
             }
         }
         parts.remote = self.remote;
+        parts.client_ip = self.remote.ip();
         parts.at = now;
         reactor.identify(parts);
         self.waiting = Waiting::No;
@@ -185,7 +186,8 @@ impl Connection {
         self.closing = Some(reason);
         self.input.consume(usize::MAX);
         let outcome = if reason == CloseReason::HeadTimeout { Outcome::Timeout } else { Outcome::Rejected };
-        reactor.record_unparsed(self.remote, status, outcome);
+        let refused = if let CloseReason::ProtocolError(error) = reason { Some(error) } else { None };
+        reactor.record_unparsed(self.remote, refused, status, outcome);
     }
 
     /// Answers a request that a full server cannot take.

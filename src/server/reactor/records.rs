@@ -11,7 +11,7 @@ use super::Reactor;
 use crate::app::request::Received;
 use crate::app::request_id::is_well_formed;
 use crate::server::connection::{Finishing, InFlight};
-use crate::server::observe::{Exchange, Outcome};
+use crate::server::observe::{Exchange, Outcome, ProtoError};
 
 /// How many request heads are kept for reuse.
 pub(super) const SPARE: usize = 8;
@@ -66,11 +66,18 @@ impl Reactor {
     }
 
     /// Tells the recorder of bytes that never became a request.
-    pub(in crate::server) fn record_unparsed(&mut self, remote: SocketAddr, status: StatusCode, outcome: Outcome) {
+    pub(in crate::server) fn record_unparsed(
+        &mut self,
+        remote: SocketAddr,
+        refused: Option<ProtoError>,
+        status: StatusCode,
+        outcome: Outcome,
+    ) {
         self.recorder.record(&Exchange {
             received: None,
             remote,
             endpoint: None,
+            refused,
             status,
             bytes_in: 0,
             bytes_out: 0,
@@ -94,6 +101,7 @@ fn exchange<'a>(
         received: Some(&in_flight.received),
         remote: in_flight.received.remote,
         endpoint: Some(in_flight.endpoint),
+        refused: None,
         status,
         bytes_in,
         bytes_out,
