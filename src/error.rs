@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Bind(SocketAddr, io::Error),
     /// The system refused a thread, a poller or a signal handler.
     System(io::Error),
+    /// The main thread panicked, and where.
+    Panic(String),
 }
 
 impl Error {
@@ -43,7 +45,7 @@ impl Error {
         ExitCode::from(match self.kind {
             ErrorKind::Config(_) | ErrorKind::Build(_) | ErrorKind::StaticDir(_) | ErrorKind::Metrics(_) => 2,
             ErrorKind::Bind(..) => 3,
-            ErrorKind::System(_) => 1,
+            ErrorKind::System(_) | ErrorKind::Panic(_) => 1,
         })
     }
 }
@@ -63,6 +65,7 @@ impl fmt::Display for Error {
             ErrorKind::Metrics(error) => write!(f, "metrics cannot be registered: {error}"),
             ErrorKind::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", advice(error)),
             ErrorKind::System(error) => write!(f, "cannot start: {error}"),
+            ErrorKind::Panic(text) => f.write_str(text),
         }
     }
 }
@@ -84,6 +87,7 @@ impl std::error::Error for Error {
             ErrorKind::Build(error) => Some(error),
             ErrorKind::Metrics(error) => Some(error),
             ErrorKind::StaticDir(error) | ErrorKind::Bind(_, error) | ErrorKind::System(error) => Some(error),
+            ErrorKind::Panic(_) => None,
         }
     }
 }
