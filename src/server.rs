@@ -11,6 +11,7 @@ pub mod lifecycle;
 mod monitor;
 pub mod observe;
 mod reactor;
+pub mod role;
 mod settings;
 mod shared;
 pub mod stats;
@@ -31,8 +32,9 @@ use self::clock::Clock;
 use self::drain::{Command, DrainCounters};
 use self::lifecycle::{Lifecycle, State};
 use self::monitor::MonitorHandle;
-use self::observe::Observer;
+use self::observe::{InFlightRequest, Observer};
 use self::reactor::{Reactor, WAKER};
+use self::role::Role;
 use self::settings::Settings;
 use self::shared::{ReactorHandle, Shared};
 use self::stats::Stats;
@@ -55,6 +57,8 @@ pub struct Server {
     clock: Clock,
     stats: Arc<Stats>,
     lifecycle: Lifecycle,
+    role: Role,
+    reserve: usize,
 }
 
 impl Server {
@@ -68,7 +72,23 @@ impl Server {
             clock: Clock::default(),
             stats: Arc::default(),
             lifecycle: Lifecycle::default(),
+            role: Role::Main,
+            reserve: 0,
         }
+    }
+
+    /// Makes it a server that stands beside the main one.
+    #[must_use]
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Leaves so many file descriptors for others in this process, on top of what the server needs besides connections.
+    #[must_use]
+    pub fn with_reserve(mut self, descriptors: usize) -> Self {
+        self.reserve = descriptors;
+        self
     }
 
     /// Takes the time from `clock`.
@@ -94,7 +114,7 @@ impl Server {
         listener::prepare(&self.listener)?;
         let address = self.listener.local_addr()?;
         let mut settings = Settings::from(&self.config);
-        settings.max_connections = descriptors::cap_connections(settings.max_connections);
+        settings.max_connections = descriptors::cap_connections(settings.max_connections, self.reserve);
         let count = self.config.reactors();
 
         let accept_poll = Poll::new()?;
@@ -124,19 +144,22 @@ impl Server {
             monitor: MonitorHandle::default(),
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
+            role: self.role,
             settings,
         });
 
-        spawn("rws-monitor", &shared, |shared| monitor::run(&shared))?;
+        spawn("monitor", &shared, |shared| monitor::run(&shared))?;
         for (index, (poll, mail)) in parts.into_iter().enumerate() {
             let recorder = self.observer.recorder(index);
             shared.pool.add_reactor(Box::new(Reactor::new(shared.clone(), index, poll, mail, recorder)));
         }
         shared.start_workers()?;
         let listener = self.listener;
-        spawn("rws-accept", &shared, move |shared| accept::run(&shared, accept_poll, listener))?;
+        spawn("accept", &shared, move |shared| accept::run(&shared, accept_poll, listener))?;
         shared.lifecycle.advance(State::Ready);
-        tracing::info!(state = State::Ready.name(), %address, reactors = count, "life cycle");
+        if shared.role.is_logged() {
+            tracing::info!(state = State::Ready.name(), %address, reactors = count, "life cycle");
+        }
 
         let (sender, commands) = unbounded();
         Ok(Running { shared, address, stop: Stop { commands: sender }, commands })
@@ -145,7 +168,7 @@ impl Server {
 
 fn spawn(name: &str, shared: &Arc<Shared>, run: impl FnOnce(Arc<Shared>) + Send + 'static) -> io::Result<()> {
     let shared = shared.clone();
-    thread::Builder::new().name(name.into()).spawn(move || run(shared))?;
+    thread::Builder::new().name(shared.role.thread(name)).spawn(move || run(shared))?;
     Ok(())
 }
 
@@ -166,6 +189,13 @@ impl Running {
     /// The means to stop it.
     pub fn stop(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// A look at the requests that workers are busy with, for as long as the caller likes. Requests that a reactor
+    /// answers by itself, or that wait for a worker, are not among them.
+    pub fn in_flight(&self) -> impl Fn() -> Vec<InFlightRequest> + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || shared.in_flight()
     }
 
     /// Makes it look at its clock, after that was moved by hand.
@@ -193,6 +223,13 @@ impl Stop {
     pub fn drain(&self, delay: bool, signal: i32) {
         // A server that has ended does not listen any more.
         let _ = self.commands.send(Command::Drain { delay, signal });
+    }
+
+    /// Drains with the configured delay, because somebody asked for it without a signal. Unlike
+    /// [`drain`](Self::drain), another call changes nothing; and the first SIGTERM that follows is the same wish once
+    /// more, since Kubernetes sends one after whatever a preStop hook did.
+    pub fn begin(&self) {
+        let _ = self.commands.send(Command::Begin);
     }
 
     /// Ends at once; what is in flight is aborted.

@@ -15,6 +15,8 @@ use crate::app::service::EndpointKind;
 /// What the server is told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
+    /// Drain with the configured delay, without a signal. Nothing once it drains.
+    Begin,
     /// Drain; with the configured delay, unless that is to be skipped. `signal` is the number of the signal behind it.
     Drain { delay: bool, signal: i32 },
     /// End at once.
@@ -131,10 +133,11 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     let news = &shared.drain.news.1;
     // Once nobody is left who could tell us anything, this is a channel on which nothing ever comes.
     let mut commands = commands.clone();
-    let delay = loop {
+    let (delay, mut patience) = loop {
         select! {
             recv(commands) -> command => match command {
-                Ok(Command::Drain { delay, .. }) => break delay,
+                Ok(Command::Begin) => break (true, Patience::UntilTerminated),
+                Ok(Command::Drain { delay, .. }) => break (delay, Patience::None),
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
                 Err(_) => commands = never(),
             },
@@ -147,7 +150,8 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     loop {
         select! {
             recv(commands) -> command => match command {
-                Ok(Command::Drain { .. }) => break,
+                Ok(command) if patience.covers(command) => {}
+                Ok(Command::Begin | Command::Drain { .. }) => break,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
                 Err(_) => commands = never(),
             },
@@ -157,17 +161,39 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     }
     enter(shared, State::Stopping);
     shared.accept.stop();
-    stop(shared, commands)
+    stop(shared, commands, patience)
+}
+
+/// Whether a command is no news to a server that drains already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// The drain began with a signal, so that the next one means more.
+    None,
+    /// It began without one. If the pod ends, a SIGTERM follows; it must not cut short what it would have begun.
+    UntilTerminated,
+}
+
+impl Patience {
+    /// Whether to pass over `command`.
+    fn covers(&mut self, command: Command) -> bool {
+        match command {
+            Command::Begin => true,
+            Command::Drain { delay: true, .. } => std::mem::replace(self, Patience::None) == Patience::UntilTerminated,
+            Command::Drain { delay: false, .. } | Command::Abort { .. } => false,
+        }
+    }
 }
 
 /// Waits for the reactors to end, until the time is up or somebody loses patience.
-fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
+fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>, mut patience: Patience) -> Verdict {
     let over = after(shared.settings.drain_timeout);
     let mut left = shared.reactors.len();
     while left > 0 {
         select! {
             recv(commands) -> command => match command {
+                Ok(command) if patience.covers(command) => {}
                 Ok(Command::Drain { signal, .. } | Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Begin) => {}
                 Err(_) => commands = never(),
             },
             recv(shared.drain.news.1) -> news => match news {
@@ -181,7 +207,7 @@ fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
 }
 
 fn enter(shared: &Shared, state: State) {
-    if shared.lifecycle.advance(state) {
+    if shared.lifecycle.advance(state) && shared.role.is_logged() {
         tracing::info!(state = state.name(), "life cycle");
     }
     shared.wake_reactors();

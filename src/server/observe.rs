@@ -3,9 +3,10 @@
 //! A recorder belongs to its reactor and is called by one thread at a time, so it needs no locks.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::app::request::Received;
 
@@ -51,6 +52,19 @@ pub struct Exchange<'a> {
     pub outcome: Outcome,
     /// When it ended.
     pub now: Instant,
+}
+
+/// A request that a worker is busy with.
+#[derive(Clone, Debug)]
+pub struct InFlightRequest {
+    /// Its method.
+    pub method: Method,
+    /// The template of its route.
+    pub route: Arc<str>,
+    /// Its id.
+    pub id: String,
+    /// How long ago its head was complete.
+    pub age: Duration,
 }
 
 /// How an exchange ended.

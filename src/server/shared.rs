@@ -12,6 +12,7 @@ use super::connection::{Connection, InFlight};
 use super::drain::DrainCounters;
 use super::lifecycle::{Lifecycle, State};
 use super::monitor::MonitorHandle;
+use super::role::Role;
 use super::settings::Settings;
 use super::stats::Stats;
 use super::workers::{Pool, Worker};
@@ -22,6 +23,7 @@ use crate::net::stream::Stream;
 pub(super) struct Shared {
     pub(super) service: Arc<dyn Service>,
     pub(super) settings: Settings,
+    pub(super) role: Role,
     pub(super) lifecycle: Lifecycle,
     pub(super) stats: Arc<Stats>,
     pub(super) clock: Clock,

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbound
 
 use super::connection::{Connection, InFlight, away};
 use super::handoff::Slot;
+use super::observe::InFlightRequest;
 use super::reactor::{self, Reactor};
 use super::shared::{Shared, lock};
 use crate::app::request::Request;
@@ -156,6 +157,24 @@ impl Shared {
         self.stats.requests_active.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The requests that workers are busy with, the oldest first.
+    pub(super) fn in_flight(&self) -> Vec<InFlightRequest> {
+        let now = self.clock.now();
+        let of_worker = |worker: Arc<Worker>| {
+            let running = lock(&worker.running);
+            let in_flight = running.as_ref()?;
+            Some(InFlightRequest {
+                method: in_flight.received.head.method().clone(),
+                route: Arc::clone(&self.endpoint(in_flight.endpoint).template),
+                id: in_flight.received.id.clone(),
+                age: now.saturating_duration_since(in_flight.received.at),
+            })
+        };
+        let mut requests: Vec<_> = self.pool.workers().into_iter().filter_map(of_worker).collect();
+        requests.sort_by_key(|request| std::cmp::Reverse(request.age));
+        requests
+    }
+
     /// Starts a worker for each reactor.
     pub(super) fn start_workers(self: &Arc<Self>) -> io::Result<()> {
         for _ in 0..self.pool.reactor_count {
@@ -220,7 +239,7 @@ impl Shared {
         let pool = &self.pool;
         let id = pool.ids.fetch_add(1, Ordering::Relaxed);
         let shared = self.clone();
-        let thread = thread::Builder::new().name(format!("rws-worker-{id}")).spawn(move || shared.work(id));
+        let thread = thread::Builder::new().name(self.role.thread(&format!("worker-{id}"))).spawn(move || shared.work(id));
         if thread.is_err() {
             pool.threads.fetch_sub(1, Ordering::SeqCst);
         }

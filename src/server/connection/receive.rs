@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::answer::{overloaded, refusal};
-use super::{Connection, Failure, InFlight, LAST_HEAD, LAST_REQUEST, LINGER, Next, Phase, Waiting};
+use super::{Connection, Failure, InFlight, Next, Phase, Waiting};
 use crate::app::body::Body;
 use crate::app::response::Response;
 use crate::app::service::{BodyUse, Resolved};
@@ -19,6 +19,7 @@ use crate::proto::framing::BodyLength;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::{ROOMY, Reactor};
+use crate::server::role::Role;
 use crate::server::shared::Shared;
 use crate::server::stats::RejectReason;
 
@@ -284,17 +285,16 @@ impl Connection {
     /// Waits with the deadline that belongs to it. It starts anew with `progress`, or when it was not this one before.
     pub(super) fn wait(&mut self, reactor: &Reactor, waiting: Waiting, progress: bool) -> Next {
         if waiting != self.waiting || progress {
-            let settings = &reactor.shared().settings;
+            let (settings, role) = (&reactor.shared().settings, reactor.shared().role);
+            let is_stopping = || reactor.shared().lifecycle.state() >= State::Stopping;
             let timeout = match waiting {
-                Waiting::Idle | Waiting::No if reactor.shared().lifecycle.state() >= State::Stopping => LAST_REQUEST,
+                Waiting::Idle | Waiting::No if is_stopping() => role.last_request(),
                 Waiting::Idle | Waiting::No => settings.idle_timeout,
-                Waiting::Head if reactor.shared().lifecycle.state() >= State::Stopping => {
-                    settings.head_timeout.min(LAST_HEAD)
-                }
+                Waiting::Head if is_stopping() => settings.head_timeout.min(role.last_head()),
                 Waiting::Head => settings.head_timeout,
                 Waiting::Body => settings.body_timeout,
                 Waiting::Write => settings.write_timeout,
-                Waiting::Linger => LINGER,
+                Waiting::Linger => role.linger(is_stopping()),
             };
             self.deadline.set(reactor.now() + timeout);
             self.waiting = waiting;
@@ -310,10 +310,11 @@ impl Connection {
     }
 
     /// The server is stopping: an idle connection has a moment for one last request, and half a head little more.
-    pub(in crate::server) fn hurry(&mut self, now: Instant) {
+    pub(in crate::server) fn hurry(&mut self, role: Role, now: Instant) {
         let moment = match self.waiting {
-            Waiting::Idle => LAST_REQUEST,
-            Waiting::Head => LAST_HEAD,
+            Waiting::Idle => role.last_request(),
+            Waiting::Head => role.last_head(),
+            Waiting::Linger => role.linger(true),
             _ => return,
         };
         self.deadline.set(self.deadline.due().min(now + moment));
