@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Metrics(prometheus::Error),
     /// The address cannot be listened on.
     Bind(SocketAddr, io::Error),
+    /// The admin address cannot be listened on.
+    AdminBind(SocketAddr, io::Error),
     /// The system refused a thread, a poller or a signal handler.
     System(io::Error),
 }
@@ -42,7 +44,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
             ErrorKind::Config(_) | ErrorKind::Build(_) | ErrorKind::StaticDir(_) | ErrorKind::Metrics(_) => 2,
-            ErrorKind::Bind(..) => 3,
+            ErrorKind::Bind(..) | ErrorKind::AdminBind(..) => 3,
             ErrorKind::System(_) => 1,
         })
     }
@@ -61,19 +63,27 @@ impl fmt::Display for Error {
             ErrorKind::Build(errors) => write!(f, "{errors}"),
             ErrorKind::StaticDir(error) => write!(f, "RWS_CONFIG_STATIC_DIR cannot be opened: {error}"),
             ErrorKind::Metrics(error) => write!(f, "metrics cannot be registered: {error}"),
-            ErrorKind::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", advice(error)),
+            ErrorKind::Bind(address, error) => {
+                write!(f, "cannot listen on {address}: {error}{}", advice(error, "PORT", "IP"))
+            }
+            ErrorKind::AdminBind(address, error) => {
+                let advice = advice(error, "ADMIN_PORT", "ADMIN_IP");
+                write!(f, "cannot listen on {address} (RWS_CONFIG_ADMIN_PORT): {error}{advice}")
+            }
             ErrorKind::System(error) => write!(f, "cannot start: {error}"),
         }
     }
 }
 
 /// What to do about an address that cannot be had.
-fn advice(error: &io::Error) -> &'static str {
+fn advice(error: &io::Error, port: &str, ip: &str) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "; another process has it: stop that, or set RWS_CONFIG_PORT",
-        io::ErrorKind::PermissionDenied => "; ports under 1024 are reserved: set RWS_CONFIG_PORT to 1024 or more",
-        io::ErrorKind::AddrNotAvailable => "; no interface has it: set RWS_CONFIG_IP=0.0.0.0",
-        _ => "",
+        io::ErrorKind::AddrInUse => format!("; another process has it: stop that, or set RWS_CONFIG_{port}"),
+        io::ErrorKind::PermissionDenied => {
+            format!("; ports under 1024 are reserved: set RWS_CONFIG_{port} to 1024 or more")
+        }
+        io::ErrorKind::AddrNotAvailable => format!("; no interface has it: set RWS_CONFIG_{ip}=0.0.0.0"),
+        _ => String::new(),
     }
 }
 
@@ -83,7 +93,10 @@ impl std::error::Error for Error {
             ErrorKind::Config(error) => Some(error),
             ErrorKind::Build(error) => Some(error),
             ErrorKind::Metrics(error) => Some(error),
-            ErrorKind::StaticDir(error) | ErrorKind::Bind(_, error) | ErrorKind::System(error) => Some(error),
+            ErrorKind::StaticDir(error)
+            | ErrorKind::Bind(_, error)
+            | ErrorKind::AdminBind(_, error)
+            | ErrorKind::System(error) => Some(error),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! [`Lifecycle`]: crate::server::lifecycle::Lifecycle
 
 mod access_log;
+pub mod admin;
 pub mod diagnostics;
 pub mod log_writer;
 pub mod metrics;

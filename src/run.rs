@@ -1,5 +1,6 @@
 //! Assembly, layer 5: gives an [`App`] its `run()` and wires configuration, server, operations and files together.
 
+mod admin;
 mod built_in;
 mod configured;
 mod demo;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::metrics::Metrics;
@@ -19,6 +20,7 @@ use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
 use crate::server::{Report, Server, Verdict};
 
+use self::admin::AdminPort;
 pub use self::built_in::Defaults;
 use self::process::Process;
 
@@ -50,18 +52,20 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     }
     let result = signals
         .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, loaded.config, defaults, &process, signals));
+        .and_then(|signals| serve(app, loaded, sources.in_kubernetes(), defaults, &process, signals));
     process.end(result)
 }
 
 /// Builds, binds, serves and drains.
 fn serve(
     app: App,
-    config: Config,
+    loaded: Loaded,
+    in_kubernetes: bool,
     defaults: Defaults,
     process: &Process,
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
+    let Loaded { config, effective, .. } = loaded;
     let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
     let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
@@ -73,13 +77,28 @@ fn serve(
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
-    let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
-    let running = Server::new(listener, service, telemetry, config)
-        .with_handles(stats, lifecycle)
-        .start()
-        .map_err(ErrorKind::System)?;
+    let telemetry = Telemetry::new(&config, metrics.clone(), endpoints, process.access_log.clone());
+    let main = admin::Main {
+        config: &config,
+        effective,
+        in_kubernetes,
+        process,
+        metrics,
+        stats: stats.clone(),
+        lifecycle: lifecycle.clone(),
+    };
+    let admin = AdminPort::open(main, &listener)?;
+    let server = match &admin {
+        Some(admin) => admin.beside(listener, service, telemetry, config),
+        None => Server::new(listener, service, Arc::new(telemetry), config),
+    };
+    let running = server.with_handles(stats, lifecycle).start().map_err(ErrorKind::System)?;
     process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
-    Ok(running.wait())
+    let Some(admin) = admin else { return Ok(running.wait()) };
+    admin.main_runs(&running);
+    let report = running.wait();
+    admin.end(report.verdict);
+    Ok(report)
 }
 
 /// The exit code of a verdict.

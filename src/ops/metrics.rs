@@ -7,6 +7,7 @@ mod cells;
 mod collector;
 mod families;
 mod process;
+mod snapshot;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +17,11 @@ use http::{Method, StatusCode};
 use prometheus::proto::MetricType;
 use prometheus::{Registry, TextEncoder};
 
+pub(super) use self::cells::Folded;
 use self::cells::{Counter, Durations};
 use self::collector::ServerCollector;
+pub(super) use self::process::ProcessSample;
+pub(super) use self::snapshot::Snapshot;
 use super::log_writer::LogHandle;
 use crate::app::response::Response;
 use crate::app::service::EndpointKind;

@@ -113,6 +113,11 @@ impl Probes {
         self.checks.push(Box::new(check));
     }
 
+    /// Every check, in order.
+    pub fn checks(&self) -> impl Iterator<Item = &dyn Check> {
+        self.checks.iter().map(Box::as_ref)
+    }
+
     /// Answers `probe`: 200 if every check that concerns it passes.
     pub fn answer(&self, probe: Probe, head: &RequestHead) -> Response {
         let concerned = || self.checks.iter().map(Box::as_ref).filter(move |check| check.concerns(probe));

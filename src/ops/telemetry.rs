@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
 use super::access_log::{self, AccessLog};
+use super::admin::errors::RecentErrors;
 use super::log_writer::LogHandle;
 use super::metrics::{Cell, MethodLabel, Metrics, ReactorMetrics, Series};
 use crate::app::service::{Endpoint, EndpointKind};
 use crate::config::{Config, LogProbes};
-use crate::server::observe::{Exchange, Observer, Outcome, Recorder};
+use crate::server::observe::{Exchange, Observer, Recorder};
 
 /// Metrics and access log of a server.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Telemetry {
     log: Option<access_log::Settings>,
     log_probes: LogProbes,
     rows: Arc<[Row]>,
+    errors: Option<Arc<RecentErrors>>,
 }
 
 /// What is known of an endpoint. Row 0 stands for "refused before routing"; endpoint n is row n + 1.
@@ -44,7 +46,15 @@ impl Telemetry {
             log: access_log::Settings::new(config, access_log),
             log_probes: config.log_probes,
             rows: std::iter::once(unmatched).chain(rows).collect(),
+            errors: None,
         }
+    }
+
+    /// Remembers requests that go wrong in `errors`.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Arc<RecentErrors>) -> Self {
+        self.errors = Some(errors);
+        self
     }
 }
 
@@ -56,6 +66,7 @@ impl Observer for Telemetry {
             log_probes: self.log_probes,
             rows: Arc::clone(&self.rows),
             known: self.rows.iter().map(|_| Vec::new()).collect(),
+            errors: self.errors.clone(),
         })
     }
 }
@@ -68,6 +79,7 @@ struct ReactorRecorder {
     rows: Arc<[Row]>,
     /// By row: the combinations that have occurred. Few, so a search from the front beats hashing.
     known: Vec<Vec<Combination>>,
+    errors: Option<Arc<RecentErrors>>,
 }
 
 /// What requests of one endpoint, method, status and outcome share.
@@ -76,6 +88,8 @@ struct Combination {
     cell: Arc<Cell>,
     /// The part of the log line that is the same for all of them.
     fixed: Box<[u8]>,
+    /// Whether they are to be remembered as errors.
+    failed: bool,
 }
 
 impl Recorder for ReactorRecorder {
@@ -86,7 +100,14 @@ impl Recorder for ReactorRecorder {
         let place = self.place(row, exchange);
         let combination = &self.known[row][place];
         combination.cell.observe(exchange.duration);
-        self.metrics.observe(exchange.bytes_in, exchange.bytes_out, exchange.queued);
+        if self.rows[row].kind != EndpointKind::Admin {
+            self.metrics.observe(exchange.bytes_in, exchange.bytes_out, exchange.queued);
+        }
+        if combination.failed
+            && let Some(errors) = &self.errors
+        {
+            errors.note(&self.rows[row].template, exchange);
+        }
         if let Some(log) = &mut self.log
             && self.rows[row].is_logged(exchange, self.log_probes)
         {
@@ -123,7 +144,8 @@ impl ReactorRecorder {
         });
         let route = exchange.endpoint.map(|_| &**template);
         let fixed = self.log.as_ref().map(|log| log.fixed_part(route, method, exchange.status, exchange.outcome));
-        known.push(Combination { key, cell, fixed: fixed.unwrap_or_default().into_boxed_slice() });
+        let failed = *kind == EndpointKind::Route && RecentErrors::concerns(exchange);
+        known.push(Combination { key, cell, fixed: fixed.unwrap_or_default().into_boxed_slice(), failed });
         known.len() - 1
     }
 }
@@ -138,8 +160,11 @@ impl Row {
     /// Whether the access log has a line for this exchange. Probes come all day long; of them, only failures and the
     /// first success after one are news, unless LOG_PROBES says otherwise.
     fn is_logged(&self, exchange: &Exchange<'_>, log_probes: LogProbes) -> bool {
-        if self.kind != EndpointKind::Probe {
-            return true;
+        match self.kind {
+            EndpointKind::Route | EndpointKind::Metrics => return true,
+            // A page that refreshes itself is no news; who asks for a change is.
+            EndpointKind::Admin => return exchange.failed() || !exchange.is_safe(),
+            EndpointKind::Probe => {}
         }
         match log_probes {
             LogProbes::All => true,
@@ -147,8 +172,7 @@ impl Row {
             LogProbes::Failures => {
                 let status = exchange.status.as_u16();
                 let before = self.latest.swap(status, Ordering::Relaxed);
-                let failed = status >= 400 || exchange.outcome != Outcome::Ok;
-                failed || (before != 0 && before != status)
+                exchange.failed() || (before != 0 && before != status)
             }
         }
     }
