@@ -10,6 +10,7 @@
 mod access_log;
 pub mod admin;
 pub mod diagnostics;
+pub mod health;
 pub mod log_writer;
 pub mod metrics;
 pub mod probes;

@@ -4,25 +4,37 @@ mod admin;
 mod built_in;
 mod configured;
 mod demo;
+mod health;
+mod hooks;
 mod process;
+mod reload;
+mod startup;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::{Config, Loaded, Sources};
+use crate::config::{Config, Live, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
+use crate::ops::health::collector;
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::Telemetry;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
+use crate::server::vitals::Vitals;
 use crate::server::{Report, Server, Verdict};
 
 use self::admin::AdminPort;
 pub use self::built_in::Defaults;
+use self::health::Subjects;
+pub use self::hooks::HookResult;
+use self::hooks::Hooks;
 use self::process::Process;
+use self::startup::Startup;
 
 impl App {
     /// Serves the application as RWS_CONFIG_* says, with probes, metrics, access log and drain, until the process is
@@ -52,53 +64,86 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     }
     let result = signals
         .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, loaded, sources.in_kubernetes(), defaults, &process, signals));
+        .and_then(|signals| serve(app, sources, Live::new(loaded), defaults, &process, signals));
     process.end(result)
 }
 
 /// Builds, binds, serves and drains.
 fn serve(
     app: App,
-    loaded: Loaded,
-    in_kubernetes: bool,
+    sources: &Sources,
+    live: Live,
     defaults: Defaults,
     process: &Process,
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
-    let Loaded { config, effective, .. } = loaded;
-    let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
+    let config = live.running().loaded.config.clone();
+    let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
     let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
-    let app = configured::mount(app, &config);
-    let app = built_in::mount(app, &config, defaults, &stats, &lifecycle, &metrics)?;
+    let metrics = Metrics::new(registry, stats.clone(), lifecycle.clone(), logs.clone()).map_err(ErrorKind::Metrics)?;
+    let metrics = Arc::new(metrics);
+    let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
+    let mut app = configured::mount(app, &config);
+    let hooks = app.take_part::<Hooks>();
+    health::validate(&mut app);
+    let mut app = built_in::mount_files(app, &live, defaults)?;
+    let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
+    let (probes, checks) = health::assemble(&mut app, &config, &subjects);
+    let app = built_in::mount(app, &live, &probes, &metrics);
     let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
 
+    #[cfg(feature = "tls")]
+    let acceptor = tls::acceptor(&config, metrics.registry())?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Telemetry::new(&config, metrics.clone(), endpoints, process.access_log.clone());
     let main = admin::Main {
-        config: &config,
-        effective,
-        in_kubernetes,
-        process,
-        metrics,
-        stats: stats.clone(),
-        lifecycle: lifecycle.clone(),
+        live: &live,
+        in_kubernetes: sources.in_kubernetes(),
+        subjects: &subjects,
+        access_log: &process.access_log,
+        metrics: &metrics,
+        probes: &probes,
     };
     let admin = AdminPort::open(main, &listener)?;
-    let server = match &admin {
-        Some(admin) => admin.beside(listener, service, telemetry, config),
-        None => Server::new(listener, service, Arc::new(telemetry), config),
+    let (telemetry, asked) = match &admin {
+        Some(admin) => (telemetry.with_errors(admin.errors()), admin.probes()),
+        None => (telemetry, probes.clone()),
     };
-    let running = server.with_handles(stats, lifecycle).start().map_err(ErrorKind::System)?;
-    process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
-    let Some(admin) = admin else { return Ok(running.wait()) };
-    admin.main_runs(&running);
-    let report = running.wait();
-    admin.end(report.verdict);
-    Ok(report)
+    collector::register(metrics.registry(), asked).map_err(ErrorKind::Metrics)?;
+    let supervisor = checks.nudge();
+    let timeout = config.startup_timeout;
+    let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
+    let running = Server::new(listener, service, Arc::new(telemetry), config)
+        .with_handles(stats.clone(), lifecycle.clone())
+        .with_tls(acceptor)
+        .with_vitals(vitals.clone())
+        .waits_to_be_ready()
+        .start()
+        .map_err(ErrorKind::System)?;
+    if let Some(admin) = &admin {
+        admin.main_runs(running.stop());
+    }
+    live.follow(running.reconfigure());
+    let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
+    process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
+    let failure = startup.begin(&running).map_err(ErrorKind::System)?;
+    let report = running.wait_then(|verdict, interruption| {
+        // Checks have nothing to look at any more once the hooks take things down.
+        supervisor.nudge();
+        hooks::shut_down(hooks.shutdown, verdict, interruption);
+    });
+    if let Some(admin) = admin {
+        admin.end(report.verdict);
+    }
+    match failure.try_recv() {
+        Ok(reason) => Err(ErrorKind::Startup(reason).into()),
+        Err(_) => Ok(report),
+    }
 }
 
 /// The exit code of a verdict.

@@ -111,9 +111,19 @@ impl ConfigError {
         &self.variable
     }
 
+    /// The offending value as the message shows it: in quotes, or redacted.
+    pub fn shown_value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
     /// The rule that is broken: `must be a whole number from 0 to 65535`.
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// An example of a right setting: `RWS_CONFIG_PORT=7878`.
+    pub fn right_setting(&self) -> Option<&str> {
+        self.example.as_deref()
     }
 
     fn to_json(&self) -> String {

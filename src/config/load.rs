@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::error::{ConfigError, ConfigErrors, Notice, REDACTED, Report, full_name};
 use super::gather::{Gathered, Setting, Settings, Unknown, gather};
+use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable, find};
-use super::value::{boolean, duration, is_url_path, list, number, show_bytes, show_millis, size};
+use super::value::{boolean, directives, duration, is_url_path, list, number, show_bytes, show_millis, size};
 use super::{Config, PREFIX, VARIABLES, rules};
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
@@ -25,6 +26,8 @@ pub struct Loaded {
     pub notices: Vec<Notice>,
     /// Every supported variable, and each other one that is set, in the order of the table.
     pub effective: Vec<Effective>,
+    pub(super) settings: Settings,
+    pub(super) in_kubernetes: bool,
 }
 
 /// The value of one variable and where it came from.
@@ -52,28 +55,43 @@ impl Config {
     ///
     /// Everything that is wrong, together.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        Self::load_from_places(sources).1
+    }
+
+    /// As [`load`](Self::load), and tells where the files are that were read, or should have been.
+    pub fn load_from_places(sources: &Sources) -> (Places, Result<Loaded, ConfigErrors>) {
         let mut report = Report::default();
-        let Gathered { settings, unknown, .. } = gather(sources, &mut report);
-        let mut config = Config::before_settings(sources);
-        for variable in VARIABLES {
-            for (name, setting) in settings.iter().filter(|(_, setting)| std::ptr::eq(setting.variable, variable)) {
-                apply(name, setting, &mut config, &settings, &mut report);
-            }
-        }
-        if !settings.contains_key("MAX_URI_BYTES") {
-            config.max_uri_bytes = config.max_uri_bytes.min(config.max_head_bytes);
-        }
-        judge_unknown(unknown, config.strict, &mut report);
-        rules::check(&config, &settings, sources.in_kubernetes(), &mut report);
-        let effective = effective(&settings, &config);
-        report.finish().map(|notices| Loaded { config, notices, effective })
+        let Gathered { settings, unknown, places, .. } = gather(sources, &mut report);
+        (places, build(settings, unknown, sources.in_kubernetes(), report))
     }
 
     /// The defaults of this place.
-    fn before_settings(sources: &Sources) -> Self {
-        let drain_delay = if sources.in_kubernetes() { DRAIN_DELAY_IN_KUBERNETES } else { Duration::ZERO };
+    pub(super) fn before_settings(in_kubernetes: bool) -> Self {
+        let drain_delay = if in_kubernetes { DRAIN_DELAY_IN_KUBERNETES } else { Duration::ZERO };
         Config { drain_delay, ..Config::default() }
     }
+}
+
+/// Parses every setting and checks the whole.
+pub(super) fn build(
+    settings: Settings,
+    unknown: Vec<Unknown>,
+    in_kubernetes: bool,
+    mut report: Report,
+) -> Result<Loaded, ConfigErrors> {
+    let mut config = Config::before_settings(in_kubernetes);
+    for variable in VARIABLES {
+        for (name, setting) in settings.iter().filter(|(_, setting)| std::ptr::eq(setting.variable, variable)) {
+            apply(name, setting, &mut config, &settings, &mut report);
+        }
+    }
+    if !settings.contains_key("MAX_URI_BYTES") {
+        config.max_uri_bytes = config.max_uri_bytes.min(config.max_head_bytes);
+    }
+    judge_unknown(unknown, config.strict, &mut report);
+    rules::check(&config, &settings, in_kubernetes, &mut report);
+    let effective = effective(&settings, &config);
+    report.finish().map(|notices| Loaded { config, notices, effective, settings, in_kubernetes })
 }
 
 fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings, report: &mut Report) {
@@ -121,7 +139,7 @@ fn replaced(name: &str, newer: &str, settings: &Settings) -> Notice {
 }
 
 /// Why a text is not a value: it breaks the variable's rule, and sometimes there is more to say.
-enum Fault {
+pub(super) enum Fault {
     Rule,
     Io(io::Error),
     Route(RouteError),
@@ -141,7 +159,7 @@ impl std::fmt::Display for Fault {
 
 /// Puts the value of `text` in its place. White space around values is forgiven, since YAML's block texts end in a
 /// line break; the text of a route is taken as it is.
-fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Result<(), Fault> {
+pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Result<(), Fault> {
     let trimmed = text.trim();
     match &variable.kind {
         Kind::Number { min, max, set } => set(config, within(number(trimmed), *min, *max)?),
@@ -163,7 +181,9 @@ fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Re
         Kind::UrlPath { set } if is_url_path(trimmed) => set(config, trimmed.to_owned()),
         Kind::UrlPath { .. } => return Err(Fault::Rule),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
+        Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
         Kind::List { set } => set(config, list(trimmed)),
+        Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
             add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);

@@ -26,6 +26,7 @@ pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, r
         rules.pod_ip_is_reachable();
     }
     rules.admin_port_is_another(in_kubernetes);
+    rules.certificate_has_a_key();
     rules.built_in_paths_differ();
     rules.routes_do_not_clash();
 }
@@ -79,6 +80,18 @@ impl Rules<'_> {
                            nor Prometheus, and metrics are nowhere else; let the probes ask PORT"
                     .to_owned();
             self.report.notice(Notice::new("ADMIN_IP", message));
+        }
+    }
+
+    fn certificate_has_a_key(&mut self) {
+        let (present, missing) = match (&self.config.tls_cert_file, &self.config.tls_key_file) {
+            (Some(_), None) => ("TLS_CERT_FILE", "TLS_KEY_FILE"),
+            (None, Some(_)) => ("TLS_KEY_FILE", "TLS_CERT_FILE"),
+            _ => return,
+        };
+        if !self.any_failed(&[present, missing]) {
+            let example = find(missing).map(|variable| variable.example);
+            self.blame(missing, format!("must be set as well, since {} is", full_name(present)), example);
         }
     }
 

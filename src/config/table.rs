@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
 use super::{Config, VARIABLES};
@@ -94,8 +96,16 @@ pub(super) enum Kind {
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
     },
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    File {
+        set: fn(&mut Config, Option<PathBuf>),
+    },
     List {
         set: fn(&mut Config, Vec<String>),
+    },
+    /// The value of a Cache-Control field (RFC 9111 section 5.2), or empty for none.
+    Directives {
+        set: fn(&mut Config, Option<HeaderValue>),
     },
     Route {
         add: fn(&mut Config, RouteSpec),
@@ -171,8 +181,22 @@ impl Variable {
         Variable::new(name, "", Kind::Directory { set })
     }
 
+    /// A path; whoever opens it says what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn file(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
+        Variable::new(name, "", Kind::File { set })
+    }
+
     pub(super) const fn list(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<String>)) -> Self {
         Variable::new(name, default, Kind::List { set })
+    }
+
+    pub(super) const fn directives(
+        name: &'static str,
+        default: &'static str,
+        set: fn(&mut Config, Option<HeaderValue>),
+    ) -> Self {
+        Variable::new(name, default, Kind::Directives { set })
     }
 
     pub(super) const fn route(name: &'static str, add: fn(&mut Config, RouteSpec)) -> Self {
@@ -220,7 +244,9 @@ impl Variable {
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
             Kind::Directory { .. } => "directory",
+            Kind::File { .. } => "file",
             Kind::List { .. } => "list",
+            Kind::Directives { .. } => "directives",
             Kind::Route { .. } => "route",
             Kind::Unread => "",
         }
@@ -271,6 +297,10 @@ impl Variable {
                                      signs, empty or dot segments"
                 .to_owned(),
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
+            Kind::File { .. } => "must be the path of a file".to_owned(),
+            Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
+                                        or name=value"
+                .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""

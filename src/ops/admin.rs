@@ -29,7 +29,6 @@ use std::sync::{Arc, OnceLock};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 
-pub use self::configz::{ConfigSource, ConfigView};
 use self::errors::RecentErrors;
 use self::history::History;
 use self::status::Identity;
@@ -40,18 +39,17 @@ use crate::app::request::Received;
 use crate::app::response::Response;
 use crate::app::service::EndpointKind;
 use crate::app::{App, get};
-use crate::config::Config;
+use crate::config::Live;
 use crate::server::lifecycle::Lifecycle;
-use crate::server::observe::InFlightRequest;
 use crate::server::stats::Stats;
+use crate::server::vitals::Vitals;
 
 /// What the pages are made of.
+#[derive(Debug)]
 pub struct Handles {
-    /// Its paths and limits.
-    pub settings: Config,
-    /// The effective configuration, as it is now.
-    pub config: ConfigSource,
-    /// The checks that readiness on the admin port looks at.
+    /// The configuration in force.
+    pub live: Live,
+    /// The probes on the admin port.
     pub probes: Arc<Probes>,
     /// The main server's metrics.
     pub metrics: Arc<Metrics>,
@@ -59,6 +57,8 @@ pub struct Handles {
     pub stats: Arc<Stats>,
     /// The main server's state.
     pub lifecycle: Lifecycle,
+    /// What its workers are at.
+    pub vitals: Vitals,
     /// What went wrong lately on the main server.
     pub errors: Arc<RecentErrors>,
     /// The writers whose lost lines are shown.
@@ -72,13 +72,8 @@ pub struct Admin {
     handles: Handles,
     identity: Identity,
     history: Arc<History>,
-    running: OnceLock<Main>,
-}
-
-/// The main server, once it runs.
-struct Main {
-    drain: Box<dyn Fn() + Send + Sync>,
-    in_flight: Box<dyn Fn() -> Vec<InFlightRequest> + Send + Sync>,
+    /// Drains the main server, once it runs.
+    drain: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Admin {
@@ -89,17 +84,18 @@ impl Admin {
     pub fn new(handles: Handles) -> io::Result<Arc<Self>> {
         let history = History::start(handles.metrics.clone(), handles.stats.clone())?;
         let identity = Identity::of_process(handles.in_kubernetes);
-        Ok(Arc::new(Admin { handles, identity, history, running: OnceLock::new() }))
+        Ok(Arc::new(Admin { handles, identity, history, drain: OnceLock::new() }))
     }
 
-    /// The main server runs: `drain` asks it to stop, `in_flight` lists the requests its workers are busy with.
-    pub fn main_runs(
-        &self,
-        drain: impl Fn() + Send + Sync + 'static,
-        in_flight: impl Fn() -> Vec<InFlightRequest> + Send + Sync + 'static,
-    ) {
+    /// What the pages are made of.
+    pub fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
+    /// The main server runs, and `drain` asks it to stop.
+    pub fn main_runs(&self, drain: impl Fn() + Send + Sync + 'static) {
         // It starts once.
-        let _ = self.running.set(Main { drain: Box::new(drain), in_flight: Box::new(in_flight) });
+        let _ = self.drain.set(Box::new(drain));
     }
 
     /// Adds the pages; probes and metrics are mounted by whoever mounts them on the main port.

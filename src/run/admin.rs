@@ -6,76 +6,69 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::built_in;
-use super::process::Process;
-use crate::app::{App, BuiltApp};
-use crate::config::{Config, Effective};
+use super::health::Subjects;
+use crate::app::App;
+use crate::config::{Config, Live};
 use crate::error::{Error, ErrorKind};
 use crate::net::listener;
 use crate::ops::admin::errors::RecentErrors;
 use crate::ops::admin::main_listener::MainListener;
-use crate::ops::admin::{Admin, ConfigView, Handles};
+use crate::ops::admin::{Admin, Handles};
+use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::Metrics;
 use crate::ops::probes::Probes;
 use crate::ops::telemetry::Telemetry;
-use crate::server::lifecycle::Lifecycle;
-use crate::server::role::Role;
-use crate::server::stats::Stats;
-use crate::server::{Running, Server, Verdict};
-
-/// How many connections it takes: kubelet, a scraper or two, and people.
-const MAX_CONNECTIONS: usize = 128;
+use crate::server::role::{ADMIN_CONNECTIONS, Role};
+use crate::server::{Running, Server, Stop, Verdict};
 
 /// The admin port of a running process.
 pub(super) struct AdminPort {
     pages: Arc<Admin>,
-    errors: Arc<RecentErrors>,
     running: Running,
 }
 
-/// What it looks at.
+/// The main server, as far as this one is to know it.
 pub(super) struct Main<'a> {
-    pub(super) config: &'a Config,
-    pub(super) effective: Vec<Effective>,
+    pub(super) live: &'a Live,
     pub(super) in_kubernetes: bool,
-    pub(super) process: &'a Process,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) stats: Arc<Stats>,
-    pub(super) lifecycle: Lifecycle,
+    pub(super) subjects: &'a Subjects<'a>,
+    pub(super) access_log: &'a LogHandle,
+    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) probes: &'a Arc<Probes>,
 }
 
 impl AdminPort {
-    /// Opens it, if there is to be one: before the main server starts to take from `listener`, so that probes hear that it
-    /// is starting.
+    /// Opens it, if there is to be one: before the main server starts to take from `listener`, so that whoever asks hears
+    /// that it is starting.
     pub(super) fn open(main: Main<'_>, listener: &TcpListener) -> Result<Option<Self>, Error> {
-        let Some(address) = main.config.admin_address() else { return Ok(None) };
+        let config = main.live.running().loaded.config.clone();
+        let Some(address) = config.admin_address() else { return Ok(None) };
         let own = listener::bind(address).map_err(|error| ErrorKind::AdminBind(address, error))?;
-        let check =
-            listener.local_addr().and_then(|main_address| MainListener::start(main_address, main.lifecycle.clone()));
-        let mut probes = Probes::new(main.config, main.lifecycle.clone(), main.stats.clone());
-        probes.add(check.map_err(ErrorKind::System)?);
-        Self::serve(own, main, Arc::new(probes)).map(Some)
+        let main_address = listener.local_addr().map_err(ErrorKind::System)?;
+        let check = MainListener::start(main_address, main.subjects.lifecycle.clone()).map_err(ErrorKind::System)?;
+        let mut probes = Probes::beside(main.probes.clone());
+        probes.add(check);
+        Self::serve(own, &config, main, Arc::new(probes)).map(Some)
     }
 
-    fn serve(listener: TcpListener, main: Main<'_>, probes: Arc<Probes>) -> Result<Self, Error> {
-        let Main { config, effective, metrics, process, .. } = main;
+    fn serve(listener: TcpListener, config: &Config, main: Main<'_>, probes: Arc<Probes>) -> Result<Self, Error> {
         let app = built_in::mount_probes(App::new(), config, &probes);
-        let app = built_in::mount_metrics(app, config, &metrics);
-        let errors = Arc::<RecentErrors>::default();
+        let app = built_in::mount_metrics(app, config, main.metrics);
         let pages = Admin::new(Handles {
-            settings: config.clone(),
-            config: Arc::new(move || ConfigView { effective: effective.clone(), last_reload: None }),
+            live: main.live.clone(),
             probes,
-            metrics: metrics.clone(),
-            stats: main.stats,
-            lifecycle: main.lifecycle,
-            errors: errors.clone(),
-            logs: vec![process.access_log.clone(), process.diagnostics.clone()],
+            metrics: main.metrics.clone(),
+            stats: main.subjects.stats.clone(),
+            lifecycle: main.subjects.lifecycle.clone(),
+            vitals: main.subjects.vitals.clone(),
+            errors: Arc::<RecentErrors>::default(),
+            logs: main.subjects.logs.to_vec(),
             in_kubernetes: main.in_kubernetes,
         })
         .map_err(ErrorKind::System)?;
         let service = Arc::new(pages.mount(app).build().map_err(ErrorKind::Build)?);
         let endpoints = crate::app::service::Service::endpoints(&*service);
-        let telemetry = Telemetry::new(config, metrics, endpoints, process.access_log.clone());
+        let telemetry = Telemetry::new(config, main.metrics.clone(), endpoints, main.access_log.clone());
         let server = Server::new(listener, service, Arc::new(telemetry), own_config()).with_role(Role::Admin);
         let running = server.start().map_err(ErrorKind::System)?;
         tracing::info!(
@@ -83,25 +76,22 @@ impl AdminPort {
             metrics = config.metrics_path,
             "admin port: probes, metrics, /statusz, /configz and POST /drain"
         );
-        Ok(AdminPort { pages, errors, running })
+        Ok(AdminPort { pages, running })
     }
 
-    /// The main server, with room for this one, and its errors shown here.
-    pub(super) fn beside(
-        &self,
-        listener: TcpListener,
-        service: Arc<BuiltApp>,
-        telemetry: Telemetry,
-        config: Config,
-    ) -> Server {
-        let telemetry = telemetry.with_errors(self.errors.clone());
-        Server::new(listener, service, Arc::new(telemetry), config).with_reserve(MAX_CONNECTIONS)
+    /// Where the main server leaves what went wrong.
+    pub(super) fn errors(&self) -> Arc<RecentErrors> {
+        self.pages.handles().errors.clone()
     }
 
-    /// Lets the pages see the main server, and stop it.
-    pub(super) fn main_runs(&self, main: &Running) {
-        let stop = main.stop();
-        self.pages.main_runs(move || stop.begin(), main.in_flight());
+    /// The main server's probes, and those of this port.
+    pub(super) fn probes(&self) -> Arc<Probes> {
+        self.pages.handles().probes.clone()
+    }
+
+    /// The main server runs, and `stop` stops it.
+    pub(super) fn main_runs(&self, stop: Stop) {
+        self.pages.main_runs(move || stop.begin());
     }
 
     /// Ends it, after the main server has ended: what is being answered is, and who is idle is not waited for.
@@ -122,7 +112,7 @@ fn own_config() -> Config {
         reactor_count: 1,
         thread_count: 2,
         queue_depth: 16,
-        max_connections: MAX_CONNECTIONS,
+        max_connections: ADMIN_CONNECTIONS,
         max_body_size_in_bytes: 16 * 1024,
         head_timeout: Duration::from_secs(5),
         body_timeout: Duration::from_secs(5),

@@ -11,6 +11,7 @@ use crossbeam_channel::Receiver;
 use serde_json::json;
 
 use super::exit_code;
+use super::reload::Reload;
 use crate::config::{Config, ConfigErrors};
 use crate::error::Error;
 use crate::net::signals::Signal;
@@ -79,8 +80,8 @@ impl Process {
     }
 }
 
-/// Turns signals into commands (SIGTERM: drain; SIGINT: drain without the delay; SIGQUIT: stop).
-pub(super) fn obey(signals: Receiver<Signal>, stop: Stop) -> io::Result<()> {
+/// Turns signals into commands (SIGTERM: drain; SIGINT: drain without the delay; SIGQUIT: stop; SIGHUP: reload).
+pub(super) fn obey(signals: Receiver<Signal>, stop: Stop, reload: Reload) -> io::Result<()> {
     let obey = move || {
         for signal in signals {
             tracing::info!(?signal, "signal received");
@@ -88,7 +89,7 @@ pub(super) fn obey(signals: Receiver<Signal>, stop: Stop) -> io::Result<()> {
                 Signal::Terminate => stop.drain(true, signal.number()),
                 Signal::Interrupt => stop.drain(false, signal.number()),
                 Signal::Quit => stop.abort(signal.number()),
-                Signal::HangUp => tracing::warn!("SIGHUP: this version reads its configuration once, at start"),
+                Signal::HangUp => reload.ask(),
             }
         }
     };

@@ -15,12 +15,12 @@ use crate::app::service::EndpointKind;
 /// What the server is told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    /// Drain with the configured delay, without a signal. Nothing once it drains.
-    Begin,
     /// Drain; with the configured delay, unless that is to be skipped. `signal` is the number of the signal behind it.
     Drain { delay: bool, signal: i32 },
     /// End at once.
     Abort { signal: i32 },
+    /// End at once, as failed.
+    Fail,
 }
 
 /// What the threads tell the one that waits for the end.
@@ -124,7 +124,7 @@ pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> R
     enter(shared, state);
     let report = shared.drain.report(verdict);
     shared.drain.over.store(true, Ordering::Release);
-    shared.monitor.end();
+    shared.monitor.wake();
     shared.pool.end();
     report
 }
@@ -133,12 +133,12 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     let news = &shared.drain.news.1;
     // Once nobody is left who could tell us anything, this is a channel on which nothing ever comes.
     let mut commands = commands.clone();
-    let (delay, mut patience) = loop {
+    let delay = loop {
         select! {
             recv(commands) -> command => match command {
-                Ok(Command::Begin) => break (true, Patience::UntilTerminated),
-                Ok(Command::Drain { delay, .. }) => break (delay, Patience::None),
+                Ok(Command::Drain { delay, .. }) => break delay,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
@@ -146,13 +146,13 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     };
     *lock(&shared.drain.start) = Some(shared.clock.now());
     enter(shared, State::Draining);
-    let over = if delay { after(shared.settings.drain_delay) } else { after(Duration::ZERO) };
+    let over = if delay { after(shared.settings.load().drain_delay) } else { after(Duration::ZERO) };
     loop {
         select! {
             recv(commands) -> command => match command {
-                Ok(command) if patience.covers(command) => {}
-                Ok(Command::Begin | Command::Drain { .. }) => break,
+                Ok(Command::Drain { .. }) => break,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
@@ -161,39 +161,18 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     }
     enter(shared, State::Stopping);
     shared.accept.stop();
-    stop(shared, commands, patience)
-}
-
-/// Whether a command is no news to a server that drains already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    /// The drain began with a signal, so that the next one means more.
-    None,
-    /// It began without one. If the pod ends, a SIGTERM follows; it must not cut short what it would have begun.
-    UntilTerminated,
-}
-
-impl Patience {
-    /// Whether to pass over `command`.
-    fn covers(&mut self, command: Command) -> bool {
-        match command {
-            Command::Begin => true,
-            Command::Drain { delay: true, .. } => std::mem::replace(self, Patience::None) == Patience::UntilTerminated,
-            Command::Drain { delay: false, .. } | Command::Abort { .. } => false,
-        }
-    }
+    stop(shared, commands)
 }
 
 /// Waits for the reactors to end, until the time is up or somebody loses patience.
-fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>, mut patience: Patience) -> Verdict {
-    let over = after(shared.settings.drain_timeout);
+fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
+    let over = after(shared.settings.load().drain_timeout);
     let mut left = shared.reactors.len();
     while left > 0 {
         select! {
             recv(commands) -> command => match command {
-                Ok(command) if patience.covers(command) => {}
                 Ok(Command::Drain { signal, .. } | Command::Abort { signal }) => return Verdict::Killed(signal),
-                Ok(Command::Begin) => {}
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(shared.drain.news.1) -> news => match news {

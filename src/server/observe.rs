@@ -3,10 +3,9 @@
 //! A recorder belongs to its reactor and is called by one thread at a time, so it needs no locks.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use crate::app::request::Received;
 
@@ -64,19 +63,6 @@ impl Exchange<'_> {
     pub fn is_safe(&self) -> bool {
         self.received.is_none_or(|received| received.head.method().is_safe())
     }
-}
-
-/// A request that a worker is busy with.
-#[derive(Clone, Debug)]
-pub struct InFlightRequest {
-    /// Its method.
-    pub method: Method,
-    /// The template of its route.
-    pub route: Arc<str>,
-    /// Its id.
-    pub id: String,
-    /// How long ago its head was complete.
-    pub age: Duration,
 }
 
 /// How an exchange ended.

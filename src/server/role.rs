@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// How many connections a server for operators takes: kubelet, a scraper or two, and people. The main one leaves as many
+/// file descriptors.
+pub const ADMIN_CONNECTIONS: usize = 128;
+
 /// Whether a server has the process' own traffic, or stands beside the one that does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {

@@ -14,9 +14,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbound
 
 use super::connection::{Connection, InFlight, away};
 use super::handoff::Slot;
-use super::observe::InFlightRequest;
 use super::reactor::{self, Reactor};
 use super::shared::{Shared, lock};
+use super::vitals::Pulse;
 use crate::app::request::Request;
 use crate::app::service::Pace;
 
@@ -68,6 +68,8 @@ pub(super) struct Pool {
     /// Closed when the server has ended.
     over: (Mutex<Option<Sender<()>>>, Receiver<()>),
     ids: AtomicUsize,
+    /// What workers begin and finish.
+    pub(super) progress: Pulse,
 }
 
 impl Pool {
@@ -88,6 +90,7 @@ impl Pool {
             workers: Mutex::default(),
             over: (Mutex::new(Some(open)), over),
             ids: AtomicUsize::new(0),
+            progress: Pulse::default(),
         }
     }
 
@@ -129,6 +132,16 @@ impl Pool {
         lock(&self.over.0).take();
     }
 
+    /// Whether a request or a response waits for a worker.
+    pub(super) fn has_waiting_work(&self) -> bool {
+        !self.jobs.1.is_empty() || !self.pulls.1.is_empty()
+    }
+
+    /// How many requests wait for a worker.
+    pub(super) fn waiting_jobs(&self) -> usize {
+        self.jobs.1.len()
+    }
+
     fn is_idle(&self) -> bool {
         self.reactors.1.is_empty() && self.pulls.1.is_empty() && self.jobs.1.is_empty()
     }
@@ -155,24 +168,6 @@ impl Shared {
         self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
         self.stats.handoffs.fetch_add(1, Ordering::Relaxed);
         self.stats.requests_active.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The requests that workers are busy with, the oldest first.
-    pub(super) fn in_flight(&self) -> Vec<InFlightRequest> {
-        let now = self.clock.now();
-        let of_worker = |worker: Arc<Worker>| {
-            let running = lock(&worker.running);
-            let in_flight = running.as_ref()?;
-            Some(InFlightRequest {
-                method: in_flight.received.head.method().clone(),
-                route: Arc::clone(&self.endpoint(in_flight.endpoint).template),
-                id: in_flight.received.id.clone(),
-                age: now.saturating_duration_since(in_flight.received.at),
-            })
-        };
-        let mut requests: Vec<_> = self.pool.workers().into_iter().filter_map(of_worker).collect();
-        requests.sort_by_key(|request| std::cmp::Reverse(request.age));
-        requests
     }
 
     /// Starts a worker for each reactor.
@@ -312,6 +307,7 @@ impl Shared {
     fn run(self: &Arc<Self>, job: Job, worker: &Arc<Worker>) {
         let Job { connection, request, streams, mut in_flight, since } = job;
         self.stats.queue_depth.store(self.pool.jobs.1.len(), Ordering::Relaxed);
+        self.pool.progress.beat_among_others();
         in_flight.started = self.clock.now();
         in_flight.queued = Some(in_flight.started.saturating_duration_since(since));
         self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
@@ -323,6 +319,7 @@ impl Shared {
     fn pull(self: &Arc<Self>, connection: Box<Connection>) {
         self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
         away::pull(self, connection);
+        self.pool.progress.beat_among_others();
         self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -330,5 +327,6 @@ impl Shared {
     pub(super) fn handler_is_over(&self) {
         self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
         self.pool.outstanding.fetch_sub(1, Ordering::AcqRel);
+        self.pool.progress.beat_among_others();
     }
 }

@@ -4,8 +4,6 @@
 //! configuration hands out values that may be shown.
 
 use std::fmt::Write;
-use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::StatusCode;
 use serde::Serialize;
@@ -14,21 +12,9 @@ use serde_json::json;
 use super::html::{self, Html};
 use super::{Admin, json_response, text_response};
 use crate::app::response::Response;
-use crate::config::{Change, Effective, Origin};
+use crate::config::{Change, ChangedValue, ConfigErrors, Effective, Origin, Running};
 use crate::ops::timestamp::rfc3339_seconds;
 use crate::semantics::head::RequestHead;
-
-/// Tells the configuration as it is now.
-pub type ConfigSource = Arc<dyn Fn() -> ConfigView + Send + Sync>;
-
-/// The configuration at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct ConfigView {
-    /// Every setting.
-    pub effective: Vec<Effective>,
-    /// When it was last read anew, and whether what was found could be used.
-    pub last_reload: Option<(SystemTime, bool)>,
-}
 
 /// One setting, as it is shown.
 #[derive(Debug, Serialize)]
@@ -95,17 +81,28 @@ impl Format {
 
 impl Admin {
     pub(super) fn configz(&self, head: &RequestHead) -> Response {
-        let view = (self.handles.config)();
-        let rows: Vec<Row<'_>> = view.effective.iter().map(Row::of).collect();
+        let running = self.handles.live.running();
+        let rows: Vec<Row<'_>> = running.loaded.effective.iter().map(Row::of).collect();
         match Format::wanted(head, Format::Json) {
-            Format::Json => {
-                let reload = view.last_reload.map(|(at, ok)| json!({ "at": rfc3339_seconds(at), "ok": ok }));
-                json_response(StatusCode::OK, &json!({ "variables": rows, "last_reload": reload }))
-            }
+            Format::Json => json_response(StatusCode::OK, &as_json(&rows, &running)),
             Format::Text => text_response(StatusCode::OK, as_text(&rows)),
-            Format::Html => html::respond(page(&rows, &self.identity.title())),
+            Format::Html => html::respond(page(&rows, &running, &self.identity.title())),
         }
     }
+}
+
+fn as_json(rows: &[Row<'_>], running: &Running) -> serde_json::Value {
+    let pending = running
+        .pending
+        .iter()
+        .map(|change| json!({ "name": change.variable, "value": change.to, "source": change.origin.to_string() }));
+    let errors = running.errors.iter().flat_map(ConfigErrors::iter).map(ToString::to_string);
+    json!({
+        "since": rfc3339_seconds(running.since),
+        "variables": rows,
+        "at_next_start": pending.collect::<Vec<_>>(),
+        "refused": errors.collect::<Vec<_>>(),
+    })
 }
 
 /// A table whose columns are as wide as what is in them.
@@ -125,10 +122,21 @@ fn as_text(rows: &[Row<'_>]) -> String {
     text
 }
 
-fn page(rows: &[Row<'_>], title: &str) -> String {
+fn page(rows: &[Row<'_>], running: &Running, title: &str) -> String {
     let mut html = Html::page(&format!("Configuration of {title}"));
     html.raw("<h1>Configuration</h1><p class=quiet>").text(title);
     html.raw(". Also as <a href=\"/configz?format=json\">JSON</a> and <a href=\"/configz?format=text\">text</a>.</p>");
+    if let Some(errors) = &running.errors {
+        html.raw("<p class=\"verdict bad\"><strong>The latest change was refused</strong>");
+        errors.iter().for_each(|error| _ = html.raw("<span>").fmt(format_args!("{error}. ")).raw("</span>"));
+        html.raw("</p>");
+    }
+    if !running.pending.is_empty() {
+        html.raw("<p class=\"verdict fair\"><strong>At the next start</strong><span>");
+        let change =
+            |change: &ChangedValue| format!("{} changes from {:?} to {:?}", change.variable, change.from, change.to);
+        html.text(&running.pending.iter().map(change).collect::<Vec<_>>().join("; ")).raw("</span></p>");
+    }
     html.raw("<div class=scroll><table><thead><tr><th scope=col>Variable<th scope=col>Value<th scope=col>Source");
     html.raw("<th scope=col>A change takes effect</thead><tbody>");
     for row in rows {

@@ -25,17 +25,17 @@ impl Admin {
             return text_response(StatusCode::FORBIDDEN, "not from a browser\n".into());
         }
         let lifecycle = &self.handles.lifecycle;
-        let Some(main) = self.running.get().filter(|_| lifecycle.state() >= State::Ready) else {
-            let body = json!({ "state": State::Starting.name(), "accepted": false });
+        let Some(drain) = self.drain.get() else {
+            let body = json!({ "state": lifecycle.state().name(), "accepted": false });
             let later = HeaderValue::from_static("1");
             return json_response(StatusCode::SERVICE_UNAVAILABLE, &body).with_header(RETRY_AFTER, later);
         };
-        if lifecycle.state() == State::Ready {
+        if lifecycle.state() < State::Draining {
             tracing::info!("drain requested by POST /drain");
-            (main.drain)();
+            drain();
             self.until_draining();
         }
-        let config = &self.handles.settings;
+        let config = &self.handles.live.running().loaded.config;
         let body = json!({
             "state": lifecycle.state().name(),
             "accepted": true,

@@ -75,7 +75,7 @@ impl Check for MainListener {
         probe == Probe::Readyz
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self, _: Probe) -> Verdict {
         if self.lifecycle.state() != State::Ready {
             // Others fail then, and say why.
             return Verdict::Pass;
@@ -167,7 +167,7 @@ mod tests {
     fn wait_for(check: &MainListener, wanted: impl Fn(&Verdict) -> bool) -> Verdict {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
-            let verdict = check.verdict();
+            let verdict = check.verdict(Probe::Readyz);
             if wanted(&verdict) {
                 return verdict;
             }
@@ -181,7 +181,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let lifecycle = Lifecycle::default();
         let check = MainListener::start(listener.local_addr().expect("bound"), lifecycle.clone()).expect("a thread");
-        assert_eq!(check.verdict(), Verdict::Pass, "starting is another check's reason");
+        assert_eq!(check.verdict(Probe::Readyz), Verdict::Pass, "starting is another check's reason");
         lifecycle.advance(State::Ready);
         // The system completes the handshake, so connecting alone proves nothing.
         let failed = wait_for(&check, |verdict| format!("{verdict:?}").contains("within 1s"));
@@ -190,7 +190,7 @@ mod tests {
         wait_for(&check, |verdict| *verdict == Verdict::Pass);
         assert_eq!(check.data()["failures"], 0);
         lifecycle.advance(State::Draining);
-        assert_eq!(check.verdict(), Verdict::Pass, "so is stopping");
+        assert_eq!(check.verdict(Probe::Readyz), Verdict::Pass, "so is stopping");
     }
 
     #[test]

@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 
 use super::Admin;
 use super::history::Sample;
+use crate::config::{Config, HealthDetails};
 use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::Folded;
-use crate::ops::probes::{Check, Probe, Verdict};
+use crate::ops::probes::{Check, Probe, Reason, Verdict};
 use crate::ops::timestamp::rfc3339_seconds;
 use crate::server::lifecycle::State;
 
@@ -73,8 +74,7 @@ pub(super) struct Status {
     pub(super) errors_missed: u64,
     pub(super) log_lines_dropped: u64,
     pub(super) process: Process,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) last_reload: Option<Reload>,
+    pub(super) configuration: Configuration,
 }
 
 #[derive(Debug, Serialize)]
@@ -190,22 +190,28 @@ pub(super) struct Process {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Reload {
-    pub(super) at: String,
-    pub(super) ok: bool,
+pub(super) struct Configuration {
+    /// Since when it is as it is.
+    pub(super) since: String,
+    /// Settings that change at the next start.
+    pub(super) pending: usize,
+    /// What is wrong with its latest change, which is not in force.
+    pub(super) errors: usize,
 }
 
 impl Admin {
     /// How the server is now.
     pub(super) fn status(&self) -> Status {
         let handles = &self.handles;
+        let running = handles.live.running();
+        let config = &running.loaded.config;
         let samples = self.history.samples();
         let state = handles.lifecycle.state();
         let timeline = handles.lifecycle.timeline();
-        let checks: Vec<CheckStatus> = handles.probes.checks().map(CheckStatus::of).collect();
+        let checks: Vec<CheckStatus> =
+            handles.probes.checks().map(|check| CheckStatus::of(check, config.health_details)).collect();
         let concerns_readiness = |check: &&CheckStatus| check.probes.contains(&Probe::Readyz.name());
         let (errors, errors_missed) = handles.errors.list();
-        let view = (handles.config)();
         Status {
             service: self.identity.clone(),
             now: rfc3339_seconds(SystemTime::now()),
@@ -216,14 +222,18 @@ impl Admin {
             checks,
             requests: self.requests(&samples),
             latency_ms: self.latencies(&samples),
-            workers: self.workers(),
-            connections: self.connections(),
+            workers: self.workers(config),
+            connections: self.connections(config),
             in_flight: self.in_flight(),
             errors: errors.iter().map(ErrorStatus::of).collect(),
             errors_missed,
             log_lines_dropped: handles.logs.iter().map(LogHandle::dropped).sum(),
             process: process(&samples),
-            last_reload: view.last_reload.map(|(at, ok)| Reload { at: rfc3339_seconds(at), ok }),
+            configuration: Configuration {
+                since: rfc3339_seconds(running.since),
+                pending: running.pending.len(),
+                errors: running.errors.as_ref().map_or(0, |errors| errors.iter().count()),
+            },
         }
     }
 
@@ -252,8 +262,8 @@ impl Admin {
         Latencies { last_minute: Quantiles::of(&lately), since_start: Quantiles::of(&now) }
     }
 
-    fn workers(&self) -> Workers {
-        let (stats, settings) = (&self.handles.stats, &self.handles.settings);
+    fn workers(&self, settings: &Config) -> Workers {
+        let stats = &self.handles.stats;
         Workers {
             busy: stats.workers_busy.load(Relaxed),
             most: settings.thread_count,
@@ -266,24 +276,23 @@ impl Admin {
         }
     }
 
-    fn connections(&self) -> Connections {
+    fn connections(&self, settings: &Config) -> Connections {
         let stats = &self.handles.stats;
         let errors = crate::server::stats::ErrorKind::ALL
             .iter()
             .map(|&kind| (kind.name().to_owned(), stats.connection_errors[kind as usize].load(Relaxed).into()));
         Connections {
             active: stats.connections_active.load(Relaxed),
-            most: self.handles.settings.max_connections,
+            most: settings.max_connections,
             accepted: stats.connections_accepted.load(Relaxed),
             errors: errors.collect(),
         }
     }
 
     fn in_flight(&self) -> Vec<InFlight> {
-        let Some(main) = self.running.get() else { return Vec::new() };
-        let shown = (main.in_flight)().into_iter().map(|request| InFlight {
+        let shown = self.handles.vitals.running_requests().into_iter().map(|request| InFlight {
             method: request.method.as_str().to_owned(),
-            route: request.route.as_ref().to_owned(),
+            route: request.template.as_ref().to_owned(),
             request_id: request.id,
             age_ms: millis(request.age),
         });
@@ -300,18 +309,22 @@ impl Entered {
 }
 
 impl CheckStatus {
-    fn of(check: &dyn Check) -> Self {
-        let (status, reason) = match check.verdict() {
+    fn of(check: &dyn Check, details: HealthDetails) -> Self {
+        let (status, reason) = match check.verdict(check.main_probe()) {
             Verdict::Pass => ("pass", None),
             Verdict::Degraded(reason) => ("degraded", Some(reason)),
             Verdict::FailWith(status, reason) if status.as_u16() < 400 => ("degraded", Some(reason)),
             Verdict::Fail(reason) | Verdict::FailWith(_, reason) => ("fail", Some(reason)),
         };
+        let shown = |reason: Reason| match details {
+            HealthDetails::Full => reason.full().to_owned(),
+            HealthDetails::Names | HealthDetails::None => reason.public().to_owned(),
+        };
         let probes = [Probe::Healthz, Probe::Readyz, Probe::Startupz].into_iter();
         CheckStatus {
             name: check.name().to_owned(),
             status,
-            reason: reason.map(|reason| reason.into_owned()),
+            reason: reason.map(shown),
             probes: probes.filter(|&probe| check.concerns(probe)).map(Probe::name).collect(),
             data: check.data(),
         }

@@ -9,7 +9,7 @@ use super::chart;
 use super::configz::Format;
 use super::html::{self, Html};
 use super::show::{age, bytes, duration, grouped, latency, rate};
-use super::status::{CheckStatus, ErrorStatus, Status};
+use super::status::{CheckStatus, Configuration, ErrorStatus, Status};
 use super::{Admin, json_response};
 use crate::app::response::Response;
 use crate::semantics::head::RequestHead;
@@ -36,7 +36,7 @@ impl Admin {
         let verdict = Verdict::of(status);
         let title = format!("{}: {}", verdict.word, status.service.title());
         let mut html = if live_part { Html::part(&title) } else { Html::page(&title) };
-        header(&mut html, status, &verdict, &self.handles.settings);
+        header(&mut html, status, &verdict, &self.handles.live.running().loaded.config);
         html.raw("<main>");
         tiles(&mut html, status);
         checks(&mut html, &status.checks);
@@ -408,19 +408,28 @@ fn rest(html: &mut Html, status: &Status) {
             html.raw("<tr><th scope=row>Connections that ended badly: ").text(&kind.replace('_', " "));
             html.raw("</th><td class=number>").text(&grouped(count)).raw("</td><td class=quiet></td></tr>");
         }
-        if let Some(reload) = &status.last_reload {
-            let outcome =
-                if reload.ok { "taken" } else { "refused: the running configuration stays; the log has the errors" };
-            html.raw("<tr><th scope=row>Last change of the configuration</th><td class=number><time datetime=\"");
-            html.text(&reload.at).raw("\">").text(&clock(&reload.at)).raw("</time></td><td class=quiet>").raw(outcome);
-            html.raw("</td></tr>");
-        }
+        configuration(html, &status.configuration);
     });
+}
+
+fn configuration(html: &mut Html, configuration: &Configuration) {
+    let outcome = match (configuration.errors, configuration.pending) {
+        (0, 0) => "in force as it is configured",
+        (0, _) => "in force; some settings that were changed wait for the next start",
+        _ => "in force; a later change was refused, see Configuration",
+    };
+    html.raw("<tr><th scope=row>Configuration</th><td class=number><time datetime=\"").text(&configuration.since);
+    html.raw("\">")
+        .text(&clock(&configuration.since))
+        .raw("</time></td><td class=quiet>")
+        .raw(outcome)
+        .raw("</td></tr>");
 }
 
 /// The page at `/`: where everything is.
 pub(super) fn index(admin: &Admin) -> Response {
-    let settings = &admin.handles.settings;
+    let running = admin.handles.live.running();
+    let settings = &running.loaded.config;
     let mut html = Html::page(&admin.identity.title());
     html.raw("<h1>").text(&admin.identity.title()).raw("</h1><p class=quiet>Admin port of rws ");
     html.raw(admin.identity.version).raw("</p><ul>");
