@@ -33,6 +33,7 @@ use http::HeaderValue;
 
 pub use docs::reference;
 pub use error::{ConfigError, ConfigErrors, Notice};
+pub use ipnet::IpNet;
 pub use live::{Live, Outcome, Running};
 pub use load::{Effective, Loaded};
 pub use places::Places;
@@ -82,6 +83,9 @@ pub struct Config {
     pub log_level: LogLevel,
     pub log_probes: LogProbes,
     pub log_redact_query: Vec<String>,
+    /// Project whose traces the `gcp` format names; empty: none.
+    pub log_gcp_project: String,
+    pub trusted_proxies: Vec<IpNet>,
     pub healthz_path: String,
     pub readyz_path: String,
     pub startupz_path: String,
@@ -123,6 +127,8 @@ impl Config {
 pub enum LogFormat {
     #[default]
     Json,
+    Ecs,
+    Gcp,
     Combined,
     Common,
     Off,
@@ -187,6 +193,8 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_probes: LogProbes::Failures,
             log_redact_query: ["token", "password", "secret", "key", "code", "signature"].map(String::from).to_vec(),
+            log_gcp_project: String::new(),
+            trusted_proxies: Vec::new(),
             healthz_path: "/healthz".into(),
             readyz_path: "/readyz".into(),
             startupz_path: "/startupz".into(),

@@ -8,6 +8,8 @@
 //! [`Lifecycle`]: crate::server::lifecycle::Lifecycle
 
 mod access_log;
+pub mod current;
+mod diagnosis;
 pub mod diagnostics;
 pub mod health;
 pub mod log_writer;
@@ -15,4 +17,5 @@ pub mod metrics;
 pub mod probes;
 pub mod telemetry;
 mod text;
+mod throttle;
 mod timestamp;

@@ -6,13 +6,16 @@ mod configured;
 mod demo;
 mod health;
 mod hooks;
+mod last_words;
 mod process;
+mod registries;
 mod reload;
 mod startup;
 #[cfg(feature = "tls")]
 mod tls;
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,12 +24,14 @@ use crate::app::build::BuiltApp;
 use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
+use crate::ops::current::Tracked;
 use crate::ops::telemetry::Telemetry;
 use crate::server::{Report, Server, Verdict};
 
 use self::assembly::Assembly;
 pub use self::built_in::{Defaults, STATIC};
 pub use self::hooks::HookResult;
+use self::last_words::Circumstances;
 use self::process::Process;
 use self::startup::Startup;
 
@@ -56,10 +61,13 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     for notice in &loaded.notices {
         tracing::warn!(variable = notice.variable(), "{notice}");
     }
-    let result = signals
-        .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, sources, Live::new(loaded), defaults, &process, signals));
-    process.end(result)
+    let live = Live::new(loaded);
+    let result = signals.map_err(|error| ErrorKind::System(error).into()).and_then(|signals| {
+        catch_unwind(AssertUnwindSafe(|| serve(app, sources, live.clone(), defaults, &process, signals)))
+            .unwrap_or_else(|_| Err(process.panicked()))
+    });
+    let drain_timeout = live.running().loaded.config.drain_timeout;
+    process.end(result, Circumstances { in_kubernetes: sources.in_kubernetes(), drain_timeout })
 }
 
 /// Builds, binds, serves and drains.
@@ -77,7 +85,7 @@ fn serve(
         Assembly::new(app, &live, defaults, logs)?;
 
     #[cfg(feature = "tls")]
-    let acceptor = tls::acceptor(&config, metrics.registry())?;
+    let acceptor = tls::acceptor(&config, metrics.own_registry())?;
     #[cfg(not(feature = "tls"))]
     let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
@@ -87,13 +95,18 @@ fn serve(
     let supervisor = checks.nudge();
     let timeout = config.startup_timeout;
     let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
-    let running = Server::new(listener, service, telemetry, config)
+    let running = Server::new(listener, Arc::new(Tracked::new(service)), telemetry.clone(), config)
         .with_handles(stats, lifecycle)
         .with_tls(acceptor)
         .with_vitals(vitals)
         .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
+    let control = process.control.clone();
+    live.follow(move |config| {
+        telemetry.apply(config);
+        control.apply(config);
+    });
     live.follow(running.reconfigure());
     let reload = reload::start(sources.clone(), live, reloads).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;

@@ -11,7 +11,7 @@ use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable};
-use super::value::{boolean, directives, duration, is_url_path, list, number, show_bytes, show_millis, size};
+use super::value::{boolean, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size};
 use super::{Config, VARIABLES, rules};
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
@@ -194,6 +194,9 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
         Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
         Kind::List { set } => set(config, list(trimmed)),
+        Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
+        Kind::Word { .. } => return Err(Fault::Rule),
+        Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);

@@ -146,6 +146,8 @@ fn every_value_reaches_its_field() {
         log_level: LogLevel::Trace,
         log_probes: LogProbes::None,
         log_redact_query: vec!["a".to_owned(), "b".to_owned()],
+        log_gcp_project: "p-1".to_owned(),
+        trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
         healthz_path: "/h".to_owned(),
         readyz_path: "/r".to_owned(),
         startupz_path: "/s".to_owned(),
@@ -191,6 +193,8 @@ fn every_value_reaches_its_field() {
         ("LOG_LEVEL", "TRACE"),
         ("LOG_PROBES", " none\n"),
         ("LOG_REDACT_QUERY", "a, b"),
+        ("LOG_GCP_PROJECT", "p-1"),
+        ("TRUSTED_PROXIES", "10.1.2.3/8"),
         ("HEALTHZ_PATH", "/h"),
         ("READYZ_PATH", "/r"),
         ("STARTUPZ_PATH", "/s"),
@@ -258,7 +262,7 @@ fn wrong_values_are_explained() {
         (
             "LOG_FORMAT",
             "text",
-            "must be one of json, combined, common, off, for example RWS_CONFIG_LOG_FORMAT=json".to_owned(),
+            "must be one of json, ecs, gcp, combined, common, off, for example RWS_CONFIG_LOG_FORMAT=json".to_owned(),
         ),
         (
             "STRICT",
@@ -654,7 +658,6 @@ fn what_would_be_unsafe_to_ignore_is_refused() {
         "SPA_FALLBACK",
         "RATE_LIMIT_MAX_REQUESTS",
         "ADMIN_PORT",
-        "TRUSTED_PROXIES",
         "MAX_CONNECTIONS_PER_IP",
     ] {
         assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
