@@ -33,6 +33,7 @@ use http::HeaderValue;
 
 pub use docs::reference;
 pub use error::{ConfigError, ConfigErrors, Notice};
+pub use ipnet::IpNet;
 pub use live::{Live, Outcome, Running};
 pub use load::{Effective, Loaded};
 pub use places::Places;
@@ -40,7 +41,8 @@ pub use reload::ChangedValue;
 use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
-pub use table::{Change, Status, Variable};
+pub use table::{Change, Status, Variable, find};
+pub use value::duration;
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
@@ -81,10 +83,18 @@ pub struct Config {
     pub log_level: LogLevel,
     pub log_probes: LogProbes,
     pub log_redact_query: Vec<String>,
+    /// Project whose traces the `gcp` format names; empty: none.
+    pub log_gcp_project: String,
+    pub trusted_proxies: Vec<IpNet>,
     pub healthz_path: String,
     pub readyz_path: String,
     pub startupz_path: String,
     pub metrics_path: String,
+    pub health_details: HealthDetails,
+    /// Zero: never.
+    pub liveness_stall: Duration,
+    /// Zero: no limit.
+    pub startup_timeout: Duration,
     pub static_dir: Option<PathBuf>,
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
@@ -117,6 +127,8 @@ impl Config {
 pub enum LogFormat {
     #[default]
     Json,
+    Ecs,
+    Gcp,
     Combined,
     Common,
     Off,
@@ -142,6 +154,16 @@ pub enum LogProbes {
     Failures,
     All,
     None,
+}
+
+/// What the probes' bodies tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum HealthDetails {
+    None,
+    #[default]
+    Names,
+    Full,
 }
 
 impl Default for Config {
@@ -171,10 +193,15 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_probes: LogProbes::Failures,
             log_redact_query: ["token", "password", "secret", "key", "code", "signature"].map(String::from).to_vec(),
+            log_gcp_project: String::new(),
+            trusted_proxies: Vec::new(),
             healthz_path: "/healthz".into(),
             readyz_path: "/readyz".into(),
             startupz_path: "/startupz".into(),
             metrics_path: "/metrics".into(),
+            health_details: HealthDetails::Names,
+            liveness_stall: Duration::from_secs(60),
+            startup_timeout: Duration::ZERO,
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Metrics(prometheus::Error),
     /// The address cannot be listened on.
     Bind(SocketAddr, io::Error),
+    /// A start-up hook failed, or the server was not ready in time.
+    Startup(String),
     /// The system refused a thread, a poller or a signal handler.
     System(io::Error),
 }
@@ -50,7 +52,7 @@ impl Error {
             #[cfg(feature = "tls")]
             ErrorKind::Identity(..) => 2,
             ErrorKind::Bind(..) => 3,
-            ErrorKind::System(_) => 1,
+            ErrorKind::System(_) | ErrorKind::Startup(_) => 1,
         })
     }
 }
@@ -71,6 +73,7 @@ impl fmt::Display for Error {
             ErrorKind::Identity(variable, error) => write!(f, "{PREFIX}{variable}: {error}"),
             ErrorKind::Metrics(error) => write!(f, "metrics cannot be registered: {error}"),
             ErrorKind::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", advice(error)),
+            ErrorKind::Startup(reason) => write!(f, "the start failed: {reason}"),
             ErrorKind::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -94,6 +97,7 @@ impl std::error::Error for Error {
             #[cfg(feature = "tls")]
             ErrorKind::Identity(_, error) => Some(error),
             ErrorKind::Metrics(error) => Some(error),
+            ErrorKind::Startup(_) => None,
             ErrorKind::StaticDir(error) | ErrorKind::Bind(_, error) | ErrorKind::System(error) => Some(error),
         }
     }

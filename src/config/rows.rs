@@ -3,7 +3,7 @@
 //! To implement a variable that is only known so far, replace its `refused` or `no_effect` row by one with a type.
 
 use super::table::Variable;
-use super::{LogFormat, LogLevel, LogProbes};
+use super::{HealthDetails, LogFormat, LogLevel, LogProbes};
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -143,6 +143,8 @@ pub static VARIABLES: &[Variable] = &[
         "json",
         &[
             ("json", |config| config.log_format = LogFormat::Json),
+            ("ecs", |config| config.log_format = LogFormat::Ecs),
+            ("gcp", |config| config.log_format = LogFormat::Gcp),
             ("combined", |config| config.log_format = LogFormat::Combined),
             ("common", |config| config.log_format = LogFormat::Common),
             ("off", |config| config.log_format = LogFormat::Off),
@@ -150,7 +152,7 @@ pub static VARIABLES: &[Variable] = &[
     )
     .reloadable()
     .example("json")
-    .help("Format of the access log on stdout."),
+    .help("Format of the access log on stdout; with json, ecs and gcp, of the diagnostics on stderr as well."),
     Variable::one_of(
         "LOG_LEVEL",
         "info",
@@ -183,6 +185,19 @@ pub static VARIABLES: &[Variable] = &[
     .reloadable()
     .example("token,password")
     .help("Query parameters whose values never appear in the log. Empty: none."),
+    Variable::word("LOG_GCP_PROJECT", |config, project| config.log_gcp_project = project)
+        .reloadable()
+        .example("my-project-1")
+        .help(
+            "Google Cloud project to which the traces in LOG_FORMAT=gcp belong. Empty: lines have the bare trace id.",
+        ),
+    Variable::networks("TRUSTED_PROXIES", |config, networks| config.trusted_proxies = networks)
+        .reloadable()
+        .example("10.0.0.0/8, fd00::/8")
+        .help(
+            "Proxies whose Forwarded and X-Forwarded-For fields are believed. Empty: the client is the other end of \
+               the connection.",
+        ),
     // Built-in paths
     Variable::url_path("HEALTHZ_PATH", "/healthz", |config, path| config.healthz_path = path)
         .help("Path of the liveness probe."),
@@ -192,6 +207,33 @@ pub static VARIABLES: &[Variable] = &[
         .help("Path of the startup probe."),
     Variable::url_path("METRICS_PATH", "/metrics", |config, path| config.metrics_path = path)
         .help("Path of the Prometheus metrics."),
+    // Health
+    Variable::one_of(
+        "HEALTH_DETAILS",
+        "names",
+        &[
+            ("none", |config| config.health_details = HealthDetails::None),
+            ("names", |config| config.health_details = HealthDetails::Names),
+            ("full", |config| config.health_details = HealthDetails::Full),
+        ],
+    )
+    .example("full")
+    .help(
+        "What probes tell: none, only ok or failed; names, the checks and how they are; full, also why. Reasons may \
+               hold addresses and the like. The log always has them.",
+    ),
+    Variable::duration("LIVENESS_STALL", "1m", (0, DAY), |config, limit| config.liveness_stall = limit)
+        .example("2m")
+        .help(
+            "Time after which the liveness probe fails if an event loop does not come round, or if requests wait and \
+               no worker has finished anything. Keep it above the slowest handler. 0: never.",
+        ),
+    Variable::duration("STARTUP_TIMEOUT", "0s", (0, DAY), |config, limit| config.startup_timeout = limit)
+        .example("5m")
+        .help(
+            "Time that start-up hooks and the first pass of each check may take; then the process ends with code 1. \
+               0: no limit.",
+        ),
     // Content
     Variable::directory("STATIC_DIR", |config, dir| config.static_dir = dir)
         .example("/srv/public")
@@ -252,10 +294,6 @@ pub static VARIABLES: &[Variable] = &[
         "the limit is not implemented, so one client could take all \
                        connections",
     ),
-    Variable::refused("TRUSTED_PROXIES", "forwarded addresses are not implemented, so logs would show the proxy's"),
     Variable::refused("ADMIN_PORT", "the admin port is not implemented, so probes and metrics would not answer there"),
     Variable::no_effect("ADMIN_IP", "the admin port is not implemented"),
-    Variable::no_effect("LIVENESS_STALL", "stall detection is not implemented"),
-    Variable::no_effect("STARTUP_TIMEOUT", "the start has no time limit"),
-    Variable::no_effect("HEALTH_DETAILS", "probes show the default details"),
 ];

@@ -33,6 +33,8 @@ const TERMINATION_LOG_BYTES: usize = 4096;
 pub(super) struct Process {
     pub(super) access_log: LogHandle,
     pub(super) diagnostics: LogHandle,
+    /// Changes the level and the format of the diagnostics.
+    pub(super) control: diagnostics::Control,
 }
 
 impl Process {
@@ -40,15 +42,16 @@ impl Process {
     pub(super) fn start(config: &Config) -> io::Result<Self> {
         let (access_log, _) = LogWriter::spawn("rws-access-log", LogFile::stdout()?, ACCESS_LOG_BUFFERS)?;
         let (diagnostics, _) = LogWriter::spawn("rws-diagnostics", LogFile::stderr()?, DIAGNOSTIC_LINES)?;
+        let (subscriber, control) = diagnostics::subscriber(config, diagnostics.clone());
         // A program that has installed a subscriber of its own keeps it.
-        let _ = tracing::subscriber::set_global_default(diagnostics::subscriber(config, diagnostics.clone()));
+        let _ = tracing::subscriber::set_global_default(subscriber);
         std::panic::set_hook(Box::new(|panic| {
             let location = panic.location().map(ToString::to_string);
             let thread = thread::current().name().map(str::to_owned);
             let message = panic.payload_as_str().unwrap_or("a value that is not text");
             tracing::error!(location, thread, "panic: {message}");
         }));
-        Ok(Process { access_log, diagnostics })
+        Ok(Process { access_log, diagnostics, control })
     }
 
     /// Says how it ended, writes out the logs, and gives the exit code.

@@ -173,8 +173,9 @@ impl Reactor {
         self.now
     }
 
-    /// Looks at the clock.
+    /// Looks at the clock, and shows that it comes round.
     pub(super) fn tick(&mut self) -> Instant {
+        self.shared.reactors[self.index].pulse.beat();
         self.now = self.shared.clock.now();
         self.now
     }

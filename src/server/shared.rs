@@ -16,6 +16,7 @@ use super::monitor::MonitorHandle;
 use super::secure::Secure;
 use super::settings::Settings;
 use super::stats::Stats;
+use super::vitals::Pulse;
 use super::workers::{Pool, Worker};
 use crate::app::service::{Endpoint, Service};
 use crate::config::Config;
@@ -90,6 +91,8 @@ pub(super) struct ReactorHandle {
     pub(super) connections: AtomicUsize,
     /// Whether it has ended.
     pub(super) ended: AtomicBool,
+    /// Its turns.
+    pub(super) pulse: Pulse,
 }
 
 /// What a reactor is sent.

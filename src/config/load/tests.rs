@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::table::find;
-use super::super::{Change, LogFormat, LogLevel, LogProbes, PREFIX};
+use super::super::{Change, HealthDetails, LogFormat, LogLevel, LogProbes, PREFIX};
 use super::*;
 
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
@@ -146,10 +146,15 @@ fn every_value_reaches_its_field() {
         log_level: LogLevel::Trace,
         log_probes: LogProbes::None,
         log_redact_query: vec!["a".to_owned(), "b".to_owned()],
+        log_gcp_project: "p-1".to_owned(),
+        trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
         healthz_path: "/h".to_owned(),
         readyz_path: "/r".to_owned(),
         startupz_path: "/s".to_owned(),
         metrics_path: "/m".to_owned(),
+        health_details: HealthDetails::Full,
+        liveness_stall: Duration::from_secs(18),
+        startup_timeout: Duration::from_secs(19),
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
         static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
@@ -188,10 +193,15 @@ fn every_value_reaches_its_field() {
         ("LOG_LEVEL", "TRACE"),
         ("LOG_PROBES", " none\n"),
         ("LOG_REDACT_QUERY", "a, b"),
+        ("LOG_GCP_PROJECT", "p-1"),
+        ("TRUSTED_PROXIES", "10.1.2.3/8"),
         ("HEALTHZ_PATH", "/h"),
         ("READYZ_PATH", "/r"),
         ("STARTUPZ_PATH", "/s"),
         ("METRICS_PATH", "/m"),
+        ("HEALTH_DETAILS", "full"),
+        ("LIVENESS_STALL", "18s"),
+        ("STARTUP_TIMEOUT", "19s"),
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
         ("STATIC_CACHE_CONTROL", "max-age=60"),
@@ -206,6 +216,7 @@ fn every_value_reaches_its_field() {
 
 #[test]
 fn every_choice_sets_its_own_value() {
+    use HealthDetails as D;
     use LogFormat as F;
     use LogLevel as L;
     use LogProbes as P;
@@ -219,6 +230,9 @@ fn every_choice_sets_its_own_value() {
     }
     for (text, probes) in [("failures", P::Failures), ("all", P::All), ("none", P::None)] {
         assert_eq!(loaded([("LOG_PROBES", text)]).config.log_probes, probes);
+    }
+    for (text, details) in [("none", D::None), ("names", D::Names), ("full", D::Full)] {
+        assert_eq!(loaded([("HEALTH_DETAILS", text)]).config.health_details, details);
     }
 }
 
@@ -248,7 +262,7 @@ fn wrong_values_are_explained() {
         (
             "LOG_FORMAT",
             "text",
-            "must be one of json, combined, common, off, for example RWS_CONFIG_LOG_FORMAT=json".to_owned(),
+            "must be one of json, ecs, gcp, combined, common, off, for example RWS_CONFIG_LOG_FORMAT=json".to_owned(),
         ),
         (
             "STRICT",
@@ -443,7 +457,9 @@ fn every_variable_can_be_read_from_a_file() {
     assert_eq!(loaded.config.log_format, LogFormat::Off);
     assert_eq!(loaded.config.routes, [RouteSpec::parse("A", "/a -> respond 200 text/plain a").expect("a route")]);
     assert_eq!(effective(&loaded, "PORT").origin, Origin::File(dir.path().join("port")));
-    assert_eq!(effective(&loaded, "PORT").value, "81");
+    // It may come from a Secret.
+    assert_eq!(effective(&loaded, "PORT").value, "<redacted>");
+    assert!(effective(&loaded, "PORT").redacted);
 }
 
 #[test]
@@ -642,7 +658,6 @@ fn what_would_be_unsafe_to_ignore_is_refused() {
         "SPA_FALLBACK",
         "RATE_LIMIT_MAX_REQUESTS",
         "ADMIN_PORT",
-        "TRUSTED_PROXIES",
         "MAX_CONNECTIONS_PER_IP",
     ] {
         assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
