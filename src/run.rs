@@ -6,6 +6,7 @@ mod configured;
 mod demo;
 mod health;
 mod hooks;
+mod last_words;
 mod process;
 mod registries;
 mod reload;
@@ -14,6 +15,7 @@ mod startup;
 mod tls;
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ use crate::server::{Report, Server, Verdict};
 use self::assembly::Assembly;
 pub use self::built_in::{Defaults, STATIC};
 pub use self::hooks::HookResult;
+use self::last_words::Circumstances;
 use self::process::Process;
 use self::startup::Startup;
 
@@ -58,10 +61,13 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     for notice in &loaded.notices {
         tracing::warn!(variable = notice.variable(), "{notice}");
     }
-    let result = signals
-        .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, sources, Live::new(loaded), defaults, &process, signals));
-    process.end(result)
+    let live = Live::new(loaded);
+    let result = signals.map_err(|error| ErrorKind::System(error).into()).and_then(|signals| {
+        catch_unwind(AssertUnwindSafe(|| serve(app, sources, live.clone(), defaults, &process, signals)))
+            .unwrap_or_else(|_| Err(process.panicked()))
+    });
+    let drain_timeout = live.running().loaded.config.drain_timeout;
+    process.end(result, Circumstances { in_kubernetes: sources.in_kubernetes(), drain_timeout })
 }
 
 /// Builds, binds, serves and drains.

@@ -110,7 +110,9 @@ fn readiness() {
     other.execute_batch("ROLLBACK").unwrap();
     example.ask_until("/readyz/database", 200);
     let said = example.stop();
-    for line in ["a health check fails", "not ready", "a health check passes again", "ready again", "the database may go"] {
+    for line in
+        ["a health check fails", "not ready", "a health check passes again", "ready again", "the database may go"]
+    {
         assert!(said.contains(line), "{line} is missing:\n{said}");
     }
 }

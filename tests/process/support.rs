@@ -275,9 +275,11 @@ impl Log {
 
     /// The next line for which `wanted` holds; those before it are passed over.
     pub(crate) fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + PATIENCE;
         loop {
             match self.next(PATIENCE) {
                 Ok(line) if wanted(&line) => return line,
+                Ok(_) if Instant::now() > end => panic!("never came, in {} lines", self.seen.len()),
                 Ok(_) => {}
                 Err(error) => panic!("{error}; so far: {:#?}", self.so_far()),
             }
