@@ -37,6 +37,7 @@ mod interop;
 pub mod into_response;
 pub mod method;
 pub mod middleware;
+mod parts;
 pub mod problem;
 pub mod request;
 pub mod request_id;

@@ -41,7 +41,8 @@ pub use reload::ChangedValue;
 use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
-pub use table::{Change, Status, Variable};
+pub use table::{Change, Status, Variable, find};
+pub use value::duration;
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
@@ -70,6 +71,7 @@ pub struct Config {
     pub body_timeout: Duration,
     pub idle_timeout: Duration,
     pub write_timeout: Duration,
+    pub tls_handshake_timeout: Duration,
     /// Zero: none. A handler that takes longer is reported, not killed.
     pub handler_timeout: Duration,
     /// `auto` is resolved here: 5 s inside Kubernetes, else zero.
@@ -88,6 +90,11 @@ pub struct Config {
     pub readyz_path: String,
     pub startupz_path: String,
     pub metrics_path: String,
+    pub health_details: HealthDetails,
+    /// Zero: never.
+    pub liveness_stall: Duration,
+    /// Zero: no limit.
+    pub startup_timeout: Duration,
     pub static_dir: Option<PathBuf>,
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
@@ -95,6 +102,9 @@ pub struct Config {
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
+    /// Set together with the key's file, or not at all.
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
     pub dir: Option<PathBuf>,
     pub strict: bool,
     pub allow_loopback: bool,
@@ -146,6 +156,16 @@ pub enum LogProbes {
     None,
 }
 
+/// What the probes' bodies tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum HealthDetails {
+    None,
+    #[default]
+    Names,
+    Full,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -164,6 +184,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            tls_handshake_timeout: Duration::from_secs(10),
             handler_timeout: Duration::ZERO,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
@@ -178,11 +199,16 @@ impl Default for Config {
             readyz_path: "/readyz".into(),
             startupz_path: "/startupz".into(),
             metrics_path: "/metrics".into(),
+            health_details: HealthDetails::Names,
+            liveness_stall: Duration::from_secs(60),
+            startup_timeout: Duration::ZERO,
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
             demo_routes: false,
             routes: Vec::new(),
+            tls_cert_file: None,
+            tls_key_file: None,
             dir: None,
             strict: false,
             allow_loopback: false,

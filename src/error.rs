@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::app::error::BuildErrors;
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, PREFIX};
+#[cfg(feature = "tls")]
+use crate::net::tls::identity::IdentityError;
 
 /// What went wrong, with its cause as the [source](std::error::Error::source).
 #[derive(Debug)]
@@ -24,10 +26,15 @@ pub enum ErrorKind {
     Build(BuildErrors),
     /// The static directory cannot be opened.
     StaticDir(io::Error),
+    /// The certificate or the key of this variable cannot be used.
+    #[cfg(feature = "tls")]
+    Identity(&'static str, IdentityError),
     /// Two collectors have metrics of the same name.
     Metrics(prometheus::Error),
     /// The address cannot be listened on.
     Bind(SocketAddr, io::Error),
+    /// A start-up hook failed, or the server was not ready in time.
+    Startup(String),
     /// The system refused a thread, a poller or a signal handler.
     System(io::Error),
     /// The main thread panicked, and where.
@@ -44,8 +51,10 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
             ErrorKind::Config(_) | ErrorKind::Build(_) | ErrorKind::StaticDir(_) | ErrorKind::Metrics(_) => 2,
+            #[cfg(feature = "tls")]
+            ErrorKind::Identity(..) => 2,
             ErrorKind::Bind(..) => 3,
-            ErrorKind::System(_) | ErrorKind::Panic(_) => 1,
+            ErrorKind::System(_) | ErrorKind::Startup(_) | ErrorKind::Panic(_) => 1,
         })
     }
 }
@@ -61,9 +70,12 @@ impl fmt::Display for Error {
         match &self.kind {
             ErrorKind::Config(errors) => write!(f, "{errors}"),
             ErrorKind::Build(errors) => write!(f, "{errors}"),
-            ErrorKind::StaticDir(error) => write!(f, "RWS_CONFIG_STATIC_DIR cannot be opened: {error}"),
+            ErrorKind::StaticDir(error) => write!(f, "{PREFIX}STATIC_DIR cannot be opened: {error}"),
+            #[cfg(feature = "tls")]
+            ErrorKind::Identity(variable, error) => write!(f, "{PREFIX}{variable}: {error}"),
             ErrorKind::Metrics(error) => write!(f, "metrics cannot be registered: {error}"),
             ErrorKind::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", advice(error)),
+            ErrorKind::Startup(reason) => write!(f, "the start failed: {reason}"),
             ErrorKind::System(error) => write!(f, "cannot start: {error}"),
             ErrorKind::Panic(text) => f.write_str(text),
         }
@@ -85,7 +97,10 @@ impl std::error::Error for Error {
         match &self.kind {
             ErrorKind::Config(error) => Some(error),
             ErrorKind::Build(error) => Some(error),
+            #[cfg(feature = "tls")]
+            ErrorKind::Identity(_, error) => Some(error),
             ErrorKind::Metrics(error) => Some(error),
+            ErrorKind::Startup(_) => None,
             ErrorKind::StaticDir(error) | ErrorKind::Bind(_, error) | ErrorKind::System(error) => Some(error),
             ErrorKind::Panic(_) => None,
         }

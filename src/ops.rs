@@ -11,6 +11,7 @@ mod access_log;
 pub mod current;
 mod diagnosis;
 pub mod diagnostics;
+pub mod health;
 pub mod log_writer;
 pub mod metrics;
 pub mod probes;

@@ -1,11 +1,17 @@
 //! Assembly, layer 5: gives an [`App`] its `run()` and wires configuration, server, operations and files together.
 
+mod assembly;
 mod built_in;
 mod configured;
 mod demo;
+mod health;
+mod hooks;
 mod last_words;
 mod process;
 mod reload;
+mod startup;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,19 +19,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::{Config, Live, Sources};
+use crate::app::build::BuiltApp;
+use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::current::Tracked;
-use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::Telemetry;
-use crate::server::lifecycle::Lifecycle;
-use crate::server::stats::Stats;
 use crate::server::{Report, Server, Verdict};
 
-pub use self::built_in::Defaults;
+use self::assembly::Assembly;
+pub use self::built_in::{Defaults, STATIC};
+pub use self::hooks::HookResult;
 use self::last_words::Circumstances;
 use self::process::Process;
+use self::startup::Startup;
 
 impl App {
     /// Serves the application as RWS_CONFIG_* says, with probes, metrics, access log and drain, until the process is
@@ -72,30 +79,54 @@ fn serve(
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
     let config = live.running().loaded.config.clone();
-    let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
-    let registry = prometheus::Registry::new();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
-    let counters = reload::Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
-    let app = configured::mount(app, &config);
-    let app = built_in::mount(app, &live, defaults, &stats, &lifecycle, &metrics)?;
-    let service = Arc::new(Tracked::new(app.build().map_err(ErrorKind::Build)?));
+    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } =
+        Assembly::new(app, &live, defaults, logs)?;
+    let service = Arc::new(Tracked::new(service));
 
+    #[cfg(feature = "tls")]
+    let acceptor = tls::acceptor(&config, metrics.registry())?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
     let (told, control) = (telemetry.clone(), process.control.clone());
+    let supervisor = checks.nudge();
+    let timeout = config.startup_timeout;
+    let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
     let running = Server::new(listener, service, telemetry, config)
         .with_handles(stats, lifecycle)
+        .with_tls(acceptor)
+        .with_vitals(vitals)
+        .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
     live.follow(running.reconfigure());
     live.follow(move |config| told.apply(config));
     live.follow(move |config| control.apply(config));
-    let reload = reload::start(sources.clone(), live, counters).map_err(ErrorKind::System)?;
+    let reload = reload::start(sources.clone(), live, reloads).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
-    Ok(running.wait())
+    let failure = startup.begin(&running).map_err(ErrorKind::System)?;
+    let report = running.wait_then(|verdict, interruption| {
+        // Checks have nothing to look at any more once the hooks take things down.
+        supervisor.nudge();
+        hooks::shut_down(hooks.shutdown, verdict, interruption);
+    });
+    match failure.try_recv() {
+        Ok(reason) => Err(ErrorKind::Startup(reason).into()),
+        Err(_) => Ok(report),
+    }
+}
+
+/// The application with every route that [`run`] would give it, to be looked at: nothing is bound or started.
+///
+/// # Errors
+///
+/// Routes that contradict each other, or a static directory that cannot be opened.
+pub fn assemble(app: App, loaded: Loaded, defaults: Defaults) -> Result<Arc<BuiltApp>, Error> {
+    Ok(Assembly::new(app, &Live::new(loaded), defaults, Vec::new())?.service)
 }
 
 /// The exit code of a verdict.

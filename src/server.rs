@@ -4,6 +4,7 @@
 mod accept;
 pub mod clock;
 mod connection;
+pub mod control;
 mod deadlines;
 mod drain;
 mod handoff;
@@ -11,9 +12,11 @@ pub mod lifecycle;
 mod monitor;
 pub mod observe;
 mod reactor;
+mod secure;
 mod settings;
 mod shared;
 pub mod stats;
+pub mod vitals;
 mod workers;
 
 use std::io;
@@ -29,18 +32,22 @@ use mio::{Poll, Waker};
 
 use self::accept::AcceptHandle;
 use self::clock::Clock;
+use self::control::{Interruption, Readiness};
 use self::drain::{Command, DrainCounters};
 use self::lifecycle::{Lifecycle, State};
 use self::monitor::MonitorHandle;
 use self::observe::Observer;
 use self::reactor::{Reactor, WAKER};
+use self::secure::Secure;
 use self::settings::Settings;
 use self::shared::{ReactorHandle, Shared};
 use self::stats::Stats;
+use self::vitals::{Pulse, Vitals};
 use self::workers::Pool;
 use crate::app::service::Service;
 use crate::config::Config;
 use crate::net::listener;
+use crate::net::tls::Acceptor;
 
 /// The atomics of the handoff slot; its model check puts others in their place.
 mod sync {
@@ -56,6 +63,9 @@ pub struct Server {
     clock: Clock,
     stats: Arc<Stats>,
     lifecycle: Lifecycle,
+    secure: Option<Secure>,
+    vitals: Vitals,
+    waits_to_be_ready: bool,
 }
 
 impl Server {
@@ -69,6 +79,9 @@ impl Server {
             clock: Clock::default(),
             stats: Arc::default(),
             lifecycle: Lifecycle::default(),
+            secure: None,
+            vitals: Vitals::default(),
+            waits_to_be_ready: false,
         }
     }
 
@@ -87,7 +100,29 @@ impl Server {
         self
     }
 
-    /// Starts all threads. The server is ready when this returns.
+    /// With an acceptor, speaks HTTPS: every connection begins with a TLS handshake, on the terms that the acceptor has
+    /// at that moment.
+    #[must_use]
+    pub fn with_tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
+        self.secure = acceptor.map(Secure::new);
+        self
+    }
+
+    /// Shows in `vitals` whether it comes round.
+    #[must_use]
+    pub fn with_vitals(mut self, vitals: Vitals) -> Self {
+        self.vitals = vitals;
+        self
+    }
+
+    /// Serves, but stays in [`State::Starting`] until [`Readiness::ready`] is called.
+    #[must_use]
+    pub fn waits_to_be_ready(mut self) -> Self {
+        self.waits_to_be_ready = true;
+        self
+    }
+
+    /// Starts all threads. The server is ready when this returns, unless it [waits](Self::waits_to_be_ready).
     ///
     /// # Errors
     /// The operating system's, when it refuses a poller or a thread.
@@ -111,6 +146,7 @@ impl Server {
                 driver: Mutex::default(),
                 connections: AtomicUsize::new(0),
                 ended: AtomicBool::new(false),
+                pulse: Pulse::default(),
             });
             parts.push((poll, mail));
         }
@@ -124,8 +160,10 @@ impl Server {
             monitor: MonitorHandle::default(),
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
+            secure: self.secure,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
         });
+        self.vitals.attach(&shared);
 
         spawn("rws-monitor", &shared, |shared| monitor::run(&shared))?;
         for (index, (poll, mail)) in parts.into_iter().enumerate() {
@@ -135,11 +173,15 @@ impl Server {
         shared.start_workers()?;
         let listener = self.listener;
         spawn("rws-accept", &shared, move |shared| accept::run(&shared, accept_poll, listener))?;
-        shared.lifecycle.advance(State::Ready);
-        tracing::info!(state = State::Ready.name(), %address, reactors = count, "life cycle");
+        let readiness = Readiness::new(shared.lifecycle.clone(), address, count);
+        if self.waits_to_be_ready {
+            tracing::info!(state = State::Starting.name(), %address, "life cycle");
+        } else {
+            readiness.ready();
+        }
 
         let (sender, commands) = unbounded();
-        Ok(Running { shared, address, stop: Stop { commands: sender }, commands })
+        Ok(Running { shared, address, readiness, stop: Stop { commands: sender }, commands })
     }
 }
 
@@ -153,6 +195,7 @@ fn spawn(name: &str, shared: &Arc<Shared>, run: impl FnOnce(Arc<Shared>) + Send 
 pub struct Running {
     shared: Arc<Shared>,
     address: SocketAddr,
+    readiness: Readiness,
     stop: Stop,
     commands: Receiver<Command>,
 }
@@ -174,6 +217,11 @@ impl Running {
         move || shared.wake_reactors()
     }
 
+    /// The means to declare it ready, if it waits for that.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
     /// Gives it another configuration while it runs. What is not marked reloadable in the table is not looked at.
     /// A wait that has begun keeps its deadline; the next one has the new one.
     pub fn reconfigure(&self) -> impl Fn(&Config) + Send + Sync + 'static {
@@ -183,8 +231,20 @@ impl Running {
 
     /// Serves until it is stopped, and sees the drain through.
     pub fn wait(self) -> Report {
+        self.wait_then(|_, _| ())
+    }
+
+    /// The same, and calls `finish` with the verdict before it reports. What [`Stop`] is told meanwhile ends the process
+    /// sooner: `finish` finds it in the [`Interruption`].
+    pub fn wait_then(self, finish: impl FnOnce(Verdict, &Interruption)) -> Report {
         drop(self.stop);
-        drain::supervise(&self.shared, &self.commands)
+        let mut report = drain::supervise(&self.shared, &self.commands);
+        let interruption = Interruption::new(self.commands);
+        finish(report.verdict, &interruption);
+        if let Some(signal) = interruption.signal() {
+            report.verdict = Verdict::Killed(signal);
+        }
+        report
     }
 }
 
@@ -200,6 +260,11 @@ impl Stop {
     pub fn drain(&self, delay: bool, signal: i32) {
         // A server that has ended does not listen any more.
         let _ = self.commands.send(Command::Drain { delay, signal });
+    }
+
+    /// Ends at once because the server cannot do its work; what is in flight is aborted.
+    pub fn fail(&self) {
+        let _ = self.commands.send(Command::Fail);
     }
 
     /// Ends at once; what is in flight is aborted.
@@ -234,7 +299,7 @@ pub enum Verdict {
     TimedOut,
     /// It was told to stop at once, by the signal of this number.
     Killed(i32),
-    /// The engine itself failed.
+    /// The engine itself failed, or [`Stop::fail`] was called.
     Failed,
 }
 

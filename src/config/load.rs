@@ -37,6 +37,8 @@ pub struct Effective {
     pub name: String,
     /// The value as it was written, or the default; secrets are redacted.
     pub value: String,
+    /// Whether `value` stands for one that must not be shown: a secret, or one from a file of its own.
+    pub redacted: bool,
     /// Where it came from.
     pub origin: Origin,
 }
@@ -56,6 +58,24 @@ impl Config {
         let mut report = Report::default();
         let Gathered { settings, unknown, places, .. } = gather(sources, &mut report);
         (places, build(settings, unknown, sources.in_kubernetes(), report))
+    }
+
+    /// Reads the variables called `names` (without prefix) and no other, and checks each by itself: for whoever only
+    /// needs to find a server that runs already, and must not fail because of the rest of its configuration.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with those variables, together.
+    pub fn load_only(sources: &Sources, names: &[&str]) -> Result<Config, ConfigErrors> {
+        let mut report = Report::default();
+        let Gathered { mut settings, .. } = gather(sources, &mut report);
+        report.keep(names);
+        settings.retain(|name, _| names.contains(&name.as_str()));
+        let mut config = Config::before_settings(sources.in_kubernetes());
+        for (name, setting) in &settings {
+            apply(name, setting, &mut config, &settings, &mut report);
+        }
+        report.finish().map(|_| config)
     }
 
     /// The defaults of this place.
@@ -172,6 +192,7 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::UrlPath { set } if is_url_path(trimmed) => set(config, trimmed.to_owned()),
         Kind::UrlPath { .. } => return Err(Fault::Rule),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
+        Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
         Kind::List { set } => set(config, list(trimmed)),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
@@ -215,7 +236,8 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
         let before = effective.len();
         effective.extend(set.map(|(name, setting)| Effective {
             name: full_name(name),
-            value: resolved(variable, &setting.text, config),
+            value: if setting.hidden { REDACTED.to_owned() } else { resolved(variable, &setting.text, config) },
+            redacted: setting.hidden || variable.secret,
             origin: setting.origin.clone(),
         }));
         let has_default = variable.status == Status::Supported && variable.family().is_none();
@@ -231,7 +253,8 @@ fn unset(variable: &Variable, settings: &Settings, config: &Config) -> Effective
     let older = settings.values().find(|setting| setting.variable.status == Status::ReplacedBy(variable.name));
     let (text, origin) = older.map_or((variable.default, Origin::Default), |older| (&older.text, older.origin.clone()));
     let text = if variable.name == "MAX_URI_BYTES" { &show_bytes(config.max_uri_bytes as u64) } else { text };
-    Effective { name: full_name(variable.name), value: resolved(variable, text, config), origin }
+    let value = resolved(variable, text, config);
+    Effective { name: full_name(variable.name), value, redacted: variable.secret, origin }
 }
 
 /// The text to show: no secret, and what `auto` came to.

@@ -3,7 +3,7 @@
 //! To implement a variable that is only known so far, replace its `refused` or `no_effect` row by one with a type.
 
 use super::table::Variable;
-use super::{LogFormat, LogLevel, LogProbes};
+use super::{HealthDetails, LogFormat, LogLevel, LogProbes};
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -12,7 +12,8 @@ const GIB: u64 = 1 << 30;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
-const NO_TLS: &str = "TLS is not implemented, so clients would get plain HTTP";
+#[cfg(not(feature = "tls"))]
+const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
 const NO_CORS: &str = "CORS is not implemented, so browsers would get no Access-Control headers";
 const NO_SPA: &str = "the fallback is not implemented, so unknown paths would get 404";
 const NO_LIMIT: &str = "rate limits are not implemented, so nothing would be limited";
@@ -39,6 +40,20 @@ pub static VARIABLES: &[Variable] = &[
     Variable::number("QUEUE_DEPTH", "1000", (0, 1_000_000), |config, depth| config.queue_depth = depth as usize)
         .example("1000")
         .help("Requests that may wait for a thread. Any more get 503 with Retry-After."),
+    // TLS
+    #[cfg(feature = "tls")]
+    Variable::file("TLS_CERT_FILE", |config, file| config.tls_cert_file = file)
+        .example("/etc/tls/tls.crt")
+        .help("Certificate and its chain (PEM). With TLS_KEY_FILE, PORT speaks HTTPS, probes and metrics included."),
+    #[cfg(feature = "tls")]
+    Variable::file("TLS_KEY_FILE", |config, file| config.tls_key_file = file)
+        .example("/etc/tls/tls.key")
+        .help("Private key of the certificate (PEM, not encrypted)."),
+    #[cfg(feature = "tls")]
+    Variable::duration("TLS_HANDSHAKE_TIMEOUT", "10s", (1, DAY), |config, limit| config.tls_handshake_timeout = limit)
+        .reloadable()
+        .example("10s")
+        .help("Time for the TLS handshake, from the connection on."),
     // Limits
     Variable::number("MAX_CONNECTIONS", "10000", (1, 10_000_000), |config, max| config.max_connections = max as usize)
         .reloadable()
@@ -192,6 +207,33 @@ pub static VARIABLES: &[Variable] = &[
         .help("Path of the startup probe."),
     Variable::url_path("METRICS_PATH", "/metrics", |config, path| config.metrics_path = path)
         .help("Path of the Prometheus metrics."),
+    // Health
+    Variable::one_of(
+        "HEALTH_DETAILS",
+        "names",
+        &[
+            ("none", |config| config.health_details = HealthDetails::None),
+            ("names", |config| config.health_details = HealthDetails::Names),
+            ("full", |config| config.health_details = HealthDetails::Full),
+        ],
+    )
+    .example("full")
+    .help(
+        "What probes tell: none, only ok or failed; names, the checks and how they are; full, also why. Reasons may \
+               hold addresses and the like. The log always has them.",
+    ),
+    Variable::duration("LIVENESS_STALL", "1m", (0, DAY), |config, limit| config.liveness_stall = limit)
+        .example("2m")
+        .help(
+            "Time after which the liveness probe fails if an event loop does not come round, or if requests wait and \
+               no worker has finished anything. Keep it above the slowest handler. 0: never.",
+        ),
+    Variable::duration("STARTUP_TIMEOUT", "0s", (0, DAY), |config, limit| config.startup_timeout = limit)
+        .example("5m")
+        .help(
+            "Time that start-up hooks and the first pass of each check may take; then the process ends with code 1. \
+               0: no limit.",
+        ),
     // Content
     Variable::directory("STATIC_DIR", |config, dir| config.static_dir = dir)
         .example("/srv/public")
@@ -219,10 +261,16 @@ pub static VARIABLES: &[Variable] = &[
         .reloadable()
         .help("Make an unknown RWS_CONFIG_ name an error instead of a warning."),
     // Known, but not implemented by this version
+    #[cfg(not(feature = "tls"))]
     Variable::refused("TLS_CERT_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
     Variable::refused("TLS_KEY_FILE", NO_TLS),
-    Variable::refused("TLS_CLIENT_CA_FILE", "TLS is not implemented, so clients would not be authenticated"),
-    Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "TLS is not implemented"),
+    #[cfg(not(feature = "tls"))]
+    Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "it was built without TLS (cargo feature tls)"),
+    Variable::refused(
+        "TLS_CLIENT_CA_FILE",
+        "client certificates are not implemented, so clients would not be authenticated",
+    ),
     Variable::refused("HTTP_REDIRECT_PORT", "the redirect is not implemented, so nothing would listen on that port"),
     Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_HOSTS),
     Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_HOSTS),
@@ -248,7 +296,4 @@ pub static VARIABLES: &[Variable] = &[
     ),
     Variable::refused("ADMIN_PORT", "the admin port is not implemented, so probes and metrics would not answer there"),
     Variable::no_effect("ADMIN_IP", "the admin port is not implemented"),
-    Variable::no_effect("LIVENESS_STALL", "stall detection is not implemented"),
-    Variable::no_effect("STARTUP_TIMEOUT", "the start has no time limit"),
-    Variable::no_effect("HEALTH_DETAILS", "probes show the default details"),
 ];

@@ -22,6 +22,7 @@ pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, r
     if in_kubernetes {
         rules.pod_ip_is_reachable();
     }
+    rules.certificate_has_a_key();
     rules.built_in_paths_differ();
     rules.routes_do_not_clash();
 }
@@ -55,6 +56,18 @@ impl Rules<'_> {
              127.0.0.1: set {PREFIX}IP=0.0.0.0 (or {PREFIX}ALLOW_LOOPBACK=true if only this pod is to reach it)"
         );
         self.blame("IP", rule, None);
+    }
+
+    fn certificate_has_a_key(&mut self) {
+        let (present, missing) = match (&self.config.tls_cert_file, &self.config.tls_key_file) {
+            (Some(_), None) => ("TLS_CERT_FILE", "TLS_KEY_FILE"),
+            (None, Some(_)) => ("TLS_KEY_FILE", "TLS_CERT_FILE"),
+            _ => return,
+        };
+        if !self.any_failed(&[present, missing]) {
+            let example = find(missing).map(|variable| variable.example);
+            self.blame(missing, format!("must be set as well, since {} is", full_name(present)), example);
+        }
     }
 
     fn built_in_paths_differ(&mut self) {

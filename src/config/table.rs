@@ -91,6 +91,10 @@ pub(super) enum Kind {
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
     },
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    File {
+        set: fn(&mut Config, Option<PathBuf>),
+    },
     List {
         set: fn(&mut Config, Vec<String>),
     },
@@ -175,6 +179,12 @@ impl Variable {
         Variable::new(name, "", Kind::Directory { set })
     }
 
+    /// A path; whoever opens it says what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn file(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
+        Variable::new(name, "", Kind::File { set })
+    }
+
     pub(super) const fn list(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<String>)) -> Self {
         Variable::new(name, default, Kind::List { set })
     }
@@ -241,6 +251,7 @@ impl Variable {
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
             Kind::Directory { .. } => "directory",
+            Kind::File { .. } => "file",
             Kind::List { .. } => "list",
             Kind::Directives { .. } => "directives",
             Kind::Word { .. } => "word",
@@ -293,6 +304,7 @@ impl Variable {
                                      signs, empty or dot segments"
                 .to_owned(),
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
+            Kind::File { .. } => "must be the path of a file".to_owned(),
             Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
                                         or name=value"
                 .to_owned(),
@@ -334,7 +346,7 @@ impl Variable {
 pub(super) const FILE_SUFFIX: &str = "_FILE";
 
 /// The variable called `name`, without its prefix.
-pub(super) fn find(name: &str) -> Option<&'static Variable> {
+pub fn find(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|variable| variable.is_called(name))
 }
 

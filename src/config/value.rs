@@ -37,7 +37,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
 }
 
 /// `500ms`, `5s`, `2m`, `1h`, or a plain number of seconds.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = quantity(text)?;
     let unit = if unit.is_empty() { "s" } else { unit };
     number.checked_mul(factor(&DURATIONS, unit)?).map(Duration::from_millis)

@@ -89,6 +89,11 @@ impl Metrics {
     }
 }
 
+/// How many file descriptors are open, and how many may be, if the system tells.
+pub(crate) fn open_descriptors() -> Option<(u64, u64)> {
+    process::open_fds().zip(process::max_fds())
+}
+
 fn response(status: StatusCode, media_type: &'static str, text: String) -> Response {
     Response::new(status).with_header(CONTENT_TYPE, HeaderValue::from_static(media_type)).with_body(text)
 }

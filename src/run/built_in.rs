@@ -12,11 +12,9 @@ use crate::files::Files;
 use crate::files::welcome::Welcome;
 use crate::ops::metrics::Metrics;
 use crate::ops::probes::{Probe, Probes};
-use crate::server::lifecycle::Lifecycle;
-use crate::server::stats::Stats;
 
 /// The label of all static files in metrics and logs: their paths are without number.
-const STATIC: &str = "_static";
+pub const STATIC: &str = "_static";
 
 /// What is served where the configuration says nothing.
 #[derive(Clone, Debug, Default)]
@@ -27,24 +25,15 @@ pub struct Defaults {
     pub welcome: bool,
 }
 
-/// Adds the built-in routes. One of the user's at the same place is an error when the application is built.
-pub(super) fn mount(
-    app: App,
-    live: &Live,
-    defaults: Defaults,
-    stats: &Arc<Stats>,
-    lifecycle: &Lifecycle,
-    metrics: &Arc<Metrics>,
-) -> Result<App, Error> {
+/// Adds probes and metrics. A route of the user's at the same place is an error when the application is built.
+pub(super) fn mount(app: App, live: &Live, probes: &Arc<Probes>, metrics: &Arc<Metrics>) -> App {
     let running = live.running();
     let config = &running.loaded.config;
-    let probes = Arc::new(Probes::new(config, lifecycle.clone(), stats.clone()));
     let told = probes.clone();
     live.follow(move |config| told.reconfigure(config));
     let metrics = metrics.clone();
     let render = get(move |received: Arc<Received>| metrics.render(&received.head));
-    let app = mount_probes(app, config, &probes).mount(&config.metrics_path, render, EndpointKind::Metrics);
-    mount_files(app, live, defaults)
+    mount_probes(app, config, probes).mount(&config.metrics_path, render, EndpointKind::Metrics)
 }
 
 fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) -> App {
@@ -75,7 +64,8 @@ fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) -> App {
     app
 }
 
-fn mount_files(app: App, live: &Live, defaults: Defaults) -> Result<App, Error> {
+/// Adds static files, with a health check, or the welcome page.
+pub(super) fn mount_files(app: App, live: &Live, defaults: Defaults) -> Result<App, Error> {
     let running = live.running();
     let config = &running.loaded.config;
     let standard = defaults.static_dir.filter(|dir| dir.is_dir());
@@ -89,9 +79,10 @@ fn mount_files(app: App, live: &Live, defaults: Defaults) -> Result<App, Error> 
     Ok(app.route("/", get(move |received: Arc<Received>| welcome.serve(&received.head))))
 }
 
-fn mount_directory(app: App, dir: &Path, prefix: &str, live: &Live) -> Result<App, Error> {
+fn mount_directory(mut app: App, dir: &Path, prefix: &str, live: &Live) -> Result<App, Error> {
     let files = Arc::new(Files::new(dir).map_err(ErrorKind::StaticDir)?);
-    let told = files.clone();
+    let (checked, told) = (files.clone(), files.clone());
+    app.health().check("static-dir").public().run(move || checked.check());
     live.follow(move |config| told.set_cache_control(config.static_cache_control.clone()));
     let below = prefix.to_owned();
     let serve = move || -> MethodRouter {

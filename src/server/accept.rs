@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::shared::{Mail, Shared, lock};
 use super::stats::RejectReason;
+use super::vitals::Pulse;
 use crate::net::listener;
 
 const LISTENER: Token = Token(0);
@@ -38,6 +39,8 @@ pub(super) struct AcceptHandle {
     closed: AtomicBool,
     /// When each reason was last warned of.
     warned: [Mutex<Option<Instant>>; RejectReason::ALL.len()],
+    /// The loop's turns.
+    pub(super) pulse: Pulse,
 }
 
 impl AcceptHandle {
@@ -49,6 +52,7 @@ impl AcceptHandle {
             full: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             warned: Default::default(),
+            pulse: Pulse::default(),
         })
     }
 
@@ -86,7 +90,8 @@ impl AcceptHandle {
         due
     }
 
-    fn wake(&self) {
+    /// Makes the loop take a turn.
+    pub(super) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "cannot wake the accept loop");
         }
@@ -127,6 +132,7 @@ pub(super) fn run(shared: &Shared, mut poll: Poll, listener: TcpListener) {
 
 /// Accepts until there is a reason to pause.
 fn accept_waiting(shared: &Shared, listener: &TcpListener, next: &mut usize, most: usize) -> Pause {
+    shared.accept.pulse.beat();
     loop {
         if !has_room(shared, most) {
             return Pause::Full;

@@ -9,6 +9,7 @@ mod buffer;
 mod incoming;
 mod output;
 mod receive;
+mod secure;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -93,6 +94,8 @@ enum Phase {
 enum Waiting {
     /// For nothing: it is being served.
     No,
+    /// For keys to be agreed on.
+    Handshake,
     Idle,
     Head,
     Body,
@@ -223,7 +226,7 @@ impl Connection {
 
     /// Whether something waits to be written.
     pub(super) fn has_output(&self) -> bool {
-        !self.output.is_empty()
+        !self.output.is_empty() || self.stream.has_unsent()
     }
 
     /// The input buffer, if a waiting connection does not need it or needs only a small one.
@@ -270,10 +273,13 @@ impl Connection {
             {
                 return next;
             }
-            match self.output.flush(&self.stream) {
+            match self.output.flush(&mut self.stream) {
                 Ok(Flushed::All) if self.waiting == Waiting::Write => self.waiting = Waiting::No,
                 Ok(Flushed::All) => {}
                 Ok(Flushed::More) => return Next::Yield,
+                Ok(Flushed::Blocked(_)) if self.stream.is_handshaking() => {
+                    return self.wait(reactor, Waiting::Handshake, false);
+                }
                 Ok(Flushed::Blocked(progress)) => return self.wait(reactor, Waiting::Write, progress),
                 Err(error) => self.broke(reactor.shared(), Failure::Reset, &error),
             }
@@ -295,7 +301,7 @@ impl Connection {
             if !self.readable {
                 return self.wait_for_peer(reactor);
             }
-            if reads == 0 {
+            if reads == 0 || (self.stream.is_handshaking() && !reactor.may_shake_hands()) {
                 return Next::Yield;
             }
             reads -= 1;

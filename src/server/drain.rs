@@ -19,6 +19,8 @@ pub(super) enum Command {
     Drain { delay: bool, signal: i32 },
     /// End at once.
     Abort { signal: i32 },
+    /// End at once, as failed.
+    Fail,
 }
 
 /// What the threads tell the one that waits for the end.
@@ -140,6 +142,7 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
             recv(commands) -> command => match command {
                 Ok(Command::Drain { delay, .. }) => break delay,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
@@ -154,6 +157,7 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
             recv(commands) -> command => match command {
                 Ok(Command::Drain { .. }) => break,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
@@ -176,6 +180,7 @@ fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
         select! {
             recv(commands) -> command => match command {
                 Ok(Command::Drain { signal, .. } | Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(shared.drain.news.1) -> news => match news {

@@ -37,6 +37,8 @@ use crate::net::stream::Stream;
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// How many events one look at the poller may bring.
 const EVENTS: usize = 256;
+/// How many steps of handshakes one batch may bring: a signature can take a millisecond, and others wait.
+const HANDSHAKES: u32 = 4;
 /// How much one read may bring.
 pub(super) const ROOMY: usize = 32 * 1024;
 /// One event loop's state.
@@ -63,6 +65,8 @@ pub(super) struct Reactor {
     date_second: u64,
     ids: Generator,
     state: State,
+    /// How many steps of handshakes may still be taken in this batch.
+    handshakes: u32,
     /// The request whose handler runs inline.
     pub(super) running: Option<InFlight>,
     spare_received: Vec<Arc<Received>>,
@@ -149,6 +153,7 @@ impl Reactor {
             date_second: 0,
             ids: Generator::new(),
             state: State::Starting,
+            handshakes: HANDSHAKES,
             running: None,
             spare_received: Vec::with_capacity(SPARE),
             spare_input: None,
@@ -170,8 +175,9 @@ impl Reactor {
         self.now
     }
 
-    /// Looks at the clock.
+    /// Looks at the clock, and shows that it comes round.
     pub(super) fn tick(&mut self) -> Instant {
+        self.shared.reactors[self.index].pulse.beat();
         self.now = self.shared.clock.now();
         self.now
     }
@@ -277,6 +283,7 @@ impl Reactor {
     fn gather(&mut self) {
         self.batch.clear();
         self.dealt_with = 0;
+        self.handshakes = HANDSHAKES;
         let left_over = self.again.drain(..);
         self.batch.extend(left_over.map(|token| Ready { token, readable: true, writable: true, ending: false }));
         self.batch.extend(self.events.iter().filter(|event| event.token() != WAKER).map(|event| Ready {
@@ -308,7 +315,8 @@ impl Reactor {
         if let Some(place) = self.connections.get_mut(connection.token)
             && let Place::Away { readable, ending, entry_gone } = std::mem::replace(place, Place::AWAY)
         {
-            if readable {
+            // A worker may have taken from the socket what it did not use.
+            if readable || connection.stream.holds_input() {
                 connection.became_readable(ending);
             }
             if entry_gone {
@@ -321,6 +329,10 @@ impl Reactor {
     /// A new connection is served at once: most clients have sent their request by now, and one that is answered and
     /// closed in the same turn never needs the poller.
     fn open(&mut self, stream: Stream, remote: SocketAddr) {
+        let stream = match &self.shared.secure {
+            Some(secure) => stream.secured(secure.acceptor.clone()),
+            None => stream,
+        };
         let token = self.connections.insert(Place::AWAY);
         let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
         connection.became_readable(false);
@@ -335,6 +347,7 @@ impl Reactor {
             tracing::error!(%error, "cannot watch a connection; it is closed");
             return self.close(connection);
         }
+        connection.stream.rest();
         self.reclaim_input(&mut connection);
         if let Some(buffer) = connection.give_output_back() {
             self.keep_output(buffer);
@@ -373,10 +386,18 @@ impl Reactor {
     /// Closes a connection.
     pub(super) fn close(&mut self, mut connection: Box<Connection>) {
         connection.finish_response(self);
+        connection.stream.finish();
         self.connections.remove(connection.token);
         // The descriptor goes before the count: who waits for room must find some.
         drop(connection);
         self.shared.connection_closed(self.index);
+    }
+
+    /// Whether another step of a handshake may be taken before others have their turn.
+    pub(super) fn may_shake_hands(&mut self) -> bool {
+        let may = self.handshakes > 0;
+        self.handshakes = self.handshakes.saturating_sub(1);
+        may
     }
 
     /// A buffer with room for a whole read.

@@ -27,6 +27,7 @@ pub(super) struct Settings {
     pub(super) body_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) write_timeout: Duration,
+    pub(super) tls_handshake_timeout: Duration,
     /// Zero: handlers are not reported however long they take.
     pub(super) handler_timeout: Duration,
     pub(super) drain_delay: Duration,
@@ -51,6 +52,7 @@ impl From<&Config> for Settings {
             body_timeout: config.body_timeout,
             idle_timeout: config.idle_timeout,
             write_timeout: config.write_timeout,
+            tls_handshake_timeout: config.tls_handshake_timeout,
             handler_timeout: config.handler_timeout,
             drain_delay: config.drain_delay,
             drain_timeout: config.drain_timeout,

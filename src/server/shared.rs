@@ -13,8 +13,10 @@ use super::connection::{Connection, InFlight};
 use super::drain::DrainCounters;
 use super::lifecycle::{Lifecycle, State};
 use super::monitor::MonitorHandle;
+use super::secure::Secure;
 use super::settings::Settings;
 use super::stats::Stats;
+use super::vitals::Pulse;
 use super::workers::{Pool, Worker};
 use crate::app::service::{Endpoint, Service};
 use crate::config::Config;
@@ -33,6 +35,8 @@ pub(super) struct Shared {
     pub(super) monitor: MonitorHandle,
     pub(super) accept: AcceptHandle,
     pub(super) drain: DrainCounters,
+    /// `None`: connections are plain.
+    pub(super) secure: Option<Secure>,
 }
 
 impl Shared {
@@ -87,6 +91,8 @@ pub(super) struct ReactorHandle {
     pub(super) connections: AtomicUsize,
     /// Whether it has ended.
     pub(super) ended: AtomicBool,
+    /// Its turns.
+    pub(super) pulse: Pulse,
 }
 
 /// What a reactor is sent.

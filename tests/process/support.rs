@@ -69,6 +69,12 @@ impl Setup {
         self
     }
 
+    /// Starts it on this port.
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Starts it and waits until it serves.
     pub(crate) fn start(mut self) -> Server {
         let port = self.port;
@@ -91,7 +97,7 @@ impl Setup {
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         let mut server = Server { child, pidfd, port, stdout, stderr };
         if port == 0 {
-            let ready = server.stderr.wait_for(|line| line.contains(" life cycle ") || line.contains(r#""ready""#));
+            let ready = server.stderr.wait_for(|line| line.contains(r#""ready""#));
             let address = ready.split("127.0.0.1:").nth(1).unwrap_or_else(|| panic!("no address in {ready}"));
             let digits: String = address.chars().take_while(char::is_ascii_digit).collect();
             server.port = digits.parse().unwrap();

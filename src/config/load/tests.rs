@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::table::find;
-use super::super::{Change, LogFormat, LogLevel, LogProbes, PREFIX};
+use super::super::{Change, HealthDetails, LogFormat, LogLevel, LogProbes, PREFIX};
 use super::*;
 
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
@@ -137,6 +137,7 @@ fn every_value_reaches_its_field() {
         body_timeout: Duration::from_secs(11),
         idle_timeout: Duration::from_secs(12),
         write_timeout: Duration::from_secs(13),
+        tls_handshake_timeout: Duration::from_secs(18),
         handler_timeout: Duration::from_secs(14),
         drain_delay: Duration::from_secs(15),
         drain_timeout: Duration::from_secs(16),
@@ -151,11 +152,16 @@ fn every_value_reaches_its_field() {
         readyz_path: "/r".to_owned(),
         startupz_path: "/s".to_owned(),
         metrics_path: "/m".to_owned(),
+        health_details: HealthDetails::Full,
+        liveness_stall: Duration::from_secs(18),
+        startup_timeout: Duration::from_secs(19),
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
         static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
         demo_routes: true,
         routes: Vec::new(),
+        tls_cert_file: Some("/etc/tls/tls.crt".into()),
+        tls_key_file: Some("/etc/tls/tls.key".into()),
         dir: Some(dir.path().to_owned()),
         strict: true,
         allow_loopback: true,
@@ -176,6 +182,9 @@ fn every_value_reaches_its_field() {
         ("BODY_TIMEOUT", "11"),
         ("IDLE_TIMEOUT", "12s"),
         ("WRITE_TIMEOUT", "13s"),
+        ("TLS_HANDSHAKE_TIMEOUT", "18s"),
+        ("TLS_CERT_FILE", "/etc/tls/tls.crt"),
+        ("TLS_KEY_FILE", "/etc/tls/tls.key\n"),
         ("HANDLER_TIMEOUT", "14s"),
         ("DRAIN_DELAY", "15s"),
         ("DRAIN_TIMEOUT", "16s"),
@@ -190,6 +199,9 @@ fn every_value_reaches_its_field() {
         ("READYZ_PATH", "/r"),
         ("STARTUPZ_PATH", "/s"),
         ("METRICS_PATH", "/m"),
+        ("HEALTH_DETAILS", "full"),
+        ("LIVENESS_STALL", "18s"),
+        ("STARTUP_TIMEOUT", "19s"),
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
         ("STATIC_CACHE_CONTROL", "max-age=60"),
@@ -204,6 +216,7 @@ fn every_value_reaches_its_field() {
 
 #[test]
 fn every_choice_sets_its_own_value() {
+    use HealthDetails as D;
     use LogFormat as F;
     use LogLevel as L;
     use LogProbes as P;
@@ -217,6 +230,9 @@ fn every_choice_sets_its_own_value() {
     }
     for (text, probes) in [("failures", P::Failures), ("all", P::All), ("none", P::None)] {
         assert_eq!(loaded([("LOG_PROBES", text)]).config.log_probes, probes);
+    }
+    for (text, details) in [("none", D::None), ("names", D::Names), ("full", D::Full)] {
+        assert_eq!(loaded([("HEALTH_DETAILS", text)]).config.health_details, details);
     }
 }
 
@@ -441,13 +457,15 @@ fn every_variable_can_be_read_from_a_file() {
     assert_eq!(loaded.config.log_format, LogFormat::Off);
     assert_eq!(loaded.config.routes, [RouteSpec::parse("A", "/a -> respond 200 text/plain a").expect("a route")]);
     assert_eq!(effective(&loaded, "PORT").origin, Origin::File(dir.path().join("port")));
-    assert_eq!(effective(&loaded, "PORT").value, "81");
+    // It may come from a Secret.
+    assert_eq!(effective(&loaded, "PORT").value, "<redacted>");
+    assert!(effective(&loaded, "PORT").redacted);
 }
 
 #[test]
 fn a_name_that_ends_in_file_by_itself_is_not_a_value_file() {
-    let error = errors([("TLS_CERT_FILE", "/no/such/place")]);
-    assert!(error.starts_with("RWS_CONFIG_TLS_CERT_FILE=\"/no/such/place\": is not supported"), "{error}");
+    let both = loaded([("TLS_CERT_FILE", "/no/such/place"), ("TLS_KEY_FILE", "/nor/this")]);
+    assert_eq!(both.config.tls_cert_file, Some("/no/such/place".into()));
     let error = errors([("VIRTUAL_HOST_1_KEY_FILE", "/no/such/place")]);
     assert!(error.contains("is not supported by this version"), "{error}");
     let error = errors([("TLS_CERT_FILE_FILE", "/no/such/place")]);
@@ -631,8 +649,6 @@ fn a_feature_that_is_missing_stops_the_start_only_when_it_is_asked_for() {
 #[test]
 fn what_would_be_unsafe_to_ignore_is_refused() {
     for name in [
-        "TLS_CERT_FILE",
-        "TLS_KEY_FILE",
         "TLS_CLIENT_CA_FILE",
         "HTTP_REDIRECT_PORT",
         "VIRTUAL_HOST_1_DOMAIN",
@@ -673,6 +689,18 @@ fn the_target_limit_follows_a_small_head_limit_unless_it_is_set() {
     assert_eq!((small.config.max_head_bytes, small.config.max_uri_bytes), (4096, 4096));
     assert_eq!(effective(&small, "MAX_URI_BYTES").value, "4KiB");
     assert!(errors([("MAX_HEAD_BYTES", "4096"), ("MAX_URI_BYTES", "8KiB")]).contains("MAX_URI_BYTES"));
+}
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    let expected = "RWS_CONFIG_TLS_KEY_FILE: must be set as well, since RWS_CONFIG_TLS_CERT_FILE is, for example \
+                    RWS_CONFIG_TLS_KEY_FILE=/etc/tls/tls.key";
+    assert_eq!(errors([("TLS_CERT_FILE", "/a")]), expected);
+    let expected = "RWS_CONFIG_TLS_CERT_FILE: must be set as well, since RWS_CONFIG_TLS_KEY_FILE is, for example \
+                    RWS_CONFIG_TLS_CERT_FILE=/etc/tls/tls.crt";
+    assert_eq!(errors([("TLS_KEY_FILE", "/a")]), expected);
+    assert!(errors([("TLS_CERT_FILE", ""), ("TLS_KEY_FILE", "/a")]).contains("must be set as well"));
+    assert_eq!(loaded([("TLS_CERT_FILE", ""), ("TLS_KEY_FILE", " ")]).config, Config::default());
 }
 
 // Kubernetes

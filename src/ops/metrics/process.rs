@@ -32,8 +32,7 @@ impl ProcessFacts {
             families.extend(self.boot.map(|boot| f::PROCESS_START.single(boot + ticks(stat.start))));
         }
         families.extend(open_fds().map(|open| f::PROCESS_OPEN_FDS.single(open)));
-        let limit = getrlimit(Resource::Nofile).current;
-        families.push(f::PROCESS_MAX_FDS.single(limit.map_or(f64::INFINITY, |limit| limit as f64)));
+        families.push(f::PROCESS_MAX_FDS.single(max_fds().map_or(f64::INFINITY, |limit| limit as f64)));
     }
 }
 
@@ -66,8 +65,13 @@ fn ticks(ticks: u64) -> f64 {
     ticks as f64 / clock_ticks_per_second() as f64
 }
 
+/// The limit of open files; `None`: there is none.
+pub(super) fn max_fds() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Since Linux 6.2 the directory's size is the number of descriptors; before that, it is 0 and they have to be counted.
-fn open_fds() -> Option<u64> {
+pub(super) fn open_fds() -> Option<u64> {
     const FDS: &str = "/proc/self/fd";
     match fs::metadata(FDS).ok()?.len() {
         // One of the entries is the listing itself.

@@ -245,6 +245,7 @@ impl Connection {
             }
         }
         self.output.discard();
+        self.stream.discard();
         // What the body was read from is the user's; it ends on a worker, where it may block.
         if !matches!(self.phase, Phase::Pull(_)) {
             self.phase = Phase::Head;

@@ -65,6 +65,11 @@ impl Connection {
         let now = reactor.now();
         let parts = Arc::get_mut(&mut received)?;
         match self.cycle.head(self.input.unused(), &reactor.settings().limits, &mut parts.head) {
+            Ok(Some(_)) if self.stream.lacks_tls() => {
+                self.refuse_plaintext(reactor, Some(&parts.head));
+                reactor.keep_received(received);
+                return None;
+            }
             Ok(Some(consumed)) => self.input.consume(consumed),
             Ok(None) => {
                 self.fresh = false;
@@ -73,7 +78,11 @@ impl Connection {
             }
             Err(error) => {
                 reactor.keep_received(received);
-                self.refuse_protocol(reactor, error);
+                if self.stream.lacks_tls() {
+                    self.refuse_plaintext(reactor, None);
+                } else {
+                    self.refuse_protocol(reactor, error);
+                }
                 return None;
             }
         }
@@ -180,7 +189,7 @@ impl Connection {
     }
 
     /// Refuses what never became a request.
-    fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
+    pub(super) fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
         let status = response.status();
         self.encode(response, Some(reason), reactor.date(), "");
         self.closing = Some(reason);
@@ -209,12 +218,13 @@ impl Connection {
             self.input.move_into(reactor.take_input());
         }
         let before = self.input.unused().len();
+        let handshaking = self.stream.is_handshaking();
         match self.input.fill(|room| self.stream.read(room)) {
             Ok((0, _)) => self.end_of_input(reactor),
             Ok((_, full)) => {
                 // A read that did not fill its room has emptied the socket; the poller tells when more comes. It does
                 // not tell again that the peer has ended, so then we read on until we see it.
-                self.readable = full || self.ending;
+                self.readable = full || self.ending || self.stream.holds_input();
                 if matches!(self.phase, Phase::Linger) {
                     self.input.consume(usize::MAX);
                 } else {
@@ -226,12 +236,23 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
                 self.ending = false;
+                if self.stream.holds_input() {
+                    // Only a part of a TLS record, but it came.
+                    self.progressed();
+                }
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            Err(error) if handshaking => {
+                self.handshake_failed(reactor, &error);
+                true
+            }
             Err(error) => {
                 self.abort_collect(reactor, Outcome::ClientAbort);
-                self.broke(reactor.shared(), Failure::Reset, &error);
+                let is_no_tls = error.kind() == io::ErrorKind::InvalidData;
+                // The alert that says so; if it cannot be sent at once, it is not.
+                let _ = self.stream.flush();
+                self.broke(reactor.shared(), if is_no_tls { Failure::Protocol } else { Failure::Reset }, &error);
                 self.readable = false;
                 true
             }
@@ -277,7 +298,8 @@ impl Connection {
         let waiting = match self.phase {
             Phase::Linger => Waiting::Linger,
             Phase::Collect(_) => Waiting::Body,
-            _ if self.input.is_empty() => Waiting::Idle,
+            _ if self.stream.is_handshaking() => Waiting::Handshake,
+            _ if self.input.is_empty() && !self.stream.holds_input() => Waiting::Idle,
             _ => Waiting::Head,
         };
         self.wait(reactor, waiting, false)
@@ -288,6 +310,10 @@ impl Connection {
         if waiting != self.waiting || progress {
             let settings = reactor.settings();
             let timeout = match waiting {
+                Waiting::Handshake if reactor.shared().lifecycle.state() >= State::Stopping => {
+                    settings.tls_handshake_timeout.min(LAST_HEAD)
+                }
+                Waiting::Handshake => settings.tls_handshake_timeout,
                 Waiting::Idle | Waiting::No if reactor.shared().lifecycle.state() >= State::Stopping => LAST_REQUEST,
                 Waiting::Idle | Waiting::No => settings.idle_timeout,
                 Waiting::Head if reactor.shared().lifecycle.state() >= State::Stopping => {
@@ -315,7 +341,7 @@ impl Connection {
     pub(in crate::server) fn hurry(&mut self, now: Instant) {
         let moment = match self.waiting {
             Waiting::Idle => LAST_REQUEST,
-            Waiting::Head => LAST_HEAD,
+            Waiting::Head | Waiting::Handshake => LAST_HEAD,
             _ => return,
         };
         self.deadline.set(self.deadline.due().min(now + moment));
@@ -327,6 +353,7 @@ impl Connection {
         match std::mem::replace(&mut self.waiting, Waiting::No) {
             Waiting::No => {}
             Waiting::Idle => self.closing = Some(CloseReason::IdleTimeout),
+            Waiting::Handshake => self.handshake_failed(reactor, &"the time was up"),
             Waiting::Head => {
                 shared.stats.error(Failure::HeadTimeout);
                 self.refuse_unparsed(reactor, refusal(StatusCode::REQUEST_TIMEOUT), CloseReason::HeadTimeout);
@@ -351,7 +378,9 @@ impl Connection {
     pub(super) fn linger(&mut self, reason: CloseReason) -> bool {
         let direct = match reason {
             CloseReason::ClientClosed | CloseReason::IoError | CloseReason::BodyCutShort => true,
-            CloseReason::ConnectionClose | CloseReason::Http10 | CloseReason::BodyUnframed => self.input.is_empty(),
+            CloseReason::ConnectionClose | CloseReason::Http10 | CloseReason::BodyUnframed => {
+                self.input.is_empty() && !self.stream.is_secured()
+            }
             _ => false,
         };
         if direct || self.stream.shut_down_writing().is_err() {
