@@ -31,7 +31,7 @@ pub use load::{Effective, Loaded};
 use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
-pub use table::{Change, Status, Variable};
+pub use table::{Change, Status, Variable, find};
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";

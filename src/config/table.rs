@@ -290,7 +290,7 @@ impl Variable {
 pub(super) const FILE_SUFFIX: &str = "_FILE";
 
 /// The variable called `name`, without its prefix.
-pub(super) fn find(name: &str) -> Option<&'static Variable> {
+pub fn find(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|variable| variable.is_called(name))
 }
 
