@@ -1,5 +1,8 @@
 //! The command line of the `rws` binary.
 
+pub mod check;
+mod output;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,6 +45,9 @@ enum Command {
     /// Serve (what happens without a command as well)
     #[command(after_help = EXAMPLES)]
     Serve,
+    /// Check a configuration, or the manifests that deploy it
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Arguments),
 }
 
 /// Settings that take precedence over the environment.
@@ -79,6 +85,7 @@ pub fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
     match command.unwrap_or(Command::Serve) {
         Command::Serve => serve(settings),
+        Command::Check(arguments) => check::run(&arguments, settings.into_pairs()),
     }
 }
 
