@@ -10,6 +10,7 @@ mod environment;
 mod explain;
 mod finding;
 mod input;
+mod metrics;
 mod objects;
 mod paths;
 mod place;

@@ -5,8 +5,16 @@
 
 pub(super) mod configuration;
 mod container_ports;
+mod files;
 mod manifests;
+mod probe_roles;
 mod probe_targets;
+mod resources;
+mod scaling;
+mod security;
+mod services;
+mod shutdown;
+mod timing;
 
 use super::finding::{Findings, Rule};
 use super::input::Inputs;
@@ -22,7 +30,15 @@ const GROUPS: &[(&str, Table, Check)] = &[
     ("Manifests", manifests::RULES, manifests::check),
     ("Configuration", configuration::RULES, configuration::check),
     ("Ports", container_ports::RULES, container_ports::check),
-    ("What probes ask", probe_targets::RULES, probe_targets::check),
+    ("Where probes ask", probe_targets::RULES, probe_targets::check),
+    ("What probes ask", probe_roles::RULES, probe_roles::check),
+    ("When probes ask", timing::RULES, timing::check),
+    ("Shutdown", shutdown::RULES, shutdown::check),
+    ("Services", services::RULES, services::check),
+    ("Files", files::RULES, files::check),
+    ("Rollout and scaling", scaling::RULES, scaling::check),
+    ("Resources", resources::RULES, resources::check),
+    ("Security", security::RULES, security::check),
 ];
 
 /// All rules by the name of their group.

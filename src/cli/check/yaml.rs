@@ -154,9 +154,6 @@ impl Node {
         self.scalar() == Some(Scalar::Null)
     }
 
-    pub(super) fn is_map(&self) -> bool {
-        matches!(self.data, Data::Map(_))
-    }
 
     fn count(&self) -> usize {
         1 + match &self.data {

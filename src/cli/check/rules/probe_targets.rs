@@ -124,7 +124,7 @@ fn check_http(server: &Server<'_>, probe: &Probe<'_>, http: &Node, findings: &mu
         Err(()) => None,
     };
     if let Some(listener) = listener {
-        scheme(server, probe, http, &listener, findings);
+        scheme(probe, http, &listener, findings);
     }
     path(server, probe, http, listener.as_ref(), findings);
 }
@@ -208,7 +208,7 @@ fn wanted_port(server: &Server<'_>) -> String {
     declared.map_or_else(|| main.to_string(), str::to_owned)
 }
 
-fn scheme(server: &Server<'_>, probe: &Probe<'_>, http: &Node, listener: &Listener, findings: &mut Findings) {
+fn scheme(probe: &Probe<'_>, http: &Node, listener: &Listener, findings: &mut Findings) {
     let node = http.get("scheme");
     let https = node.and_then(Node::text).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
     let Some(tls) = listener.tls.filter(|tls| *tls != https) else { return };
@@ -232,7 +232,6 @@ fn scheme(server: &Server<'_>, probe: &Probe<'_>, http: &Node, listener: &Listen
         )
     };
     findings.add(&PROBE_SCHEME, node.map_or(http.place, |node| node.place), message);
-    let _ = server;
 }
 
 fn path(server: &Server<'_>, probe: &Probe<'_>, http: &Node, listener: Option<&Listener>, findings: &mut Findings) {
