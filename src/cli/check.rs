@@ -211,3 +211,6 @@ fn unusable(lines: &[String]) -> ExitCode {
     report::complain(lines);
     ExitCode::from(UNUSABLE)
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,8 +31,6 @@ pub(super) struct Mount<'a> {
 pub(super) struct MountedFile<'a> {
     pub(super) path: String,
     pub(super) datum: Datum<'a>,
-    /// Title of the object it comes from.
-    pub(super) source: String,
 }
 
 /// What is at a path.
@@ -108,7 +106,7 @@ pub(super) fn is_below(path: &str, directory: &str) -> bool {
 
 #[derive(Default)]
 struct Content<'a> {
-    files: Option<Vec<(String, Datum<'a>, String)>>,
+    files: Option<Vec<(String, Datum<'a>)>>,
     source: String,
 }
 
@@ -147,18 +145,18 @@ fn from_object<'a>(
     let data = data_of(object);
     let items = reference.items_of("items");
     let files = if items.is_empty() {
-        data.into_iter().map(|datum| (datum.key.to_owned(), datum, source.clone())).collect()
+        data.into_iter().map(|datum| (datum.key.to_owned(), datum)).collect()
     } else {
         let chosen = items.iter().filter_map(|item| {
             let datum = data.iter().find(|datum| Some(datum.key) == item.text_of("key"))?;
-            Some((item.text_of("path")?.to_owned(), datum.clone(), source.clone()))
+            Some((item.text_of("path")?.to_owned(), datum.clone()))
         });
         chosen.collect()
     };
     Content { files: Some(files), source }
 }
 
-fn mounted<'a>(files: Vec<(String, Datum<'a>, String)>, prefix: &str, below: Option<&str>) -> Vec<MountedFile<'a>> {
+fn mounted<'a>(files: Vec<(String, Datum<'a>)>, prefix: &str, below: Option<&str>) -> Vec<MountedFile<'a>> {
     let place = |path: &str| match below {
         None => Some(format!("{prefix}/{path}")),
         Some(below) => {
@@ -166,6 +164,6 @@ fn mounted<'a>(files: Vec<(String, Datum<'a>, String)>, prefix: &str, below: Opt
             (rest.is_empty() || rest.starts_with('/')).then(|| format!("{prefix}{rest}"))
         }
     };
-    let files = files.into_iter().filter_map(|(path, datum, source)| Some((place(&path)?, datum, source)));
-    files.map(|(path, datum, source)| MountedFile { path, datum, source }).collect()
+    let files = files.into_iter().filter_map(|(path, datum)| Some((place(&path)?, datum)));
+    files.map(|(path, datum)| MountedFile { path, datum }).collect()
 }

@@ -154,7 +154,6 @@ impl Node {
         self.scalar() == Some(Scalar::Null)
     }
 
-
     fn count(&self) -> usize {
         1 + match &self.data {
             Data::Scalar { .. } => 0,
@@ -202,6 +201,10 @@ pub(super) fn parse(input: usize, text: &str) -> Result<Documents, Fault> {
 
 fn scan_fault(input: usize, error: &ScanError, text: &str) -> Fault {
     let place = Place::at(input, *error.marker());
+    // The scanner has a bound of its own for brackets.
+    if error.info() == "recursion limit exceeded" {
+        return Fault { place, message: format!("more than {MAX_DEPTH} levels deep") };
+    }
     let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
     let indent = &line[..line.len() - line.trim_start().len()];
     let tab = if indent.contains('\t') { "; the line is indented with a tab: YAML wants spaces" } else { "" };

@@ -137,8 +137,8 @@ fn delay(server: &Server<'_>, probe: &Probe<'_>, findings: &mut Findings) {
     let delay = probe.initial_delay();
     if delay > 0 {
         let message = format!(
-            "{}.initialDelaySeconds is {delay}: too long for a server that starts within milliseconds and a guess for \
-             anything else; remove it and add a startupProbe with path {}",
+            "{}.initialDelaySeconds is {delay}: every start waits that long, whether it needs to or not, and a longer one \
+             is not waited for; remove it and add a startupProbe with path {}",
             probe.field(),
             server.path_for(ProbeKind::Startup)
         );
