@@ -1,4 +1,4 @@
-//! The manifests in deploy/: that kustomize takes them, that Kubernetes' schema holds, and that they say what
+//! The Dockerfile, and the manifests in deploy/: that kustomize takes them, that Kubernetes' schema holds, and that they say what
 //! `rws manifest` says.
 
 #![allow(
@@ -83,6 +83,16 @@ fn kustomize_takes_every_directory_and_the_schema_holds() {
         assert!(output.status.success(), "{place}: {said}");
         assert!(said.matches(" passed for resource ").count() >= 5, "{place}: {said}");
     }
+}
+
+#[test]
+fn the_dockerfile_has_nothing_to_complain_of() {
+    let Some(hadolint) = program("hadolint") else { return };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile");
+    let output = clean(&hadolint).arg(&file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let version = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
+    assert!(fs::read_to_string(file).unwrap().contains(&version), "the label has another version than Cargo.toml");
 }
 
 #[test]
