@@ -8,6 +8,7 @@
 //! [`Lifecycle`]: crate::server::lifecycle::Lifecycle
 
 mod access_log;
+pub mod admin;
 pub mod current;
 mod diagnosis;
 pub mod diagnostics;
@@ -17,4 +18,5 @@ pub mod metrics;
 pub mod probes;
 pub mod telemetry;
 mod text;
+mod throttle;
 mod timestamp;

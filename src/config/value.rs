@@ -75,6 +75,20 @@ pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(String::from).collect()
 }
 
+/// The networks of a list; an address alone is a network of one. An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`)
+/// is the IPv4 network, since that is how addresses are compared.
+pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
+    list(text).iter().map(|item| network(item)).collect()
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?.trunc();
+    match network.network().to_canonical() {
+        mapped @ IpAddr::V4(_) if network.prefix_len() >= 96 => IpNet::new(mapped, network.prefix_len() - 96).ok(),
+        _ => Some(network),
+    }
+}
+
 /// The directives of a Cache-Control field: `name`, `name=token` or `name="text"`, separated by commas (RFC 9111
 /// section 5.2). The inner `None` stands for an empty text.
 #[expect(clippy::option_option, reason = "the outer one is for what is no value, as with all texts here")]
@@ -102,20 +116,6 @@ fn outside_quotes(text: &str) -> impl Iterator<Item = &str> {
         quoted ^= c == '"';
         c == ',' && !quoted
     })
-}
-
-/// The networks of a list; an address alone is a network of one. An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`)
-/// is the IPv4 network, since that is how addresses are compared.
-pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
-    list(text).iter().map(|item| network(item)).collect()
-}
-
-fn network(text: &str) -> Option<IpNet> {
-    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?.trunc();
-    match network.network().to_canonical() {
-        mapped @ IpAddr::V4(_) if network.prefix_len() >= 96 => IpNet::new(mapped, network.prefix_len() - 96).ok(),
-        _ => Some(network),
-    }
 }
 
 /// A number of milliseconds in the largest unit that shows it whole.

@@ -19,12 +19,12 @@ thread_local! {
 /// A service whose calls are known to the diagnostics.
 #[derive(Debug)]
 pub struct Tracked<S> {
-    service: S,
+    service: Arc<S>,
 }
 
 impl<S: Service> Tracked<S> {
     /// Wraps `service`.
-    pub fn new(service: S) -> Self {
+    pub fn new(service: Arc<S>) -> Self {
         Tracked { service }
     }
 }

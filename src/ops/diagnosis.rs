@@ -9,7 +9,6 @@
 
 mod advice;
 mod probers;
-mod throttle;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +17,7 @@ use http::StatusCode;
 
 use self::advice::Paths;
 use self::probers::Prober;
-use self::throttle::{Say, Throttle};
+use super::throttle::{Say, Throttle};
 use crate::app::request::Received;
 use crate::app::service::EndpointKind;
 use crate::config::Config;

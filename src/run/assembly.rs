@@ -7,6 +7,7 @@ use super::built_in::{self, Defaults};
 use super::configured;
 use super::health::{self, Subjects};
 use super::hooks::Hooks;
+use super::registries;
 use super::reload::Counters;
 use crate::app::App;
 use crate::app::build::BuiltApp;
@@ -39,13 +40,12 @@ impl Assembly {
     ///
     /// # Errors
     /// Routes, checks or metrics that contradict each other, or a static directory that cannot be opened.
-    pub(super) fn new(app: App, live: &Live, defaults: Defaults, logs: Vec<LogHandle>) -> Result<Self, Error> {
+    pub(super) fn new(mut app: App, live: &Live, defaults: Defaults, logs: Vec<LogHandle>) -> Result<Self, Error> {
         let config = live.running().loaded.config.clone();
         let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
-        let registry = prometheus::Registry::new();
-        let metrics = Metrics::new(registry, stats.clone(), lifecycle.clone(), logs.clone());
+        let metrics = registries::metrics(&mut app, &stats, &lifecycle, &logs);
         let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
-        let reloads = Counters::new(metrics.registry()).map_err(ErrorKind::Metrics)?;
+        let reloads = Counters::new(metrics.own_registry()).map_err(ErrorKind::Metrics)?;
 
         let mut app = configured::mount(app, &config);
         let hooks = app.take_part::<Hooks>();
@@ -53,7 +53,7 @@ impl Assembly {
         let mut app = built_in::mount_files(app, live, defaults)?;
         let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
         let (probes, checks) = health::assemble(&mut app, &config, &subjects);
-        collector::register(metrics.registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
+        collector::register(metrics.own_registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
         let app = built_in::mount(app, live, &probes, &metrics);
         let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
         Ok(Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals })

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 
-use crate::config::Config;
+use crate::config::{Config, IpNet};
 use crate::net::descriptors;
 use crate::proto::head::Limits;
+use crate::server::role;
 
 /// Limits and deadlines, in the engine's own types.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct Settings {
     pub(super) handler_timeout: Duration,
     pub(super) drain_delay: Duration,
     pub(super) drain_timeout: Duration,
+    /// Empty: nobody's forwarding fields are looked at.
+    pub(super) trusted_proxies: Box<[IpNet]>,
 }
 
 impl From<&Config> for Settings {
@@ -56,6 +59,7 @@ impl From<&Config> for Settings {
             handler_timeout: config.handler_timeout,
             drain_delay: config.drain_delay,
             drain_timeout: config.drain_timeout,
+            trusted_proxies: config.trusted_proxies.clone().into(),
         }
     }
 }
@@ -67,7 +71,10 @@ impl Settings {
         let mut settings = Settings::from(config);
         settings.max_connections = match before.filter(|before| before.wanted_connections == config.max_connections) {
             Some(before) => before.max_connections,
-            None => descriptors::cap_connections(config.max_connections),
+            None => {
+                let others = config.admin_port.map_or(0, |_| role::ADMIN_CONNECTIONS);
+                descriptors::cap_connections(config.max_connections, others)
+            }
         };
         settings
     }

@@ -35,8 +35,30 @@ impl ServerCollector {
         lifecycle: Lifecycle,
         logs: Vec<LogHandle>,
     ) -> prometheus::Result<Self> {
-        let descs = f::ALL.iter().map(|family| family.desc()).collect::<prometheus::Result<_>>()?;
+        let descs = f::descs()?;
         Ok(ServerCollector { descs, cells, misrouted, stats, lifecycle, logs, process: ProcessFacts::new() })
+    }
+}
+
+/// Takes the server's names in a registry of the user's, so that a clash shows when the user registers and not at the
+/// next scrape. Collects nothing.
+pub(super) struct Reserved {
+    descs: Vec<Desc>,
+}
+
+impl Reserved {
+    pub(super) fn new() -> prometheus::Result<Self> {
+        Ok(Reserved { descs: f::descs()? })
+    }
+}
+
+impl Collector for Reserved {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        Vec::new()
     }
 }
 
@@ -64,6 +86,7 @@ impl ServerCollector {
             let series = &cell.series;
             let folded = match series.kind {
                 EndpointKind::Probe => probes.entry((&*series.route, series.status.as_u16())).or_default(),
+                EndpointKind::Admin => continue,
                 EndpointKind::Route | EndpointKind::Metrics => {
                     routes.entry((&*series.route, series.method, series.status.as_u16())).or_default()
                 }

@@ -114,8 +114,13 @@ pub(super) const ALL: [&Family; 25] = [
     &PROCESS_THREADS,
 ];
 
+/// The descriptions of all families.
+pub(super) fn descs() -> prometheus::Result<Vec<Desc>> {
+    ALL.iter().map(|family| family.desc()).collect()
+}
+
 impl Family {
-    pub(super) fn desc(&self) -> prometheus::Result<Desc> {
+    fn desc(&self) -> prometheus::Result<Desc> {
         let labels = self.labels.iter().map(|&label| label.to_owned()).collect();
         Desc::new(self.name.to_owned(), self.help.to_owned(), labels, Default::default())
     }

@@ -10,6 +10,7 @@ use http::StatusCode;
 use super::Reactor;
 use crate::app::request::Received;
 use crate::app::request_id::is_well_formed;
+use crate::semantics::forwarded;
 use crate::server::connection::{Finishing, InFlight};
 use crate::server::observe::{Exchange, Outcome, ProtoError};
 
@@ -34,8 +35,13 @@ impl Reactor {
         }
     }
 
-    /// Gives a request its id.
+    /// Gives a request its id and finds out whose it is.
     pub(in crate::server) fn identify(&mut self, received: &mut Received) {
+        let trusted = &self.settings().trusted_proxies;
+        received.client_ip = match received.remote.ip() {
+            peer if trusted.is_empty() => peer,
+            peer => forwarded::client_ip(&received.head, peer, trusted),
+        };
         match received.head.field("x-request-id") {
             Some(id) if is_well_formed(id) => {
                 received.id.clear();
