@@ -151,7 +151,7 @@ fn what_is_no_tls_is_refused_with_an_alert() {
     let site = site(config());
     let hello = take_output(&mut session(usual()));
     let mut broken = hello.clone();
-    broken[5..60].fill(0xff);
+    broken[11..60].fill(0xff);
     let garbage: [&[u8]; 6] = [
         b"\x00\x00\x00\x00\x00\x00\x00\x00",
         b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10\x01\x00\x80\x02\x00\x80",
