@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::behaviour::{READY, deployment, with_pod_spec};
+use crate::behaviour::{READY, certificate, deployment, with_pod_spec};
 use crate::container::binary;
 use crate::node::{Node, PATIENCE, eventually, on_a_node};
 use crate::pod::Pod;
@@ -246,6 +246,90 @@ fn a_route_of_the_application_that_answers_500_is_no_probe() {
         let healed = fixed(&yaml, "path: /health,", "path: /readyz,");
         foretold(&yaml, "probe-path", "/readyz", &healed);
         is_well(node, &node.apply(&healed), "web");
+    });
+}
+
+#[test]
+fn the_scheme_of_a_probe_has_to_be_that_of_the_port() {
+    on_a_node(FAST, |node| {
+        without_delay(node);
+        let probe = |scheme: &str| {
+            let get = format!("httpGet: {{ path: /readyz, port: http, scheme: {scheme} }}");
+            format!("readinessProbe: {{ {get}, periodSeconds: 1, timeoutSeconds: 5 }}\n")
+        };
+        let mounted = "volumeMounts: [{ name: tls, mountPath: /tls }]\n\
+                       env:\n- { name: RWS_CONFIG_TLS_CERT_FILE, value: /tls/tls.crt }\n\
+                       - { name: RWS_CONFIG_TLS_KEY_FILE, value: /tls/tls.key }\n";
+        let volume = "volumes: [{ name: tls, secret: { secretName: web-tls } }]";
+        let secret = certificate("web-tls");
+        let [https, http] = ["HTTPS", "HTTP"].map(|scheme| with_pod_spec(&[], &(probe(scheme) + mounted), volume));
+
+        let pod = node.apply(&(http.clone() + &secret));
+        let failed = "Readiness probe failed: HTTP probe failed with statuscode: 400";
+        pod.wait_until("refused", |pod| pod.events.count("Unhealthy", failed) > 2);
+        let said = line(&pod, &[r#""level":"warn""#, "the HTTPS port 7878"]);
+        documented(&pod, &[failed, &said]);
+        foretold(&http, "probe-scheme", "HTTPS", &https);
+        pod.discard();
+        // The certificate is one that nobody signed.
+        let pod = node.apply(&(https + &secret));
+        pod.wait_until_ready();
+        pod.discard();
+
+        let yaml = deployment(&[], &probe("HTTPS"));
+        let pod = node.apply(&yaml);
+        let failed = "http: server gave HTTP response to HTTPS client";
+        pod.wait_until("refused", |pod| pod.events.count("Unhealthy", failed) > 2);
+        let said = line(&pod, &[r#""level":"warn""#, "the plain-HTTP port 7878"]);
+        documented(&pod, &[failed, &said]);
+        let healed = fixed(&yaml, "scheme: HTTPS", "scheme: HTTP");
+        foretold(&yaml, "probe-scheme", "HTTP", &healed);
+        pod.discard();
+        is_well(node, &node.apply(&healed), "web");
+    });
+}
+
+/// Deletes a pod of `yaml` while a request runs for two seconds: whether it was answered, and the pod, which is gone.
+fn delete_during_a_request(node: &Node, yaml: &str) -> (bool, Arc<Pod>) {
+    let pod = node.apply(yaml);
+    pod.wait_until_ready();
+    let answered = thread::scope(|scope| {
+        let address = SocketAddr::from((pod.ip, 7878));
+        let request = scope.spawn(move || get(address, "/demo/delay/2000", PATIENCE));
+        let active = |pod: &Pod| pod.get("/metrics").text.contains("http_server_active_requests 1");
+        pod.wait_until("asked", active);
+        node.delete(&pod);
+        request.join().unwrap().is_ok_and(|answer| answer.status == 200)
+    });
+    (answered, pod)
+}
+
+#[test]
+fn a_drain_that_is_cut_short_loses_requests_and_tells_which_unless_it_is_killed() {
+    on_a_node(FAST, |node| {
+        let settings = [("DRAIN_DELAY", "0s"), ("DRAIN_TIMEOUT", "1s")];
+        let short = with_pod_spec(&settings, READY, "terminationGracePeriodSeconds: 10");
+        let (answered, pod) = delete_during_a_request(node, &short);
+        let last = pod.state().last.unwrap();
+        assert_eq!((answered, last.code), (false, 4));
+        let what = "the drain timed out: RWS_CONFIG_DRAIN_TIMEOUT=1s was over; 1 request was aborted";
+        let advice = "raise RWS_CONFIG_DRAIN_TIMEOUT, and terminationGracePeriodSeconds with it, or make the aborted requests faster";
+        assert!(
+            [what, advice, "GET /demo/delay/2000"].iter().all(|text| last.message.contains(text)),
+            "{}",
+            last.message
+        );
+        documented(&pod, &[what, advice]);
+
+        let killed = with_pod_spec(&[("DRAIN_DELAY", "1m")], READY, "terminationGracePeriodSeconds: 0");
+        let (answered, pod) = delete_during_a_request(node, &killed);
+        let last = pod.state().last.unwrap();
+        assert_eq!((answered, last.code, last.message.as_str()), (false, 137, ""), "who is killed says nothing");
+
+        let enough = with_pod_spec(&[("DRAIN_DELAY", "0s")], READY, "terminationGracePeriodSeconds: 30");
+        foretold(&killed, "grace-period", "set it to", &enough);
+        let (answered, pod) = delete_during_a_request(node, &enough);
+        assert_eq!((answered, pod.state().last.unwrap().code), (true, 0));
     });
 }
 
