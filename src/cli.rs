@@ -1,22 +1,31 @@
-//! The command line of the `rws` binary.
+//! The command line of the `rws` binary: its commands, and the settings that all of them take.
+
+pub mod check;
+mod config;
+mod documents;
+mod manifest;
+mod output;
+mod probe;
+mod routes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::App;
 use crate::config::{PREFIX, Sources};
-use crate::run::{Defaults, run};
+use crate::run::{Defaults, leave_reason, run};
 
 const ABOUT: &str = "An HTTP/1.1 application server for Kubernetes";
 
+// Each paragraph is one line, to be broken where the terminal ends.
 const LONG_ABOUT: &str = "An HTTP/1.1 application server for Kubernetes.
 
-Serves static files and the routes of its configuration, with health probes (/healthz, /readyz, /startupz), Prometheus
+Serves static files and the routes of its configuration, with health probes (/healthz, /readyz, /startupz), Prometheus \
 metrics (/metrics), a JSON access log on stdout and a drain that loses no request.
 
-Everything is set by RWS_CONFIG_* variables; see docs/CONFIGURATION.md.";
+Everything is set by RWS_CONFIG_* variables; see docs/CONFIGURATION.md, or rws config.";
 
 const EXAMPLES: &str = "Examples:
   rws                                               serve ./public, or a welcome page, on port 7878
@@ -42,6 +51,27 @@ enum Command {
     /// Serve (what happens without a command as well)
     #[command(after_help = EXAMPLES)]
     Serve,
+    /// Check a configuration, or the manifests that deploy it
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Arguments),
+    /// Ask a running server how it is: for HEALTHCHECK and exec probes
+    #[command(after_help = probe::EXAMPLES)]
+    Probe(probe::Options),
+    /// Print every effective value and where it came from
+    #[command(after_help = config::EXAMPLES)]
+    Config(config::Options),
+    /// List the routes
+    #[command(after_help = routes::EXAMPLES)]
+    Routes(routes::Options),
+    /// Print Kubernetes objects that fit this configuration
+    #[command(after_help = manifest::EXAMPLES)]
+    Manifest(manifest::Options),
+    /// Print a completion script for a shell
+    #[command(after_help = documents::COMPLETIONS_EXAMPLES)]
+    Completions(documents::Completions),
+    /// Print the manual page
+    #[command(after_help = documents::MAN_EXAMPLES)]
+    Man(documents::Page),
 }
 
 /// Settings that take precedence over the environment.
@@ -74,16 +104,39 @@ impl Settings {
     }
 }
 
+/// Ends because of the arguments, or because they ask for no more than help. What keeps a server from starting is left
+/// for `kubectl describe pod`; what is wrong with a command beside it, such as a probe's, is not why the pod ends.
+fn refuse(error: &clap::Error) -> ! {
+    let matches = Cli::command().ignore_errors(true).try_get_matches().ok();
+    let aside = matches.is_some_and(|matches| matches.subcommand_name().is_some_and(|name| name != "serve"));
+    if error.use_stderr() && !aside {
+        leave_reason(&error.render().to_string());
+    }
+    error.exit()
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let Cli { command, settings } = Cli::parse();
+    let Cli { command, settings } = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
+    let settings = settings.into_pairs();
+    let sources = Sources::from_process().with_command_line(settings.clone());
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(settings),
+        Command::Serve => run(application(), &sources, defaults()),
+        Command::Check(arguments) => check::run(&arguments, settings),
+        Command::Probe(options) => probe::run(&options, &sources),
+        Command::Config(options) => config::run(&options, &sources),
+        Command::Routes(options) => routes::run(&options, &sources),
+        Command::Manifest(options) => manifest::run(&options, sources),
+        Command::Completions(options) => documents::completions(&options, Cli::command()),
+        Command::Man(options) => documents::man(&options, Cli::command()),
     }
 }
 
-fn serve(settings: Settings) -> ExitCode {
-    let sources = Sources::from_process().with_command_line(settings.into_pairs());
-    let defaults = Defaults { static_dir: Some(PathBuf::from("public")), welcome: true };
-    run(App::new(), &sources, defaults)
+/// What the binary serves besides what its configuration says.
+fn application() -> App {
+    App::new()
+}
+
+fn defaults() -> Defaults {
+    Defaults { static_dir: Some(PathBuf::from("public")), welcome: true }
 }

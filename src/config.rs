@@ -33,6 +33,7 @@ use http::HeaderValue;
 
 pub use docs::reference;
 pub use error::{ConfigError, ConfigErrors, Notice};
+pub use ipnet::IpNet;
 pub use live::{Live, Outcome, Running};
 pub use load::{Effective, Loaded};
 pub use places::Places;
@@ -40,7 +41,8 @@ pub use reload::ChangedValue;
 use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
-pub use table::{Change, Status, Variable};
+pub use table::{Change, Status, Variable, find};
+pub use value::duration;
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
@@ -85,6 +87,9 @@ pub struct Config {
     pub log_level: LogLevel,
     pub log_probes: LogProbes,
     pub log_redact_query: Vec<String>,
+    /// Project whose traces the `gcp` format names; empty: none.
+    pub log_gcp_project: String,
+    pub trusted_proxies: Vec<IpNet>,
     pub healthz_path: String,
     pub readyz_path: String,
     pub startupz_path: String,
@@ -131,6 +136,8 @@ impl Config {
 pub enum LogFormat {
     #[default]
     Json,
+    Ecs,
+    Gcp,
     Combined,
     Common,
     Off,
@@ -197,6 +204,8 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_probes: LogProbes::Failures,
             log_redact_query: ["token", "password", "secret", "key", "code", "signature"].map(String::from).to_vec(),
+            log_gcp_project: String::new(),
+            trusted_proxies: Vec::new(),
             healthz_path: "/healthz".into(),
             readyz_path: "/readyz".into(),
             startupz_path: "/startupz".into(),

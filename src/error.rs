@@ -39,6 +39,8 @@ pub enum ErrorKind {
     Startup(String),
     /// The system refused a thread, a poller or a signal handler.
     System(io::Error),
+    /// The main thread panicked, and where.
+    Panic(String),
 }
 
 impl Error {
@@ -54,7 +56,7 @@ impl Error {
             #[cfg(feature = "tls")]
             ErrorKind::Identity(..) => 2,
             ErrorKind::Bind(..) | ErrorKind::AdminBind(..) => 3,
-            ErrorKind::System(_) | ErrorKind::Startup(_) => 1,
+            ErrorKind::System(_) | ErrorKind::Startup(_) | ErrorKind::Panic(_) => 1,
         })
     }
 }
@@ -83,6 +85,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::Startup(reason) => write!(f, "the start failed: {reason}"),
             ErrorKind::System(error) => write!(f, "cannot start: {error}"),
+            ErrorKind::Panic(text) => f.write_str(text),
         }
     }
 }
@@ -107,11 +110,11 @@ impl std::error::Error for Error {
             #[cfg(feature = "tls")]
             ErrorKind::Identity(_, error) => Some(error),
             ErrorKind::Metrics(error) => Some(error),
-            ErrorKind::Startup(_) => None,
             ErrorKind::StaticDir(error)
             | ErrorKind::Bind(_, error)
             | ErrorKind::AdminBind(_, error)
             | ErrorKind::System(error) => Some(error),
+            ErrorKind::Startup(_) | ErrorKind::Panic(_) => None,
         }
     }
 }

@@ -36,6 +36,7 @@ pub use app::{
 };
 pub use error::Error;
 pub use http::{self, StatusCode};
+pub use prometheus;
 pub use server::Server;
 
 /// The program in the README, compiled.

@@ -9,6 +9,8 @@
 
 mod access_log;
 pub mod admin;
+pub mod current;
+mod diagnosis;
 pub mod diagnostics;
 pub mod health;
 pub mod log_writer;
@@ -16,4 +18,5 @@ pub mod metrics;
 pub mod probes;
 pub mod telemetry;
 mod text;
+mod throttle;
 mod timestamp;

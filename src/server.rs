@@ -319,6 +319,8 @@ impl Stop {
 pub struct Report {
     /// In one word.
     pub verdict: Verdict,
+    /// The drain delay, if it was not skipped or cut short.
+    pub delay: Option<Duration>,
     /// Requests answered since the drain began; here and below, those of probes and metrics are not counted.
     pub served_while_draining: u64,
     /// When the first request after the beginning of the drain arrived, counted from there.

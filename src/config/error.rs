@@ -219,6 +219,15 @@ impl Report {
         names.into_iter().any(|own| own == name || own.strip_suffix(FILE_SUFFIX) == Some(name))
     }
 
+    /// Forgets what is not about the variables called `names`, without prefix, or their `_FILE`.
+    pub(super) fn keep(&mut self, names: &[&str]) {
+        self.notices.clear();
+        self.errors.retain(|error| {
+            let own = error.variable.strip_prefix(PREFIX).unwrap_or(&error.variable);
+            names.contains(&own) || own.strip_suffix(FILE_SUFFIX).is_some_and(|own| names.contains(&own))
+        });
+    }
+
     /// The notices, or the errors if there are any.
     pub(super) fn finish(mut self) -> Result<Vec<Notice>, ConfigErrors> {
         if self.errors.is_empty() {

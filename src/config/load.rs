@@ -11,7 +11,7 @@ use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable, find};
-use super::value::{boolean, directives, duration, is_url_path, list, number, show_bytes, show_millis, size};
+use super::value::{boolean, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size};
 use super::{Config, PREFIX, VARIABLES, rules};
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
@@ -37,6 +37,8 @@ pub struct Effective {
     pub name: String,
     /// The value as it was written, or the default; secrets are redacted.
     pub value: String,
+    /// Whether `value` stands for one that must not be shown: a secret, or one from a file of its own.
+    pub redacted: bool,
     /// Where it came from.
     pub origin: Origin,
 }
@@ -63,6 +65,24 @@ impl Config {
         let mut report = Report::default();
         let Gathered { settings, unknown, places, .. } = gather(sources, &mut report);
         (places, build(settings, unknown, sources.in_kubernetes(), report))
+    }
+
+    /// Reads the variables called `names` (without prefix) and no other, and checks each by itself: for whoever only
+    /// needs to find a server that runs already, and must not fail because of the rest of its configuration.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with those variables, together.
+    pub fn load_only(sources: &Sources, names: &[&str]) -> Result<Config, ConfigErrors> {
+        let mut report = Report::default();
+        let Gathered { mut settings, .. } = gather(sources, &mut report);
+        report.keep(names);
+        settings.retain(|name, _| names.contains(&name.as_str()));
+        let mut config = Config::before_settings(sources.in_kubernetes());
+        for (name, setting) in &settings {
+            apply(name, setting, &mut config, &settings, &mut report);
+        }
+        report.finish().map(|_| config)
     }
 
     /// The defaults of this place.
@@ -183,6 +203,9 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
         Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
         Kind::List { set } => set(config, list(trimmed)),
+        Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
+        Kind::Word { .. } => return Err(Fault::Rule),
+        Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
@@ -226,6 +249,7 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
                 true => REDACTED.to_owned(),
                 false => resolved(variable, &setting.text, config),
             },
+            redacted: setting.hidden && variable.takes_any_text() || variable.secret,
             origin: setting.origin.clone(),
         }));
         let has_default = variable.status == Status::Supported && variable.family().is_none();
@@ -245,7 +269,8 @@ fn unset(variable: &Variable, settings: &Settings, config: &Config) -> Effective
         "ADMIN_IP" => &config.ip.to_string(),
         _ => text,
     };
-    Effective { name: full_name(variable.name), value: resolved(variable, text, config), origin }
+    let value = resolved(variable, text, config);
+    Effective { name: full_name(variable.name), value, redacted: variable.secret, origin }
 }
 
 /// The text to show: no secret, and what `auto` came to.

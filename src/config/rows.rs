@@ -150,6 +150,8 @@ pub static VARIABLES: &[Variable] = &[
         "json",
         &[
             ("json", |config| config.log_format = LogFormat::Json),
+            ("ecs", |config| config.log_format = LogFormat::Ecs),
+            ("gcp", |config| config.log_format = LogFormat::Gcp),
             ("combined", |config| config.log_format = LogFormat::Combined),
             ("common", |config| config.log_format = LogFormat::Common),
             ("off", |config| config.log_format = LogFormat::Off),
@@ -157,7 +159,7 @@ pub static VARIABLES: &[Variable] = &[
     )
     .reloadable()
     .example("json")
-    .help("Format of the access log on stdout."),
+    .help("Format of the access log on stdout; with json, ecs and gcp, of the diagnostics on stderr as well."),
     Variable::one_of(
         "LOG_LEVEL",
         "info",
@@ -190,6 +192,19 @@ pub static VARIABLES: &[Variable] = &[
     .reloadable()
     .example("token,password")
     .help("Query parameters whose values never appear in the log. Empty: none."),
+    Variable::word("LOG_GCP_PROJECT", |config, project| config.log_gcp_project = project)
+        .reloadable()
+        .example("my-project-1")
+        .help(
+            "Google Cloud project to which the traces in LOG_FORMAT=gcp belong. Empty: lines have the bare trace id.",
+        ),
+    Variable::networks("TRUSTED_PROXIES", |config, networks| config.trusted_proxies = networks)
+        .reloadable()
+        .example("10.0.0.0/8, fd00::/8")
+        .help(
+            "Proxies whose Forwarded and X-Forwarded-For fields are believed. Empty: the client is the other end of \
+               the connection.",
+        ),
     // Built-in paths
     Variable::url_path("HEALTHZ_PATH", "/healthz", |config, path| config.healthz_path = path)
         .help("Path of the liveness probe."),
@@ -286,5 +301,4 @@ pub static VARIABLES: &[Variable] = &[
         "the limit is not implemented, so one client could take all \
                        connections",
     ),
-    Variable::refused("TRUSTED_PROXIES", "forwarded addresses are not implemented, so logs would show the proxy's"),
 ];

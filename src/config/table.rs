@@ -11,7 +11,7 @@ use http::HeaderValue;
 
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
-use super::{Config, VARIABLES};
+use super::{Config, IpNet, VARIABLES};
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -103,6 +103,14 @@ pub(super) enum Kind {
     List {
         set: fn(&mut Config, Vec<String>),
     },
+    /// Printable ASCII without spaces; may be empty.
+    Word {
+        set: fn(&mut Config, String),
+    },
+    /// Addresses and CIDR blocks.
+    Networks {
+        set: fn(&mut Config, Vec<IpNet>),
+    },
     /// The value of a Cache-Control field (RFC 9111 section 5.2), or empty for none.
     Directives {
         set: fn(&mut Config, Option<HeaderValue>),
@@ -191,6 +199,16 @@ impl Variable {
         Variable::new(name, default, Kind::List { set })
     }
 
+    /// Empty unless set.
+    pub(super) const fn word(name: &'static str, set: fn(&mut Config, String)) -> Self {
+        Variable::new(name, "", Kind::Word { set })
+    }
+
+    /// None unless set.
+    pub(super) const fn networks(name: &'static str, set: fn(&mut Config, Vec<IpNet>)) -> Self {
+        Variable::new(name, "", Kind::Networks { set })
+    }
+
     pub(super) const fn directives(
         name: &'static str,
         default: &'static str,
@@ -246,6 +264,8 @@ impl Variable {
             Kind::Directory { .. } => "directory",
             Kind::File { .. } => "file",
             Kind::List { .. } => "list",
+            Kind::Word { .. } => "word",
+            Kind::Networks { .. } => "list of networks",
             Kind::Directives { .. } => "directives",
             Kind::Route { .. } => "route",
             Kind::Unread => "",
@@ -302,6 +322,12 @@ impl Variable {
                                         or name=value"
                 .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
+            Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
+            Kind::Networks { .. } => {
+                "must be a list of IP addresses and CIDR blocks (10.0.0.0/8, fd00::/8, 192.0.2.1) \
+                                      separated by commas"
+                    .to_owned()
+            }
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""
                 .to_owned(),
@@ -338,7 +364,7 @@ impl Variable {
 pub(super) const FILE_SUFFIX: &str = "_FILE";
 
 /// The variable called `name`, without its prefix.
-pub(super) fn find(name: &str) -> Option<&'static Variable> {
+pub fn find(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|variable| variable.is_called(name))
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::assembly::Assembly;
 use super::built_in;
-use super::health::Subjects;
+use super::process::Process;
 use crate::app::App;
 use crate::config::{Config, Live};
 use crate::error::{Error, ErrorKind};
@@ -15,8 +16,6 @@ use crate::net::listener;
 use crate::ops::admin::errors::RecentErrors;
 use crate::ops::admin::main_listener::MainListener;
 use crate::ops::admin::{Admin, Handles};
-use crate::ops::log_writer::LogHandle;
-use crate::ops::metrics::Metrics;
 use crate::ops::probes::Probes;
 use crate::ops::telemetry::Telemetry;
 use crate::server::role::{ADMIN_CONNECTIONS, Role};
@@ -28,53 +27,58 @@ pub(super) struct AdminPort {
     running: Running,
 }
 
-/// The main server, as far as this one is to know it.
-pub(super) struct Main<'a> {
-    pub(super) live: &'a Live,
-    pub(super) in_kubernetes: bool,
-    pub(super) subjects: &'a Subjects<'a>,
-    pub(super) access_log: &'a LogHandle,
-    pub(super) metrics: &'a Arc<Metrics>,
-    pub(super) probes: &'a Arc<Probes>,
-}
-
 impl AdminPort {
     /// Opens it, if there is to be one: before the main server starts to take from `listener`, so that whoever asks hears
     /// that it is starting.
-    pub(super) fn open(main: Main<'_>, listener: &TcpListener) -> Result<Option<Self>, Error> {
-        let config = main.live.running().loaded.config.clone();
+    pub(super) fn open(
+        main: &Assembly,
+        live: &Live,
+        in_kubernetes: bool,
+        process: &Process,
+        listener: &TcpListener,
+    ) -> Result<Option<Self>, Error> {
+        let config = live.running().loaded.config.clone();
         let Some(address) = config.admin_address() else { return Ok(None) };
         let own = listener::bind(address).map_err(|error| ErrorKind::AdminBind(address, error))?;
         let main_address = listener.local_addr().map_err(ErrorKind::System)?;
-        let (stats, live) = (main.subjects.stats.clone(), main.live.clone());
-        let is_full =
-            move || stats.connections_active.load(Ordering::Relaxed) >= live.running().loaded.config.max_connections;
-        let check = MainListener::start(main_address, main.subjects.lifecycle.clone(), is_full);
+        let (stats, configured) = (main.stats.clone(), live.clone());
+        let is_full = move || {
+            stats.connections_active.load(Ordering::Relaxed) >= configured.running().loaded.config.max_connections
+        };
+        let check = MainListener::start(main_address, main.lifecycle.clone(), is_full);
         let check = check.map_err(ErrorKind::System)?;
         let mut probes = Probes::beside(main.probes.clone());
         probes.add(check);
-        Self::serve(own, &config, main, Arc::new(probes)).map(Some)
+        let pages = Admin::new(Handles {
+            live: live.clone(),
+            probes: Arc::new(probes),
+            metrics: main.metrics.clone(),
+            stats: main.stats.clone(),
+            lifecycle: main.lifecycle.clone(),
+            vitals: main.vitals.clone(),
+            errors: Arc::<RecentErrors>::default(),
+            logs: vec![process.access_log.clone(), process.diagnostics.clone()],
+            in_kubernetes,
+        });
+        Self::serve(own, &config, pages.map_err(ErrorKind::System)?, live, process).map(Some)
     }
 
-    fn serve(listener: TcpListener, config: &Config, main: Main<'_>, probes: Arc<Probes>) -> Result<Self, Error> {
-        let app = built_in::mount_probes(App::new(), config, &probes);
-        let app = built_in::mount_metrics(app, config, main.metrics);
-        let pages = Admin::new(Handles {
-            live: main.live.clone(),
-            probes,
-            metrics: main.metrics.clone(),
-            stats: main.subjects.stats.clone(),
-            lifecycle: main.subjects.lifecycle.clone(),
-            vitals: main.subjects.vitals.clone(),
-            errors: Arc::<RecentErrors>::default(),
-            logs: main.subjects.logs.to_vec(),
-            in_kubernetes: main.in_kubernetes,
-        })
-        .map_err(ErrorKind::System)?;
+    fn serve(
+        listener: TcpListener,
+        config: &Config,
+        pages: Arc<Admin>,
+        live: &Live,
+        process: &Process,
+    ) -> Result<Self, Error> {
+        let Handles { probes, metrics, .. } = pages.handles();
+        let app = built_in::mount_probes(App::new(), config, probes);
+        let app = built_in::mount_metrics(app, config, metrics);
         let service = Arc::new(pages.mount(app).build().map_err(ErrorKind::Build)?);
         let endpoints = crate::app::service::Service::endpoints(&*service);
-        let telemetry = Telemetry::new(config, main.metrics.clone(), endpoints, main.access_log.clone());
-        let server = Server::new(listener, service, Arc::new(telemetry), own_config()).with_role(Role::Admin);
+        let telemetry = Arc::new(Telemetry::new(config, metrics.clone(), endpoints, process.access_log.clone()));
+        let followed = telemetry.clone();
+        live.follow(move |config| followed.apply(config));
+        let server = Server::new(listener, service, telemetry, own_config()).with_role(Role::Admin);
         let running = server.start().map_err(ErrorKind::System)?;
         tracing::info!(
             address = %running.address(),

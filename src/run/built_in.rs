@@ -17,7 +17,7 @@ use crate::ops::metrics::Metrics;
 use crate::ops::probes::{Probe, Probes};
 
 /// The label of all static files in metrics and logs: their paths are without number.
-const STATIC: &str = "_static";
+pub const STATIC: &str = "_static";
 
 /// What is served where the configuration says nothing.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 
 use crate::app::request::Received;
+pub use crate::proto::error::ProtoError;
 
 /// Makes a [`Recorder`] for each reactor.
 pub trait Observer: Send + Sync + 'static {
@@ -37,6 +38,8 @@ pub struct Exchange<'a> {
     pub remote: SocketAddr,
     /// Index into the service's endpoints; `None` when the request was refused before routing.
     pub endpoint: Option<u32>,
+    /// Why the bytes were no request, if that is what the server found.
+    pub refused: Option<ProtoError>,
     /// The status that was sent (or would have been).
     pub status: StatusCode,
     /// Bytes of the request body that were received.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 
-use crate::config::Config;
+use crate::config::{Config, IpNet};
 use crate::net::descriptors;
 use crate::proto::head::Limits;
 use crate::server::role;
@@ -33,6 +33,8 @@ pub(super) struct Settings {
     pub(super) handler_timeout: Duration,
     pub(super) drain_delay: Duration,
     pub(super) drain_timeout: Duration,
+    /// Empty: nobody's forwarding fields are looked at.
+    pub(super) trusted_proxies: Box<[IpNet]>,
 }
 
 impl From<&Config> for Settings {
@@ -57,6 +59,7 @@ impl From<&Config> for Settings {
             handler_timeout: config.handler_timeout,
             drain_delay: config.drain_delay,
             drain_timeout: config.drain_timeout,
+            trusted_proxies: config.trusted_proxies.clone().into(),
         }
     }
 }

@@ -195,7 +195,8 @@ impl Connection {
         self.closing = Some(reason);
         self.input.consume(usize::MAX);
         let outcome = if reason == CloseReason::HeadTimeout { Outcome::Timeout } else { Outcome::Rejected };
-        reactor.record_unparsed(self.remote, status, outcome);
+        let refused = if let CloseReason::ProtocolError(error) = reason { Some(error) } else { None };
+        reactor.record_unparsed(self.remote, refused, status, outcome);
     }
 
     /// Answers a request that a full server cannot take.
