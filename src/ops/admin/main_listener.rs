@@ -105,6 +105,10 @@ impl Check for MainListener {
         }
     }
 
+    fn is_logged(&self) -> bool {
+        self.latest().is_some()
+    }
+
     fn data(&self) -> Map<String, Value> {
         let mut data = Map::new();
         if let Some(latest) = self.latest() {
