@@ -40,10 +40,12 @@ impl Admin {
         html.raw("<main>");
         tiles(&mut html, status);
         checks(&mut html, &status.checks);
+        html.raw("<div class=\"third stack\">");
         life(&mut html, status);
-        busy(&mut html, status);
         responses(&mut html, status);
         latencies(&mut html, status);
+        html.raw("</div>");
+        busy(&mut html, status);
         errors(&mut html, status);
         rest(&mut html, status);
         html.raw("</main>");
@@ -265,7 +267,7 @@ fn detail(name: &str, value: &serde_json::Value) -> String {
 }
 
 fn life(html: &mut Html, status: &Status) {
-    html.raw("<section class=third><div class=head><h2>Life cycle</h2></div><ol class=times id=life data-live>");
+    html.raw("<section><div class=head><h2>Life cycle</h2></div><ol class=times id=life data-live>");
     for (place, entered) in status.timeline.iter().enumerate() {
         let until = status.timeline.get(place + 1).map_or(0, |next| next.seconds_ago);
         html.raw("<li><strong>")
@@ -317,7 +319,7 @@ fn responses(html: &mut Html, status: &Status) {
         id: "classes",
         title: "Responses",
         about: "",
-        width: "half",
+        width: "whole",
         columns: &["Status", "#Last minute", "#In all"],
     };
     table(html, &part, |html| {
@@ -335,8 +337,8 @@ fn latencies(html: &mut Html, status: &Status) {
     let part = Part {
         id: "latency",
         title: "Latency",
-        about: "From the complete head to the end of the response, estimated from the histogram.",
-        width: "half",
+        about: "From the complete head to the end of the response.",
+        width: "whole",
         columns: &["Percentile", "#Last minute", "#Since the start"],
     };
     let (lately, ever) = (&status.latency_ms.last_minute, &status.latency_ms.since_start);
