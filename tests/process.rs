@@ -15,6 +15,8 @@ mod drain;
 mod faults;
 #[path = "process/logs.rs"]
 mod logs;
+#[path = "process/observe.rs"]
+mod observe;
 #[path = "process/start.rs"]
 mod start;
 #[path = "process/support.rs"]
