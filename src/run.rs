@@ -1,11 +1,13 @@
 //! Assembly, layer 5: gives an [`App`] its `run()` and wires configuration, server, operations and files together.
 
+mod admin;
 mod assembly;
 mod built_in;
 mod configured;
 mod demo;
 mod health;
 mod hooks;
+mod last_words;
 mod process;
 mod registries;
 mod reload;
@@ -14,6 +16,7 @@ mod startup;
 mod tls;
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,12 +26,17 @@ use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::current::Tracked;
+use crate::ops::health::collector;
 use crate::ops::telemetry::Telemetry;
 use crate::server::{Report, Server, Verdict};
 
+use self::admin::AdminPort;
 use self::assembly::Assembly;
 pub use self::built_in::{Defaults, STATIC};
 pub use self::hooks::HookResult;
+use self::last_words::Circumstances;
+#[cfg(feature = "cli")]
+pub(crate) use self::last_words::leave as leave_reason;
 use self::process::Process;
 use self::startup::Startup;
 
@@ -58,10 +66,13 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     for notice in &loaded.notices {
         tracing::warn!(variable = notice.variable(), "{notice}");
     }
-    let result = signals
-        .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, sources, Live::new(loaded), defaults, &process, signals));
-    process.end(result)
+    let live = Live::new(loaded);
+    let result = signals.map_err(|error| ErrorKind::System(error).into()).and_then(|signals| {
+        catch_unwind(AssertUnwindSafe(|| serve(app, sources, live.clone(), defaults, &process, signals)))
+            .unwrap_or_else(|_| Err(process.panicked()))
+    });
+    let drain_timeout = live.running().loaded.config.drain_timeout;
+    process.end(result, Circumstances { in_kubernetes: sources.in_kubernetes(), drain_timeout })
 }
 
 /// Builds, binds, serves and drains.
@@ -75,17 +86,24 @@ fn serve(
 ) -> Result<Report, Error> {
     let config = live.running().loaded.config.clone();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } =
-        Assembly::new(app, &live, defaults, logs)?;
+    let assembly = Assembly::new(app, &live, defaults, logs)?;
 
     #[cfg(feature = "tls")]
-    let acceptor = tls::acceptor(&config, metrics.own_registry())?;
+    let acceptor = tls::acceptor(&config, assembly.metrics.own_registry())?;
     #[cfg(not(feature = "tls"))]
     let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
+    let admin = AdminPort::open(&assembly, &live, sources.in_kubernetes(), process, &listener)?;
+    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } = assembly;
     let endpoints = crate::app::service::Service::endpoints(&*service);
-    let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
+    let telemetry = Telemetry::new(&config, metrics.clone(), endpoints, process.access_log.clone());
+    let (telemetry, asked) = match &admin {
+        Some(admin) => (telemetry.with_errors(admin.errors()), admin.probes()),
+        None => (telemetry, probes.clone()),
+    };
+    let telemetry = Arc::new(telemetry);
+    collector::register(metrics.own_registry(), asked).map_err(ErrorKind::Metrics)?;
     let supervisor = checks.nudge();
     let timeout = config.startup_timeout;
     let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
@@ -96,6 +114,9 @@ fn serve(
         .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
+    if let Some(admin) = &admin {
+        admin.main_runs(running.stop());
+    }
     let control = process.control.clone();
     live.follow(move |config| {
         telemetry.apply(config);
@@ -110,6 +131,9 @@ fn serve(
         supervisor.nudge();
         hooks::shut_down(hooks.shutdown, verdict, interruption);
     });
+    if let Some(admin) = admin {
+        admin.end(report.verdict);
+    }
     match failure.try_recv() {
         Ok(reason) => Err(ErrorKind::Startup(reason).into()),
         Err(_) => Ok(report),

@@ -31,6 +31,8 @@ mod outages;
 mod pod;
 #[path = "kubelet/probe.rs"]
 mod probe;
+#[path = "kubelet/shipped.rs"]
+mod shipped;
 #[path = "kubelet/volume.rs"]
 mod volume;
 #[path = "kubelet/worker.rs"]

@@ -98,9 +98,9 @@ mod tests {
         table.add(Style::new(), ["longer", "é", "y"].map(String::from).to_vec());
         let text = anstream::adapter::strip_str(&table.to_string()).to_string();
         let expected = [
-            "NAME    VALUE                 FROM",
+            "NAME    VALUE                    FROM",
             r"a       first\nsecond\u{1b}[31m  x",
-            "longer  é                     y",
+            "longer  é                        y",
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }

@@ -4,6 +4,8 @@
 //! probes are answered, since a ConfigMap that went bad after the start must not have a healthy server restarted.
 
 mod client;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use super::output::{self, complain, finish};
 use crate::config::{self, Config, ConfigErrors, Sources};
-use client::Answer;
+use client::{Answer, Scheme};
 
 pub(super) const EXAMPLES: &str = "Examples:
   rws probe readyz                     should this server get traffic?
@@ -70,7 +72,7 @@ pub(super) fn run(options: &Options, sources: &Sources) -> ExitCode {
         Ok(place) => place,
         Err(error) => return complain(&error.to_string(), 2),
     };
-    match client::get(&place.addresses, &place.path, options.timeout) {
+    match client::get(place.scheme, &place.addresses, &place.path, options.timeout) {
         Ok(answer) => finish(&report(&answer, &place, options.verbose), ExitCode::from(u8::from(!answer.is_ok()))),
         Err(error) => output::fail(&format!("{place}: {error}")),
     }
@@ -79,6 +81,7 @@ pub(super) fn run(options: &Options, sources: &Sources) -> ExitCode {
 /// Where to ask.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
+    scheme: Scheme,
     /// The first one that can be connected to.
     addresses: Vec<SocketAddr>,
     /// With its query.
@@ -96,7 +99,8 @@ enum NoPlace {
 
 impl Place {
     /// The variables that tell where probes are answered.
-    const VARIABLES: &'static [&'static str] = &["DIR", "IP", "PORT", "HEALTHZ_PATH", "READYZ_PATH", "STARTUPZ_PATH"];
+    const VARIABLES: &'static [&'static str] =
+        &["DIR", "IP", "PORT", "TLS_CERT_FILE", "HEALTHZ_PATH", "READYZ_PATH", "STARTUPZ_PATH"];
 
     fn find(options: &Options, sources: &Sources) -> Result<Self, NoPlace> {
         let config = Config::load_only(sources, Self::VARIABLES).map_err(NoPlace::Config)?;
@@ -104,8 +108,19 @@ impl Place {
             return Err(NoPlace::ChosenBySystem);
         }
         let addresses = reachable(config.ip).into_iter().map(|ip| SocketAddr::new(ip, config.port)).collect();
-        Ok(Place { addresses, path: path(options, &config)? })
+        Ok(Place { scheme: scheme(&config), addresses, path: path(options, &config)? })
     }
+}
+
+#[cfg(feature = "tls")]
+fn scheme(config: &Config) -> Scheme {
+    if config.tls_cert_file.is_some() { Scheme::Https } else { Scheme::Http }
+}
+
+/// Without TLS in the program, the variable that asks for it is an error.
+#[cfg(not(feature = "tls"))]
+fn scheme(_: &Config) -> Scheme {
+    Scheme::Http
 }
 
 /// The path and query that ask `options`' question. `verbose`, so that degraded checks are seen as well.
@@ -163,7 +178,8 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.split('?').next().unwrap_or_default();
         let address = self.addresses.first().map(ToString::to_string).unwrap_or_default();
-        write!(f, "http://{address}{path}")
+        let scheme = if self.scheme == Scheme::Http { "http" } else { "https" };
+        write!(f, "{scheme}://{address}{path}")
     }
 }
 
@@ -244,7 +260,8 @@ mod tests {
 
     #[test]
     fn what_fails_is_printed_and_nothing_else() {
-        let place = Place { addresses: vec![SocketAddr::from(([127, 0, 0, 1], 7878))], path: "/readyz?verbose".into() };
+        let addresses = vec![SocketAddr::from(([127, 0, 0, 1], 7878))];
+        let place = Place { scheme: Scheme::Http, addresses, path: "/readyz?verbose".into() };
         let answer = |status, body: &str| Answer { status, body: body.to_owned() };
         let failing = "[+]ping ok\n[-]db failed: reason withheld\n[~]cache degraded\nreadyz check failed\n";
         let cases = [

@@ -78,7 +78,8 @@ impl Live {
         followers.push(Box::new(follower));
     }
 
-    /// Reads the sources again and takes over what may change, if all of it is valid. Only one thread should.
+    /// Reads the sources again and takes over what may change, if all of it is valid. Only one thread should, and then
+    /// [tell](Self::tell) those who follow.
     pub fn reload(&self, sources: &Sources) -> (Places, Outcome) {
         let (places, read) = Config::load_from_places(sources);
         let before = self.running();
@@ -87,6 +88,12 @@ impl Live {
             Err(errors) => self.refuse(&before, errors),
         };
         (places, outcome)
+    }
+
+    /// Calls everybody who follows.
+    pub fn tell(&self) {
+        let running = self.running();
+        self.followers().iter().for_each(|follower| follower(&running.loaded.config));
     }
 
     fn accept(&self, before: &Running, reloaded: Reloaded) -> Outcome {
@@ -106,10 +113,6 @@ impl Live {
         self.running.store(Arc::new(Running { loaded, pending, errors: None, since }));
         if unchanged {
             return Outcome::Unchanged;
-        }
-        if !applied.is_empty() {
-            let config = &self.running.load().loaded.config;
-            self.followers().iter().for_each(|follower| follower(config));
         }
         Outcome::Accepted { applied, pending: news, withdrawn, notices }
     }

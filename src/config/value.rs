@@ -96,10 +96,11 @@ pub(super) fn directives(text: &str) -> Option<Option<HeaderValue>> {
     if text.is_empty() {
         return Some(None);
     }
-    let token = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    let character = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let token = |text: &str| !text.is_empty() && text.bytes().all(character);
+    let quoted = |text: &str| {
+        text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some_and(|rest| !rest.contains('"'))
     };
-    let quoted = |text: &str| text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some();
     let directive = |text: &str| match text.trim().split_once('=') {
         Some((name, value)) => token(name) && (token(value) || quoted(value)),
         None => token(text.trim()),

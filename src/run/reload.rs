@@ -149,27 +149,38 @@ impl Reloader {
     /// Returns where the files are.
     fn read(&self, cause: Cause) -> Places {
         let (places, outcome) = self.live.reload(&self.sources);
-        self.report(cause, outcome);
+        match outcome {
+            Outcome::Unchanged if cause == Cause::Asked => {
+                tracing::info!("configuration reloaded: nothing changed");
+                self.counters.succeeded();
+            }
+            Outcome::StillRefused(errors) if cause == Cause::Asked => self.refuse(&errors),
+            Outcome::Unchanged | Outcome::StillRefused(_) => {}
+            Outcome::Refused(errors) => self.refuse(&errors),
+            Outcome::Accepted { applied, pending, withdrawn, notices } => {
+                let report = || report(&applied, &pending, &withdrawn, &notices);
+                self.accept(!applied.is_empty(), report);
+            }
+        }
         places
     }
 
-    fn report(&self, cause: Cause, outcome: Outcome) {
-        match outcome {
-            Outcome::Unchanged if cause == Cause::Asked => {
-                self.counters.succeeded();
-                tracing::info!("configuration reloaded: nothing changed");
-            }
-            Outcome::StillRefused(errors) if cause == Cause::Asked => self.refused(&errors),
-            Outcome::Unchanged | Outcome::StillRefused(_) => {}
-            Outcome::Refused(errors) => self.refused(&errors),
-            Outcome::Accepted { applied, pending, withdrawn, notices } => {
-                self.counters.succeeded();
-                accepted(&applied, &pending, &withdrawn, &notices);
-            }
+    /// Has the change take effect and told. When it is LOG_LEVEL that changes, the more talkative of both applies.
+    fn accept(&self, differs: bool, report: impl Fn()) {
+        let audible = tracing::enabled!(tracing::Level::INFO);
+        if audible {
+            report();
         }
+        if differs {
+            self.live.tell();
+        }
+        if !audible {
+            report();
+        }
+        self.counters.succeeded();
     }
 
-    fn refused(&self, errors: &ConfigErrors) {
+    fn refuse(&self, errors: &ConfigErrors) {
         self.counters.failure.inc();
         for error in errors.iter() {
             tracing::error!(
@@ -188,7 +199,7 @@ impl Reloader {
     }
 }
 
-fn accepted(applied: &[ChangedValue], pending: &[ChangedValue], withdrawn: &[ChangedValue], notices: &[Notice]) {
+fn report(applied: &[ChangedValue], pending: &[ChangedValue], withdrawn: &[ChangedValue], notices: &[Notice]) {
     for notice in notices {
         tracing::warn!(variable = notice.variable(), "{notice}");
     }

@@ -1,7 +1,7 @@
 //! From the first word of stopping to the last: the states, the delays, and what is told afterwards.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
@@ -34,6 +34,8 @@ pub(super) struct DrainCounters {
     news: (Sender<News>, Receiver<News>),
     over: AtomicBool,
     start: Mutex<Option<Instant>>,
+    /// DRAIN_DELAY, once it is over without having been cut short.
+    delay: OnceLock<Duration>,
     served: AtomicU64,
     /// Microseconds from the start of the drain, plus one; zero: none.
     first_arrival: AtomicU64,
@@ -47,6 +49,7 @@ impl Default for DrainCounters {
             news: unbounded(),
             over: AtomicBool::new(false),
             start: Mutex::default(),
+            delay: OnceLock::new(),
             served: AtomicU64::new(0),
             first_arrival: AtomicU64::new(0),
             last_arrival: AtomicU64::new(0),
@@ -99,6 +102,7 @@ impl DrainCounters {
         let arrival = |at: &AtomicU64| at.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros);
         Report {
             verdict,
+            delay: self.delay.get().copied(),
             served_while_draining: self.served.load(Ordering::Relaxed),
             first_arrival: arrival(&self.first_arrival),
             last_arrival: arrival(&self.last_arrival),
@@ -146,7 +150,8 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     };
     *lock(&shared.drain.start) = Some(shared.clock.now());
     enter(shared, State::Draining);
-    let over = if delay { after(shared.settings.load().drain_delay) } else { after(Duration::ZERO) };
+    let delay = delay.then(|| shared.settings.load().drain_delay);
+    let over = after(delay.unwrap_or_default());
     loop {
         select! {
             recv(commands) -> command => match command {
@@ -156,7 +161,10 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
-            recv(over) -> _ => break,
+            recv(over) -> _ => {
+                let _ = delay.map(|delay| shared.drain.delay.set(delay));
+                break;
+            }
         }
     }
     enter(shared, State::Stopping);
@@ -186,7 +194,7 @@ fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
 }
 
 fn enter(shared: &Shared, state: State) {
-    if shared.lifecycle.advance(state) {
+    if shared.lifecycle.advance(state) && shared.role.is_logged() {
         tracing::info!(state = state.name(), "life cycle");
     }
     shared.wake_reactors();

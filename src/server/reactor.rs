@@ -4,34 +4,34 @@
 //! a batch of events: everything it is at is in the struct.
 
 mod date;
+mod mail;
+mod place;
 mod records;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use http::StatusCode;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 pub(super) use self::date::{Date, current_date};
+use self::place::Place;
 use self::records::SPARE;
 use super::connection::{Buffer, Connection, InFlight, serve};
 use super::deadlines::Deadlines;
 use super::lifecycle::State;
-use super::observe::{Outcome, Recorder};
+use super::observe::Recorder;
 use super::settings::{CurrentSettings, Settings};
 use super::shared::{Mail, Shared, lock};
 use super::workers::Worker;
 use crate::app::request::Received;
 use crate::app::request_id::Generator;
-use crate::net::stream::Stream;
 
 /// The token of the waker; connections have their place in the slab.
 pub(super) const WAKER: Token = Token(usize::MAX);
@@ -72,29 +72,6 @@ pub(super) struct Reactor {
     spare_received: Vec<Arc<Received>>,
     spare_input: Option<Buffer>,
     spare_output: Vec<u8>,
-}
-
-/// Where a connection is.
-enum Place {
-    /// Here, waiting.
-    Here(Box<Connection>),
-    /// Being served, or with a worker. What the poller said of it meanwhile, and whether its deadline's entry came up.
-    Away { readable: bool, ending: bool, entry_gone: bool },
-}
-
-impl Place {
-    const AWAY: Place = Place::Away { readable: false, ending: false, entry_gone: false };
-
-    /// Takes the connection out to serve it.
-    fn take(&mut self) -> Option<Box<Connection>> {
-        match std::mem::replace(self, Place::AWAY) {
-            Place::Here(connection) => Some(connection),
-            away => {
-                *self = away;
-                None
-            }
-        }
-    }
 }
 
 /// One event of a batch.
@@ -294,51 +271,6 @@ impl Reactor {
         }));
     }
 
-    fn read_mail(&mut self) {
-        // First take the flag back, then read: who sends in between wakes us again.
-        // A swap, so that what was sent before the flag went up is seen from here on.
-        self.shared.reactors[self.index].notified.swap(false, Ordering::AcqRel);
-        while let Ok(mail) = self.mailbox.try_recv() {
-            match mail {
-                Mail::Open(stream, remote) => self.open(stream, remote),
-                Mail::Return(connection) => self.welcome_back(connection),
-                Mail::Abandoned(in_flight, now) => {
-                    self.now = self.now.max(now);
-                    self.record_aborted(&in_flight, StatusCode::SERVICE_UNAVAILABLE, 0, Outcome::Timeout);
-                }
-            }
-        }
-    }
-
-    /// A connection comes back from a worker, and hears what the poller said of it meanwhile.
-    fn welcome_back(&mut self, mut connection: Box<Connection>) {
-        if let Some(place) = self.connections.get_mut(connection.token)
-            && let Place::Away { readable, ending, entry_gone } = std::mem::replace(place, Place::AWAY)
-        {
-            // A worker may have taken from the socket what it did not use.
-            if readable || connection.stream.holds_input() {
-                connection.became_readable(ending);
-            }
-            if entry_gone {
-                connection.deadline.forget_entry();
-            }
-        }
-        self.returned.push_back(connection);
-    }
-
-    /// A new connection is served at once: most clients have sent their request by now, and one that is answered and
-    /// closed in the same turn never needs the poller.
-    fn open(&mut self, stream: Stream, remote: SocketAddr) {
-        let stream = match &self.shared.secure {
-            Some(secure) => stream.secured(secure.acceptor.clone()),
-            None => stream,
-        };
-        let token = self.connections.insert(Place::AWAY);
-        let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
-        connection.became_readable(false);
-        self.returned.push_back(connection);
-    }
-
     /// Keeps a connection that waits. It leaves behind what memory it does not need.
     pub(super) fn park(&mut self, mut connection: Box<Connection>) {
         if !connection.watched
@@ -393,13 +325,6 @@ impl Reactor {
         self.shared.connection_closed(self.index);
     }
 
-    /// Whether another step of a handshake may be taken before others have their turn.
-    pub(super) fn may_shake_hands(&mut self) -> bool {
-        let may = self.handshakes > 0;
-        self.handshakes = self.handshakes.saturating_sub(1);
-        may
-    }
-
     /// A buffer with room for a whole read.
     pub(super) fn take_input(&mut self) -> Buffer {
         self.spare_input.take().unwrap_or_else(|| Buffer::with_capacity(ROOMY))
@@ -425,9 +350,10 @@ impl Reactor {
         }
         self.state = state;
         if state == State::Stopping {
+            let role = self.shared.role;
             for (_, place) in &mut self.connections {
                 if let Place::Here(connection) = place {
-                    connection.hurry(self.now);
+                    connection.hurry(role, self.now);
                     self.deadlines.watch(connection.token, &mut connection.deadline);
                 }
             }

@@ -58,6 +58,33 @@ fn ports_paths_and_times_follow_the_configuration() {
 }
 
 #[test]
+#[cfg(feature = "tls")]
+fn with_a_certificate_all_speak_tls_and_the_secrets_are_mounted() {
+    let files = [("TLS_CERT_FILE", "/etc/tls/tls.crt"), ("TLS_KEY_FILE", "/run/key/tls.key")];
+    let text = manifest(&["--host", "a.example", "--service-monitor"], &files);
+    assert_contains(
+        object(&text, "Deployment", "rws"),
+        &[
+            "- name: https\n              containerPort: 7878\n",
+            "path: \"/healthz\"\n              port: https\n              scheme: HTTPS\n",
+            "mountPath: \"/etc/tls\"\n",
+            "mountPath: \"/run/key\"\n",
+            "secretName: rws-tls\n",
+            "secretName: rws-tls-2\n",
+        ],
+    );
+    assert_contains(
+        object(&text, "Service", "rws"),
+        &["port: 443\n      targetPort: https\n      appProtocol: https\n"],
+    );
+    assert_contains(object(&text, "NetworkPolicy", "rws"), &["- port: https\n"]);
+    assert_contains(object(&text, "Ingress", "rws"), &["name: https\n"]);
+    assert_contains(object(&text, "ServiceMonitor", "rws"), &["scheme: https\n"]);
+    let said = rws(&["manifest"], &[("TLS_CERT_FILE", "tls.crt"), ("TLS_KEY_FILE", "/run/key/tls.key")]);
+    assert!(said.code == 2 && said.err.contains("must be an absolute path"), "{}", said.err);
+}
+
+#[test]
 fn it_is_written_for_a_cluster_wherever_it_is_written() {
     // DRAIN_DELAY=auto is 0 here and 5 s there.
     let text = manifest(&[], &[("DRAIN_DELAY", "auto")]);
@@ -69,20 +96,19 @@ fn it_is_written_for_a_cluster_wherever_it_is_written() {
 
 #[test]
 fn settings_reach_the_pod_by_the_way_they_can_change() {
-    let settings =
-        [("LOG_LEVEL", "debug"), ("LOG_FORMAT", "off"), ("ROUTE_A", "/a -> respond 200 text/plain \"a\": {b}")];
-    let settings = &settings[..2];
-    let both = manifest(&[], settings);
-    assert_contains(object(&both, "ConfigMap", "rws-env"), &["RWS_CONFIG_LOG_FORMAT: \"off\"\n"]);
-    assert_contains(object(&both, "ConfigMap", "rws-live"), &["RWS_CONFIG_LOG_LEVEL: \"debug\"\n"]);
+    // Unquoted, YAML would take this for something else.
+    let settings = [("LOG_LEVEL", "debug"), ("DEMO_ROUTES", "on")];
+    let both = manifest(&[], &settings);
+    assert_contains(object(&both, "ConfigMap", "rws-env"), &["data:\n  RWS_CONFIG_DEMO_ROUTES: \"on\"\n"]);
+    assert_contains(object(&both, "ConfigMap", "rws-live"), &["data:\n  RWS_CONFIG_LOG_LEVEL: \"debug\"\n"]);
     let pod = object(&both, "Deployment", "rws");
     assert_contains(
         pod,
         &["name: RWS_CONFIG_DIR\n              value: /etc/rws\n", "mountPath: /etc/rws ", "name: rws-live\n"],
     );
 
-    let all = manifest(&["--config", "env"], settings);
-    assert_contains(object(&all, "ConfigMap", "rws-env"), &["RWS_CONFIG_LOG_FORMAT", "RWS_CONFIG_LOG_LEVEL"]);
+    let all = manifest(&["--config", "env"], &settings);
+    assert_contains(object(&all, "ConfigMap", "rws-env"), &["RWS_CONFIG_DEMO_ROUTES", "RWS_CONFIG_LOG_LEVEL"]);
     assert!(!all.contains("RWS_CONFIG_DIR") && !all.contains("rws-live") && !all.contains("volumes:"), "{all}");
 }
 
@@ -92,9 +118,9 @@ fn pods_are_replaced_when_a_setting_needs_it() {
         let text = manifest(&["--only", "deployment"], settings);
         text.lines().find_map(|line| line.trim().strip_prefix("rws/settings: ").map(String::from))
     };
-    let (off, common) = (print(&[("LOG_FORMAT", "off")]), print(&[("LOG_FORMAT", "common")]));
-    assert!(off.is_some() && off != common, "{off:?} {common:?}");
-    assert_eq!(off, print(&[("LOG_FORMAT", "off"), ("LOG_LEVEL", "debug")]), "what is live replaces no pod");
+    let (few, many) = (print(&[("REACTOR_COUNT", "2")]), print(&[("REACTOR_COUNT", "3")]));
+    assert!(few.is_some() && few != many, "{few:?} {many:?}");
+    assert_eq!(few, print(&[("REACTOR_COUNT", "2"), ("LOG_LEVEL", "debug")]), "what is live replaces no pod");
     assert_eq!(print(&[]), None);
 }
 

@@ -79,6 +79,35 @@ fn a_setting_that_went_bad_after_the_start_has_nobody_restarted() {
 }
 
 #[test]
+#[cfg(feature = "tls")]
+fn a_server_with_a_certificate_is_asked_over_tls() {
+    let pair = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str, text: String| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let certificate = path("tls.crt", pair.cert.pem());
+    let key = path("tls.key", pair.signing_key.serialize_pem());
+    let settings = [("TLS_CERT_FILE", certificate.as_str()), ("TLS_KEY_FILE", key.as_str())];
+    let mut running = server(&settings).start();
+    for question in ["livez", "readyz", "startupz"] {
+        let said = ask(running.port, &[question], &settings);
+        assert_eq!((said.code, said.out.as_str()), (0, "ok\n"), "{question}: {}", said.err);
+    }
+    let plainly = ask(running.port, &["livez"], &[]);
+    assert_eq!(plainly.code, 1, "{}{}", plainly.out, plainly.err);
+    running.signal(Sig::TERM);
+    assert_eq!(running.wait(PATIENCE), 0, "no connection is left open");
+
+    // TLS where there is none.
+    let plain = server(&[]).start();
+    let said = ask(plain.port, &["livez"], &settings);
+    assert!(said.code == 1 && said.err.contains(&format!("https://127.0.0.1:{}/healthz", plain.port)), "{}", said.err);
+}
+
+#[test]
 fn an_unknown_check_and_a_wrong_path_are_told() {
     let running = server(&[]).start();
     let said = ask(running.port, &["readyz", "nosuch"], &[]);

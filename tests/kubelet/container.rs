@@ -33,6 +33,8 @@ pub(crate) struct Recipe {
     pub(crate) read_only: bool,
     pub(crate) command: Vec<String>,
     pub(crate) args: Vec<String>,
+    /// How long the entry point does something else before it becomes the program.
+    pub(crate) start_takes: Duration,
 }
 
 /// What a process in the container wrote, and on which stream.
@@ -53,12 +55,13 @@ pub(crate) struct Container {
     /// signal ended it.
     parent: u32,
     ended: OwnedFd,
+    start_takes: Duration,
     environment: BTreeMap<String, String>,
     termination_log: PathBuf,
 }
 
 /// The binary under test.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     std::env::var_os("RWS_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_rws").into(), PathBuf::from)
 }
 
@@ -94,8 +97,15 @@ impl Container {
         let parent = child.id();
         let over = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         let (code, exited) = bounded(1);
-        let container =
-            Container { log, exited, parent, ended: over, environment: recipe.environment.clone(), termination_log };
+        let container = Container {
+            log,
+            exited,
+            parent,
+            ended: over,
+            start_takes: recipe.start_takes,
+            environment: recipe.environment.clone(),
+            termination_log,
+        };
         assert!(eventually(|| container.has_begun()), "the container was not started");
         thread::spawn(move || {
             let status = child.wait().unwrap();
@@ -107,6 +117,9 @@ impl Container {
 
     /// Whether the first process is the program already, or has been.
     fn has_begun(&self) -> bool {
+        if !self.start_takes.is_zero() {
+            return self.first_process().is_some();
+        }
         const BEFORE: [&str; 4] = ["sh", "chroot", ".init", "setpriv"];
         let name = self.first_process().and_then(|first| fs::read_to_string(format!("/proc/{first}/comm")).ok());
         name.map_or_else(|| self.ends_within(Duration::ZERO), |name| !BEFORE.contains(&name.trim()))
@@ -179,8 +192,10 @@ fn script(recipe: &Recipe, termination_log: &Path) -> String {
     let quoted = |path: &Path| format!("'{}'", path.display());
     let root = quoted(&recipe.root);
     let mut lines = vec![
+        // What the shell outside says of how the container ended is not the container's.
+        "exec 3>&2 2> /dev/null".to_owned(),
         // The subshell is what is forked first, so it is the first process of the namespace.
-        "( set -e".to_owned(),
+        "( set -e; exec 2>&3 3>&-".to_owned(),
         format!("mount -t tmpfs -o mode=755 root {root}"),
         format!("cd {root}"),
         "mkdir -p usr/local/bin usr/lib usr/lib64 proc dev etc srv tmp".into(),
@@ -204,6 +219,9 @@ fn script(recipe: &Recipe, termination_log: &Path) -> String {
         lines.push(format!("mount -o remount,ro {root}"));
     }
     lines.push("cd /".into());
+    if !recipe.start_takes.is_zero() {
+        lines.push(format!("sleep {}", recipe.start_takes.as_secs_f64()));
+    }
     lines.push(format!("exec chroot {root} /.init --bounding-set=-all --inh-caps=-all --no-new-privs \"$@\" )"));
     lines.push("exit $?".into());
     lines.join("\n")

@@ -110,8 +110,6 @@ pub(crate) struct Deployment {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct DeploymentSpec {
-    #[serde(default = "one")]
-    pub(crate) replicas: u32,
     pub(crate) template: Template,
 }
 

@@ -111,6 +111,7 @@ pub(crate) struct Node {
     next_address: AtomicU8,
     /// Set in every container besides what its manifest says.
     settings: Mutex<BTreeMap<String, String>>,
+    start_takes: Mutex<Duration>,
     manifest: Mutex<Manifest>,
     pods: Mutex<Vec<Arc<Pod>>>,
 }
@@ -124,6 +125,7 @@ impl Node {
             factor,
             next_address: AtomicU8::new(2),
             settings: Mutex::default(),
+            start_takes: Mutex::default(),
             manifest: Mutex::default(),
             pods: Mutex::default(),
         }
@@ -141,6 +143,15 @@ impl Node {
 
     pub(crate) fn settings(&self) -> BTreeMap<String, String> {
         self.settings.lock().unwrap().clone()
+    }
+
+    /// Makes the entry point of every container to come do something else this long before it becomes rws.
+    pub(crate) fn start_takes(&self, time: Duration) {
+        *self.start_takes.lock().unwrap() = time;
+    }
+
+    pub(crate) fn start_time(&self) -> Duration {
+        *self.start_takes.lock().unwrap()
     }
 
     /// Applies a file and starts one pod for each Deployment in it, whatever its `replicas` say.

@@ -70,6 +70,7 @@ pub(crate) struct Pod {
     directory: PathBuf,
     factor: u32,
     settings: BTreeMap<String, String>,
+    start_takes: Duration,
     state: Mutex<State>,
     changed: Condvar,
     /// Of each container there was, in order.
@@ -103,6 +104,7 @@ impl Pod {
             manifest: manifest.clone(),
             factor: node.factor,
             settings: node.settings(),
+            start_takes: node.start_time(),
             state: Mutex::default(),
             changed: Condvar::new(),
             logs: Mutex::default(),
@@ -194,13 +196,6 @@ impl Pod {
 
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.try_get(path).unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.describe()))
-    }
-
-    /// `kubectl exec`.
-    pub(crate) fn exec(&self, command: &[&str]) -> (Option<i32>, String) {
-        let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
-        let running = self.running.lock().unwrap().clone().expect("it runs");
-        running.exec(&command, PATIENCE).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The ConfigMaps and Secrets it has mounted: directory on the node, and files.
@@ -299,6 +294,7 @@ impl Pod {
             command: expanded(&self.container.command),
             args: expanded(&self.container.args),
             environment: environment.clone(),
+            start_takes: self.start_takes,
         };
         let name = &self.container.name;
         self.events.normal("Created", format!("Created container: {name}"));

@@ -112,9 +112,6 @@ impl Answer {
 
 /// The request of a probe.
 fn exchange(probe: &HttpGet, address: SocketAddr, path: &str, end: Instant) -> io::Result<Answer> {
-    if probe.scheme == Scheme::Https {
-        return Err(io::Error::other("this stand-in speaks no TLS"));
-    }
     let own_host = probe.http_headers.iter().find(|field| field.name.eq_ignore_ascii_case("host"));
     let host = own_host.map_or_else(|| address.to_string(), |field| field.value.clone());
     let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
@@ -126,35 +123,80 @@ fn exchange(probe: &HttpGet, address: SocketAddr, path: &str, end: Instant) -> i
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str("Connection: close\r\n\r\n");
-    ask_for(address, &request, end)
+    ask_for(address, probe.scheme, &request, end)
 }
 
 /// An ordinary request on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str, most: Duration) -> io::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    ask_for(address, &request, Instant::now() + most)
+    ask_for(address, Scheme::Http, &request, Instant::now() + most)
 }
 
-fn ask_for(address: SocketAddr, request: &str, end: Instant) -> io::Result<Answer> {
-    let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let mut socket = TcpStream::connect_timeout(&address, left())?;
-    socket.set_write_timeout(Some(left()))?;
-    socket.write_all(request.as_bytes())?;
-    let mut bytes = Vec::new();
-    let mut buffer = [0; 4096];
-    while bytes.len() < MOST_BODY {
-        socket.set_read_timeout(Some(left()))?;
-        match socket.read(&mut buffer)? {
-            0 => break,
-            n => bytes.extend_from_slice(&buffer[..n]),
+fn ask_for(address: SocketAddr, scheme: Scheme, request: &str, end: Instant) -> io::Result<Answer> {
+    let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let mut socket = Timed { socket: TcpStream::connect_timeout(&address, left)?, end };
+    let bytes = match scheme {
+        Scheme::Http => talk(&mut socket, request)?,
+        Scheme::Https => {
+            let mut session = tls::session(address.ip());
+            session.write_tls(&mut socket)?;
+            let mut first = [0; 5];
+            if socket.socket.peek(&mut first)? == 5 && first == *b"HTTP/" {
+                return Err(io::Error::other("http: server gave HTTP response to HTTPS client"));
+            }
+            talk(&mut rustls::Stream::new(&mut session, &mut socket), request)?
         }
-    }
+    };
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(ErrorKind::InvalidData)?;
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     let location = fields.filter(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, value)| value.trim());
     Ok(Answer { status, location: location.last().map(str::to_owned), text: body.to_owned() })
+}
+
+/// Sends a request and reads as much of the answer as counts.
+fn talk(stream: &mut (impl Read + Write), request: &str) -> io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes())?;
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    while bytes.len() < MOST_BODY {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            n => bytes.extend_from_slice(&buffer[..n]),
+        }
+    }
+    Ok(bytes)
+}
+
+/// A connection on which everything together ends at `end`.
+struct Timed {
+    socket: TcpStream,
+    end: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> Option<Duration> {
+        Some(self.end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)))
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(self.left())?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(self.left())?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
 }
 
 /// In the words of Go's net/http.
@@ -165,6 +207,7 @@ fn failed(scheme: Scheme, address: SocketAddr, path: &str, error: &io::Error) ->
             "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned()
         }
         ErrorKind::UnexpectedEof => "EOF".to_owned(),
+        ErrorKind::Other | ErrorKind::InvalidData => error.to_string(),
         ErrorKind::ConnectionReset => format!("read tcp {address}: read: connection reset by peer"),
         _ => dial(address, error),
     };
@@ -176,5 +219,61 @@ fn dial(address: SocketAddr, error: &io::Error) -> String {
         ErrorKind::ConnectionRefused => format!("dial tcp {address}: connect: connection refused"),
         ErrorKind::TimedOut | ErrorKind::WouldBlock => format!("dial tcp {address}: i/o timeout"),
         _ => format!("dial tcp {address}: {error}"),
+    }
+}
+
+/// TLS as a probe speaks it: no certificate is looked at.
+mod tls {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::crypto::{CryptoProvider, ring};
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
+
+    pub(super) fn session(address: IpAddr) -> ClientConnection {
+        let provider = Arc::new(ring::default_provider());
+        let versions = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let blind = versions.unwrap().dangerous().with_custom_certificate_verifier(Arc::new(Blind(provider)));
+        ClientConnection::new(Arc::new(blind.with_no_client_auth()), ServerName::from(address)).unwrap()
+    }
+
+    #[derive(Debug)]
+    struct Blind(Arc<CryptoProvider>);
+
+    impl ServerCertVerifier for Blind {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.signature_verification_algorithms.supported_schemes()
+        }
     }
 }

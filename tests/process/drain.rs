@@ -48,7 +48,7 @@ fn sigterm_drains_and_the_last_line_tells_how_it_went() {
         .filter(|line| line["msg"] == "life cycle")
         .map(|line| line["state"].clone())
         .collect();
-    assert_eq!(states, ["ready", "draining", "stopping", "stopped"]);
+    assert_eq!(states, ["starting", "ready", "draining", "stopping", "stopped"]);
     assert_eq!(server.stdout.all_json().len(), 1, "the line of the one request is written");
 }
 

@@ -32,10 +32,6 @@ fn reload(server: &mut Server, end: &str) -> Vec<Value> {
     }
 }
 
-fn started(server: &mut Server) {
-    server.stderr.wait_for(|line| line.contains(r#""ready""#));
-}
-
 fn messages(lines: &[Value]) -> Vec<String> {
     lines.iter().map(|line| format!("{} {}", line["level"].as_str().unwrap(), line["msg"].as_str().unwrap())).collect()
 }
@@ -63,6 +59,7 @@ fn a_change_is_in_force_within_two_seconds_and_told() {
     assert_eq!(told, expected);
     let line = lines.iter().find(|line| line["variable"] == "RWS_CONFIG_IDLE_TIMEOUT").unwrap();
     assert_eq!((&line["from"], &line["to"]), (&"1m".into(), &"2m".into()), "{line}");
+    server.wait_for_metric(SUCCESSES, 1.0);
     assert!(server.connect().get("/demo/plaintext").unwrap().closes());
     assert_eq!((server.metric(SUCCESSES), server.metric(FAILURES)), (1.0, 0.0));
     assert!(server.metric(LAST_SUCCESS) > before);
@@ -73,7 +70,6 @@ fn a_change_is_in_force_within_two_seconds_and_told() {
 fn a_bad_value_changes_nothing_and_says_why() {
     let mut volume = Volume::new(&[("MAX_REQUESTS_PER_CONNECTION", "0")]);
     let mut server = server(&volume);
-    started(&mut server);
     volume.write(&[("MAX_REQUESTS_PER_CONNECTION", "1"), ("IDLE_TIMEOUT", "soon"), ("QUEUE_DEPTH", "-1")]);
     let lines = reload(&mut server, REFUSED);
     let dir = volume.text();
@@ -96,11 +92,13 @@ fn a_bad_value_changes_nothing_and_says_why() {
     server.signal(Sig::HUP);
     let lines = reload(&mut server, REFUSED);
     assert_eq!(lines.iter().filter(|line| line["variable"] == "RWS_CONFIG_IDLE_TIMEOUT").count(), 1, "{lines:#?}");
+    server.wait_for_metric(FAILURES, 2.0);
     assert_eq!((server.metric(SUCCESSES), server.metric(FAILURES)), (0.0, 2.0));
 
     volume.write(&[("MAX_REQUESTS_PER_CONNECTION", "0")]);
     let lines = reload(&mut server, RELOADED);
     assert_eq!(messages(&lines).last().unwrap(), "info configuration reloaded", "valid again, and nothing changed");
+    server.wait_for_metric(SUCCESSES, 1.0);
     assert_eq!((server.metric(SUCCESSES), server.metric(FAILURES)), (1.0, 2.0));
     assert_eq!(server.stop(), 0);
 }
@@ -112,7 +110,7 @@ fn sighup_reads_again_and_says_so_when_there_is_nothing_new() {
     server.signal(Sig::HUP);
     let lines = reload(&mut server, RELOADED);
     assert_eq!(messages(&lines).last().unwrap(), "info configuration reloaded: nothing changed");
-    assert_eq!(server.metric(SUCCESSES), 1.0);
+    server.wait_for_metric(SUCCESSES, 1.0);
     assert_eq!(server.stop(), 0);
 
     let mut server = rws(&[]).start();
@@ -126,7 +124,6 @@ fn sighup_reads_again_and_says_so_when_there_is_nothing_new() {
 fn what_needs_a_restart_is_told_once_and_left_alone() {
     let mut volume = Volume::new(&[("HEALTHZ_PATH", "/alive")]);
     let mut server = server(&volume);
-    started(&mut server);
     volume.write(&[("HEALTHZ_PATH", "/well"), ("IDLE_TIMEOUT", "2m")]);
     let dir = volume.text().to_owned();
     let told = messages(&reload(&mut server, RELOADED));
@@ -149,11 +146,11 @@ fn what_needs_a_restart_is_told_once_and_left_alone() {
 fn a_key_that_is_gone_returns_to_its_default() {
     let mut volume = Volume::new(&[("MAX_REQUESTS_PER_CONNECTION", "1"), ("IDLE_TIMEOUT", "2m")]);
     let mut server = server(&volume);
-    started(&mut server);
     assert!(server.connect().get("/demo/plaintext").unwrap().closes());
     volume.remove("MAX_REQUESTS_PER_CONNECTION");
     let told = messages(&reload(&mut server, RELOADED));
     assert_eq!(told[0], "info RWS_CONFIG_MAX_REQUESTS_PER_CONNECTION 1 → 0 (default)");
+    server.wait_for_metric(SUCCESSES, 1.0);
     assert!(!server.connect().get("/demo/plaintext").unwrap().closes());
     assert_eq!(server.stop(), 0);
 }
@@ -162,7 +159,6 @@ fn a_key_that_is_gone_returns_to_its_default() {
 fn many_swaps_in_a_row_are_few_reloads() {
     let mut volume = Volume::new(&[("IDLE_TIMEOUT", "1000s")]);
     let mut server = server(&volume);
-    started(&mut server);
     for seconds in 1001..=1200 {
         volume.set("IDLE_TIMEOUT", &format!("{seconds}s"));
     }
@@ -180,7 +176,6 @@ fn contents_that_are_the_same_are_no_news() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("IDLE_TIMEOUT"), "2m").unwrap();
     let mut server = rws(&[("DIR", dir.path().to_str().unwrap())]).start();
-    started(&mut server);
     // Rewritten, with another spelling of the same, and with a line break.
     for text in ["2m", "120s", "120\n", "2m"] {
         fs::write(dir.path().join("IDLE_TIMEOUT"), text).unwrap();
@@ -201,7 +196,6 @@ fn a_directory_that_is_away_for_a_while_is_found_again() {
     let (here, away) = (place.path().join("here"), place.path().join("away"));
     fs::rename(volume.path(), &here).unwrap();
     let mut server = rws(&[("DIR", here.to_str().unwrap())]).start();
-    started(&mut server);
     fs::rename(&here, &away).unwrap();
     let told = messages(&reload(&mut server, REFUSED));
     assert!(told[0].contains("RWS_CONFIG_DIR") && told[0].contains("No such file"), "{told:#?}");
@@ -232,7 +226,6 @@ fn a_secret_that_is_rotated_is_read_again_and_never_shown() {
     let mut secret = Volume::new(&[("names", "token,hunter2"), ("other", "1")]);
     let file = secret.path().join("names");
     let mut server = rws(&[("LOG_REDACT_QUERY_FILE", file.to_str().unwrap())]).start();
-    started(&mut server);
     secret.set("other", "2");
     let changed = Instant::now();
     secret.set("names", "token,hunter3");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rws::config::{Change, Status, VARIABLES};
 
-use crate::support::{Client, PATIENCE, Server, Sig, let_pass, rws};
+use crate::support::{Client, PATIENCE, Server, Sig, json, let_pass, rws};
 use crate::volume::Volume;
 
 /// One variable: two values, and what can be seen of each.
@@ -109,6 +109,23 @@ const CASES: &[Case] = &[
     case("LOG_REDACT_QUERY", ("token", "shown"), ("zip", "redacted"), |server, _| {
         let line = logged(server, "/demo/plaintext?zip=12345");
         if line.contains("12345") { "shown" } else { "redacted" }.to_owned()
+    }),
+    Case {
+        name: "LOG_GCP_PROJECT",
+        before: ("mine", "mine"),
+        after: ("yours", "yours"),
+        with: &[("LOG_FORMAT", "gcp")],
+        see: |server, _| {
+            let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+            asked(server, &format!("GET /demo/plaintext HTTP/1.1\r\nHost: x\r\n{trace}\r\n\r\n"));
+            let line = server.stdout.wait_for(|line| line.contains("/demo/plaintext"));
+            line.split("projects/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(&line).to_owned()
+        },
+    },
+    case("TRUSTED_PROXIES", ("10.0.0.0/8", "127.0.0.1"), ("127.0.0.0/8", "192.0.2.7"), |server, _| {
+        asked(server, "GET /demo/plaintext HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+        let line = server.stdout.wait_for(|line| line.contains("/demo/plaintext"));
+        json(line.as_bytes())["client_ip"].as_str().unwrap().to_owned()
     }),
     case("STATIC_CACHE_CONTROL", ("no-cache", "no-cache"), ("max-age=60", "max-age=60"), |server, _| {
         server.get("/Cargo.toml").field("cache-control").unwrap_or("none").to_owned()

@@ -278,6 +278,25 @@ impl Recorder for Witness {
     fn finish(&mut self) {}
 }
 
+/// An observer that takes note of nothing.
+pub(crate) struct Nobody;
+
+impl Observer for Nobody {
+    fn recorder(&self, _: usize) -> Box<dyn Recorder> {
+        Box::new(Nobody)
+    }
+}
+
+impl Recorder for Nobody {
+    fn record(&mut self, _: &Exchange<'_>) {}
+
+    fn flush(&mut self, _: Instant) -> Option<Instant> {
+        None
+    }
+
+    fn finish(&mut self) {}
+}
+
 /// A connection that speaks bytes.
 pub(crate) struct Client<S = TcpStream> {
     pub(crate) stream: S,

@@ -12,7 +12,7 @@ pub(super) const LIVE_DIR: &str = "/etc/rws";
 /// Where the Secret with single values is mounted.
 pub(super) const SECRETS_DIR: &str = "/etc/rws-secrets";
 
-/// Between the end of DRAIN_TIMEOUT and SIGKILL: connections that are being closed take up to 3 s.
+/// Between a limit of the server's own and the kubelet's. Connections that are being closed take up to 3 s.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// One of the container's ports.
@@ -65,7 +65,7 @@ impl<'a> Plan<'a> {
         }
         let value = |name: &str| set_value(loaded, name);
         let port = |name: &str| value(name).and_then(|text| text.trim().parse().ok());
-        let tls = value("TLS_CERT_FILE").is_some();
+        let tls = config.tls_cert_file.is_some();
         let main = Port { name: if tls { "https" } else { "http" }, number: config.port, tls };
         let admin = port("ADMIN_PORT").map(|number| Port { name: "admin", number, tls: false });
         let redirect = port("HTTP_REDIRECT_PORT").map(|number| Port { name: "http", number, tls: false });
@@ -167,10 +167,20 @@ fn is_environment_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// Seconds that a pod gets to start: longer than the server gives itself, so that it ends with a reason of its own.
+pub(super) fn startup_seconds(config: &Config) -> u64 {
+    const UNLIMITED: u64 = 60;
+    if config.startup_timeout.is_zero() { UNLIMITED } else { whole_seconds(config.startup_timeout + MARGIN) }
+}
+
 /// SIGKILL must come after the drain has ended by itself.
 fn grace_seconds(config: &Config) -> u64 {
-    let whole = config.drain_delay + config.drain_timeout + MARGIN;
-    whole.as_secs() + u64::from(whole.subsec_nanos() > 0)
+    whole_seconds(config.drain_delay + config.drain_timeout + MARGIN)
+}
+
+/// Rounded up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// A limit that is not reached by connections and threads alone, in MiB. A connection that is not idle holds about
@@ -237,6 +247,14 @@ mod tests {
                 config.drain_timeout = Duration::from_millis(timeout);
             });
             assert_eq!(grace_seconds(&config), expected, "{delay} {timeout}");
+        }
+    }
+
+    #[test]
+    fn the_startup_probe_outlasts_the_start() {
+        for (millis, expected) in [(0, 60), (30_000, 35), (300_000, 305), (1_500, 7)] {
+            let config = config(|config| config.startup_timeout = Duration::from_millis(millis));
+            assert_eq!(startup_seconds(&config), expected, "{millis}");
         }
     }
 

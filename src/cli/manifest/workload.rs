@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::cluster::metadata;
-use super::plan::{LIVE_DIR, Plan, Port};
+use super::plan::{LIVE_DIR, Plan, Port, startup_seconds};
 use super::yaml::{indented, quoted};
 
 /// One ConfigMap for the environment and, unless everything goes there, one for the mounted directory.
@@ -136,7 +136,8 @@ fn container(plan: &Plan<'_>) -> String {
     }
     text += &settings(plan);
     text += "# Until it has started, the other probes are not asked.\n";
-    text += &probe("startupProbe", &config.startupz_path, plan.probed(), "periodSeconds: 1\n  failureThreshold: 60\n");
+    let often = format!("periodSeconds: 1\n  failureThreshold: {}\n", startup_seconds(config));
+    text += &probe("startupProbe", &config.startupz_path, plan.probed(), &often);
     text += "# Restarts a process that is stuck. It says nothing about load or dependencies, which a restart would not mend.\n";
     let patient = "periodSeconds: 10\n  timeoutSeconds: 2\n  failureThreshold: 3\n";
     text += &probe("livenessProbe", &config.healthz_path, plan.probed(), patient);
@@ -183,7 +184,6 @@ fn probe(kind: &str, path: &str, port: Port, times: &str) -> String {
 fn volume_mounts(plan: &Plan<'_>) -> String {
     let mut text = String::new();
     if plan.live_map().is_some() {
-        // A subPath is never updated.
         let _ = write!(
             text,
             "  - name: live\n    mountPath: {LIVE_DIR} # as a whole: a subPath is never updated\n    readOnly: true\n"

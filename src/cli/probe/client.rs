@@ -24,12 +24,30 @@ impl Answer {
     }
 }
 
+/// How to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    #[cfg(feature = "tls")]
+    Https,
+}
+
 /// GET `path` from the first of `addresses` that takes the connection, all within `timeout`.
-pub(super) fn get(addresses: &[SocketAddr], path: &str, timeout: Duration) -> io::Result<Answer> {
+pub(super) fn get(scheme: Scheme, addresses: &[SocketAddr], path: &str, timeout: Duration) -> io::Result<Answer> {
     let deadline = Deadline { end: Instant::now() + timeout, timeout };
     let (address, socket) = connect(addresses, &deadline)?;
-    let mut stream = Timed { socket, deadline };
-    stream.write_all(request(address, path).as_bytes())?;
+    let stream = Timed { socket, deadline };
+    let request = request(address, path);
+    match scheme {
+        Scheme::Http => exchange(stream, &request),
+        #[cfg(feature = "tls")]
+        Scheme::Https => exchange(super::tls::around(stream, address.ip())?, &request),
+    }
+}
+
+fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<Answer> {
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
     let bytes = read_answer(&mut stream)?;
     parse(&bytes).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the answer is no HTTP/1.1"))
 }
@@ -220,7 +238,7 @@ mod tests {
         });
         for address in [silent, dripping] {
             let start = Instant::now();
-            let error = get(&[address], "/", Duration::from_millis(200)).expect_err("no answer");
+            let error = get(Scheme::Http, &[address], "/", Duration::from_millis(200)).expect_err("no answer");
             assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
             assert!(start.elapsed() < Duration::from_secs(10));
         }
@@ -233,16 +251,16 @@ mod tests {
         let there = peer(|mut socket| {
             let _ = (socket.read(&mut [0; 1024]), socket.write_all(b"HTTP/1.1 200 OK\r\n\r\nok"));
         });
-        let answer = get(&[refused, there], "/", Duration::from_secs(20)).expect("an answer");
+        let answer = get(Scheme::Http, &[refused, there], "/", Duration::from_secs(20)).expect("an answer");
         assert_eq!(answer, Answer { status: 200, body: "ok".into() });
-        let error = get(&[refused], "/", Duration::from_secs(20)).expect_err("nobody is there");
+        let error = get(Scheme::Http, &[refused], "/", Duration::from_secs(20)).expect_err("nobody is there");
         assert!(error.to_string().contains("nothing listens"), "{error}");
     }
 
     #[test]
     fn a_peer_that_closes_at_once_is_told() {
         let closing = peer(|mut socket| _ = socket.read(&mut [0; 1024]));
-        let error = get(&[closing], "/", Duration::from_secs(20)).expect_err("no answer");
+        let error = get(Scheme::Http, &[closing], "/", Duration::from_secs(20)).expect_err("no answer");
         assert!(error.to_string().contains("without an answer"), "{error}");
     }
 }

@@ -53,6 +53,12 @@ impl Site {
         }
     }
 
+    /// Waits until it has passed and its run is over.
+    fn until_it_rests(&self, check: usize) {
+        self.until_it_passes(check);
+        self.until(check, "rests", |_| self.checks[check].data().contains_key("next_run_ms"));
+    }
+
     fn until_it_passes(&self, check: usize) {
         self.until(check, "passes", |verdict| *verdict == Verdict::Pass);
     }
@@ -85,12 +91,12 @@ fn a_check_that_hangs_holds_up_neither_the_others_nor_itself_for_ever() {
     let begun = |receiver: &Receiver<()>| receiver.recv_timeout(PATIENCE).expect("it is run");
     (begun(&hangs), begun(&runs));
     healthy_answer.send(Outcome::Pass).unwrap();
-    site.until_it_passes(1);
+    site.until_it_rests(1);
     for _ in 0..6 {
         site.pass(10 * SECOND);
         begun(&runs);
         healthy_answer.send(Outcome::Pass).unwrap();
-        site.until_it_passes(1);
+        site.until_it_rests(1);
     }
     assert!(hangs.is_empty(), "a second run began while the first one hangs");
     let Verdict::Fail(reason) = site.verdict(0) else { panic!("it is well") };
@@ -145,7 +151,7 @@ fn nothing_is_run_or_ages_once_the_server_drains() {
     let site = Site::start(|health| _ = health.check("db").fail_after(1).run(check));
     runs.recv_timeout(PATIENCE).expect("it is run");
     answer.send(Outcome::Pass).unwrap();
-    site.until_it_passes(0);
+    site.until_it_rests(0);
     site.pass(10 * SECOND);
     runs.recv_timeout(PATIENCE).expect("it is run again");
     site.lifecycle.advance(State::Draining);
