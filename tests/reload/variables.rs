@@ -1,5 +1,6 @@
 //! Every variable that is marked reloadable has an effect when it is changed in a running server.
 
+use std::fs;
 use std::io::Read;
 use std::sync::Mutex;
 use std::thread;
@@ -17,6 +18,8 @@ struct Case {
     after: (&'static str, &'static str),
     /// Other settings that are needed to see something.
     with: &'static [(&'static str, &'static str)],
+    /// Over TLS, where plain requests get no answer.
+    tls: bool,
     see: fn(&mut Server, &mut Volume) -> String,
 }
 
@@ -26,7 +29,7 @@ const fn case(
     after: (&'static str, &'static str),
     see: fn(&mut Server, &mut Volume) -> String,
 ) -> Case {
-    Case { name, before, after, with: &[], see }
+    Case { name, before, after, with: &[], tls: false, see }
 }
 
 const CASES: &[Case] = &[
@@ -57,6 +60,14 @@ const CASES: &[Case] = &[
     case("BODY_TIMEOUT", ("1m", "waits"), ("100ms", "408"), |server, _| {
         asked(server, "POST /demo/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
     }),
+    Case {
+        name: "TLS_HANDSHAKE_TIMEOUT",
+        before: ("1m", "waits"),
+        after: ("100ms", "closed"),
+        with: &[],
+        tls: true,
+        see: |server, _| answer(&mut server.connect()),
+    },
     case("IDLE_TIMEOUT", ("1m", "waits"), ("100ms", "closed"), |server, _| {
         let mut client = server.connect();
         client.get("/demo/plaintext").unwrap();
@@ -85,6 +96,7 @@ const CASES: &[Case] = &[
         before: ("503", "503"),
         after: ("429", "429"),
         with: &[("DRAIN_DELAY", "1m")],
+        tls: false,
         see: |server, _| {
             server.signal(Sig::TERM);
             server.stderr.wait_for(|line| line.contains("draining"));
@@ -115,6 +127,7 @@ const CASES: &[Case] = &[
         before: ("mine", "mine"),
         after: ("yours", "yours"),
         with: &[("LOG_FORMAT", "gcp")],
+        tls: false,
         see: |server, _| {
             let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
             asked(server, &format!("GET /demo/plaintext HTTP/1.1\r\nHost: x\r\n{trace}\r\n\r\n"));
@@ -187,10 +200,26 @@ impl Case {
         let mut volume = Volume::new(&[(self.name, self.before.0)]);
         let mut settings = vec![("DIR", volume.text()), ("STATIC_DIR", env!("CARGO_MANIFEST_DIR"))];
         settings.extend(self.with);
+        let pair = tempfile::tempdir().unwrap();
+        let (cert, key) = (pair.path().join("tls.crt"), pair.path().join("tls.key"));
+        if self.tls {
+            let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+            fs::write(&cert, made.cert.pem()).unwrap();
+            fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            settings.push(("TLS_CERT_FILE", cert.to_str().unwrap()));
+            settings.push(("TLS_KEY_FILE", key.to_str().unwrap()));
+        }
         let mut server = rws(&settings).start();
         if change {
             volume.set(self.name, self.after.0);
-            server.wait_for_metric(SUCCESSES, 1.0);
+            if self.tls {
+                server.stderr.wait_for(|line| line.contains("configuration reloaded"));
+                // One is through before the next begins.
+                server.signal(Sig::HUP);
+                server.stderr.wait_for(|line| line.contains("nothing changed"));
+            } else {
+                server.wait_for_metric(SUCCESSES, 1.0);
+            }
         }
         (self.see)(&mut server, &mut volume)
     }
