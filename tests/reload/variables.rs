@@ -112,12 +112,20 @@ const CASES: &[Case] = &[
         let told = server.stderr.so_far().iter().any(|line| line.contains("nothing changed"));
         if told { "told" } else { "silent" }.to_owned()
     }),
-    case("LOG_PROBES", ("failures", "no"), ("all", "yes"), |server, _| {
-        assert_eq!(server.get("/healthz").status, 200);
-        logged(server, "/demo/plaintext?log");
-        let probes = server.stdout.so_far().iter().any(|line| line.contains("/healthz"));
-        if probes { "yes" } else { "no" }.to_owned()
-    }),
+    Case {
+        name: "LOG_PROBES",
+        before: ("failures", "no"),
+        after: ("all", "yes"),
+        // So that lines are in order.
+        with: &[("REACTOR_COUNT", "1")],
+        tls: false,
+        see: |server, _| {
+            assert_eq!(server.get("/healthz").status, 200);
+            logged(server, "/demo/plaintext?log");
+            let probes = server.stdout.so_far().iter().any(|line| line.contains("/healthz"));
+            if probes { "yes" } else { "no" }.to_owned()
+        },
+    },
     case("LOG_REDACT_QUERY", ("token", "shown"), ("zip", "redacted"), |server, _| {
         let line = logged(server, "/demo/plaintext?zip=12345");
         if line.contains("12345") { "shown" } else { "redacted" }.to_owned()
