@@ -229,7 +229,14 @@ fn directory(text: &str) -> io::Result<Option<PathBuf>> {
 }
 
 fn judge_unknown(unknown: Vec<Unknown>, strict: bool, report: &mut Report) {
-    for Unknown { name, message } in unknown {
+    /// More say nothing more: RWS_CONFIG_DIR is not what was meant.
+    const TOLD: usize = 20;
+    let more = unknown.len().saturating_sub(TOLD);
+    for (index, Unknown { name, message }) in unknown.into_iter().take(TOLD).enumerate() {
+        let message = match more {
+            1.. if index == TOLD - 1 => format!("{message} (and so are {more} more names)"),
+            _ => message,
+        };
         if strict {
             report.error(ConfigError::new(&name, message));
         } else {
