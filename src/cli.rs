@@ -1,5 +1,6 @@
 //! The command line of the `rws` binary: its commands, and the settings that all of them take.
 
+pub mod check;
 mod config;
 mod documents;
 mod manifest;
@@ -50,6 +51,9 @@ enum Command {
     /// Serve (what happens without a command as well)
     #[command(after_help = EXAMPLES)]
     Serve,
+    /// Check a configuration, or the manifests that deploy it
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Arguments),
     /// Ask a running server how it is: for HEALTHCHECK and exec probes
     #[command(after_help = probe::EXAMPLES)]
     Probe(probe::Options),
@@ -114,9 +118,11 @@ fn refuse(error: &clap::Error) -> ! {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let Cli { command, settings } = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
-    let sources = Sources::from_process().with_command_line(settings.into_pairs());
+    let settings = settings.into_pairs();
+    let sources = Sources::from_process().with_command_line(settings.clone());
     match command.unwrap_or(Command::Serve) {
         Command::Serve => run(application(), &sources, defaults()),
+        Command::Check(arguments) => check::run(&arguments, settings),
         Command::Probe(options) => probe::run(&options, &sources),
         Command::Config(options) => config::run(&options, &sources),
         Command::Routes(options) => routes::run(&options, &sources),

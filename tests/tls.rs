@@ -12,6 +12,7 @@ mod endings;
 mod exchanges;
 #[path = "tls/handshakes.rs"]
 mod handshakes;
+#[allow(dead_code, reason = "shared with process.rs, which uses all of it")]
 #[path = "process/support.rs"]
 mod process;
 #[path = "wire/support.rs"]

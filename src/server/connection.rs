@@ -294,7 +294,12 @@ impl Connection {
             if !self.readable {
                 return self.wait_for_peer(reactor);
             }
-            if reads == 0 || (self.stream.is_handshaking() && !reactor.may_shake_hands()) {
+            if self.stream.is_handshaking() && !reactor.may_shake_hands() {
+                // Its time runs meanwhile.
+                self.wait(reactor, Waiting::Handshake, false);
+                return Next::Yield;
+            }
+            if reads == 0 {
                 return Next::Yield;
             }
             reads -= 1;

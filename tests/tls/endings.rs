@@ -132,7 +132,9 @@ fn clients_may_leave_at_any_moment() {
 #[test]
 fn a_record_that_was_tampered_with_ends_the_connection_with_an_alert() {
     let site = site(config());
-    let (mut session, mut socket) = shake_hands(&site, usual());
+    let mut client = send(&site, get_of("/text"));
+    assert_eq!(client.reply().status, 200);
+    let (mut session, mut socket) = (client.stream.conn, client.stream.sock);
     let mut records = encrypt(&mut session, get_of("/text").as_bytes());
     let last = records.len() - 1;
     records[last] ^= 1;

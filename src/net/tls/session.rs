@@ -102,9 +102,9 @@ impl Session {
         }
     }
 
-    /// Whether something that arrived was not handed out yet: maybe only the beginning of a record.
+    /// Whether something that arrived was not handed out yet: maybe only the beginning of a record, or the end.
     pub(in crate::net) fn holds_input(&self) -> bool {
-        self.used < self.incoming.len() || self.plain_used < self.plain.len() || self.more_to_read
+        self.used < self.incoming.len() || self.plain_used < self.plain.len() || self.more_to_read || self.ended
     }
 
     /// Whether something waits to be sent.
@@ -233,8 +233,10 @@ impl Session {
     /// Gives up: the last record is the alert that tells why, if there is one.
     fn fail(&mut self, error: rustls::Error) -> io::Error {
         if let State::Talking(tls) = &mut self.state {
-            let rest = &mut self.incoming[self.used..];
-            while let Ok(ConnectionState::EncodeTlsData(mut alert)) = tls.process_tls_records(rest).state {
+            // Not once more than that: rustls would look at the bad record again.
+            while tls.wants_write() {
+                let state = tls.process_tls_records(&mut self.incoming[self.used..]).state;
+                let Ok(ConnectionState::EncodeTlsData(mut alert)) = state else { break };
                 if append(&mut self.outgoing, 0, |room| alert.encode(room).map_err(size_of_handshake)).is_err() {
                     break;
                 }
@@ -336,7 +338,7 @@ impl Session {
 
     /// Says goodbye if that is true and can be said at once.
     pub(in crate::net) fn finish(&mut self, socket: &TcpStream) {
-        if !self.has_unsent() {
+        if !matches!(self.state, State::Deaf) {
             self.say_goodbye();
             // Whoever is gone already need not be told.
             let _ = self.send_now(socket);
@@ -348,7 +350,7 @@ impl Session {
             // A session that cannot say it any more has failed, and that was said.
             let _ = self.exchange(&mut [], Say::Goodbye);
         }
-        self.state = State::Deaf;
+        (self.state, self.ended) = (State::Deaf, false);
         (self.incoming, self.used, self.more_to_read) = (Vec::new(), 0, false);
         (self.plain, self.plain_used) = (Vec::new(), 0);
     }
@@ -360,11 +362,8 @@ impl Session {
 
     /// Gives up what waits to be sent.
     pub(in crate::net) fn discard(&mut self) {
-        if self.has_unsent() {
-            self.outgoing.clear();
-            self.sent = 0;
-            self.cut_short = true;
-        }
+        self.outgoing.clear();
+        (self.sent, self.cut_short) = (0, true);
     }
 
     /// Frees what memory a connection that waits does not need.
