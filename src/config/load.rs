@@ -255,11 +255,8 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
         let before = effective.len();
         effective.extend(set.map(|(name, setting)| Effective {
             name: full_name(name),
-            value: match setting.hidden && variable.takes_any_text() {
-                true => REDACTED.to_owned(),
-                false => resolved(variable, &setting.text, config),
-            },
-            redacted: setting.hidden && variable.takes_any_text() || variable.secret,
+            value: if setting.is_secret() { REDACTED.to_owned() } else { resolved(variable, &setting.text, config) },
+            redacted: setting.is_secret(),
             origin: setting.origin.clone(),
         }));
         let has_default = variable.status == Status::Supported && variable.family().is_none();
