@@ -238,6 +238,24 @@ fn a_secret_that_is_rotated_is_read_again_and_never_shown() {
 }
 
 #[test]
+fn requests_that_wait_for_a_thread_get_the_new_ones() {
+    let mut volume = Volume::new(&[("THREAD_COUNT", "1")]);
+    let mut server = rws(&[("DIR", volume.text()), ("REACTOR_COUNT", "1")]).start();
+    let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    for client in &clients {
+        client.send("GET /demo/delay/3000 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    server.wait_for_metric("rws_queue_depth", 6.0);
+    let asked = Instant::now();
+    volume.set("THREAD_COUNT", "20");
+    for client in &mut clients {
+        assert_eq!(client.read_reply().unwrap().status, 200);
+    }
+    assert!(asked.elapsed() < Duration::from_secs(12), "one after the other: {:?}", asked.elapsed());
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
 fn without_inotify_files_are_looked_at() {
     let Some(unshare) = program("unshare") else { return };
     const NONE: &str = "echo 0 > /proc/sys/user/max_inotify_instances";

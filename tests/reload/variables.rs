@@ -33,6 +33,23 @@ const fn case(
 }
 
 const CASES: &[Case] = &[
+    case("THREAD_COUNT", ("1", "some wait"), ("20", "all run"), |server, _| {
+        let _clients = slow_requests(server);
+        let_pass(A_WHILE);
+        if server.metric("rws_queue_depth") > 0.0 { "some wait" } else { "all run" }.to_owned()
+    }),
+    Case {
+        name: "QUEUE_DEPTH",
+        before: ("1000", "waits"),
+        after: ("0", "503"),
+        with: &[("THREAD_COUNT", "1")],
+        tls: false,
+        see: |server, _| {
+            let mut clients = slow_requests(server);
+            let answers: Vec<String> = clients.iter_mut().map(answer).collect();
+            answers.into_iter().find(|answer| answer != "waits").unwrap_or_else(|| "waits".to_owned())
+        },
+    },
     case("MAX_CONNECTIONS", ("1", "waits"), ("2", "200"), |server, _| {
         let _first = server.connect();
         let mut second = server.connect();
@@ -187,7 +204,7 @@ fn every_reloadable_variable_has_an_effect_in_a_running_server() {
     let cases = Mutex::new(CASES.iter());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(case) = { cases.lock().unwrap().next() } {
                     let (unchanged, changed) = (case.run(false), case.run(true));
@@ -248,6 +265,15 @@ fn answer(client: &mut Client) -> String {
         Ok(_) => String::from_utf8_lossy(&start[9..]).into_owned(),
         Err(_) => "waits".to_owned(),
     }
+}
+
+/// More requests that take long than there are CPUs, and a while for them to arrive.
+fn slow_requests(server: &Server) -> Vec<Client> {
+    let clients: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+    for client in &clients {
+        client.send("GET /demo/delay/60000 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    clients
 }
 
 fn large_field(server: &mut Server, _: &mut Volume) -> String {
