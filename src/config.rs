@@ -24,7 +24,7 @@ mod source;
 mod table;
 mod value;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -55,6 +55,10 @@ pub const PREFIX: &str = "RWS_CONFIG_";
 pub struct Config {
     pub ip: IpAddr,
     pub port: u16,
+    /// `None`: no admin port.
+    pub admin_port: Option<u16>,
+    /// `None`: the same as `ip`; see [`Config::admin_address`].
+    pub admin_ip: Option<IpAddr>,
     pub thread_count: usize,
     /// 0: as many as there are CPUs; see [`Config::reactors`].
     pub reactor_count: usize,
@@ -111,6 +115,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where to listen for operators, if anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.admin_ip.unwrap_or(self.ip), self.admin_port?))
+    }
+
     /// The number of reactors to run: REACTOR_COUNT, or the CPUs that affinity and the cgroup's quota grant
     /// (1 when the system does not tell).
     pub fn reactors(&self) -> usize {
@@ -171,6 +180,8 @@ impl Default for Config {
         Config {
             ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 7878,
+            admin_port: None,
+            admin_ip: None,
             thread_count: 200,
             reactor_count: 0,
             queue_depth: 1000,

@@ -8,6 +8,7 @@
 //! [`Lifecycle`]: crate::server::lifecycle::Lifecycle
 
 mod access_log;
+pub mod admin;
 pub mod current;
 mod diagnosis;
 pub mod diagnostics;

@@ -1,5 +1,6 @@
 //! Assembly, layer 5: gives an [`App`] its `run()` and wires configuration, server, operations and files together.
 
+mod admin;
 mod assembly;
 mod built_in;
 mod configured;
@@ -25,13 +26,17 @@ use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
 use crate::ops::current::Tracked;
+use crate::ops::health::collector;
 use crate::ops::telemetry::Telemetry;
 use crate::server::{Report, Server, Verdict};
 
+use self::admin::AdminPort;
 use self::assembly::Assembly;
 pub use self::built_in::{Defaults, STATIC};
 pub use self::hooks::HookResult;
 use self::last_words::Circumstances;
+#[cfg(feature = "cli")]
+pub(crate) use self::last_words::leave as leave_reason;
 use self::process::Process;
 use self::startup::Startup;
 
@@ -85,12 +90,19 @@ fn serve(
     let acceptor = tls::acceptor(&config)?;
     #[cfg(not(feature = "tls"))]
     let acceptor = None;
-    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } =
-        Assembly::new(app, &live, defaults, logs, acceptor.clone())?;
+    let assembly = Assembly::new(app, &live, defaults, logs, acceptor.clone())?;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
+    let admin = AdminPort::open(&assembly, &live, sources.in_kubernetes(), process, &listener)?;
+    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } = assembly;
     let endpoints = crate::app::service::Service::endpoints(&*service);
-    let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
+    let telemetry = Telemetry::new(&config, metrics.clone(), endpoints, process.access_log.clone());
+    let (telemetry, asked) = match &admin {
+        Some(admin) => (telemetry.with_errors(admin.errors()), admin.probes()),
+        None => (telemetry, probes.clone()),
+    };
+    let telemetry = Arc::new(telemetry);
+    collector::register(metrics.own_registry(), asked).map_err(ErrorKind::Metrics)?;
     let supervisor = checks.nudge();
     let timeout = config.startup_timeout;
     let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
@@ -101,6 +113,9 @@ fn serve(
         .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
+    if let Some(admin) = &admin {
+        admin.main_runs(running.stop());
+    }
     let control = process.control.clone();
     live.follow(move |config| {
         telemetry.apply(config);
@@ -115,6 +130,9 @@ fn serve(
         supervisor.nudge();
         hooks::shut_down(hooks.shutdown, verdict, interruption);
     });
+    if let Some(admin) = admin {
+        admin.end(report.verdict);
+    }
     match failure.try_recv() {
         Ok(reason) => Err(ErrorKind::Startup(reason).into()),
         Err(_) => Ok(report),

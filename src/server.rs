@@ -12,6 +12,7 @@ pub mod lifecycle;
 mod monitor;
 pub mod observe;
 mod reactor;
+pub mod role;
 mod secure;
 mod settings;
 mod shared;
@@ -38,9 +39,10 @@ use self::lifecycle::{Lifecycle, State};
 use self::monitor::MonitorHandle;
 use self::observe::Observer;
 use self::reactor::{Reactor, WAKER};
+use self::role::Role;
 use self::secure::Secure;
 use self::settings::Settings;
-use self::shared::{ReactorHandle, Shared};
+use self::shared::{ReactorHandle, Shared, lock};
 use self::stats::Stats;
 use self::vitals::{Pulse, Vitals};
 use self::workers::Pool;
@@ -63,6 +65,7 @@ pub struct Server {
     clock: Clock,
     stats: Arc<Stats>,
     lifecycle: Lifecycle,
+    role: Role,
     secure: Option<Secure>,
     vitals: Vitals,
     waits_to_be_ready: bool,
@@ -79,10 +82,18 @@ impl Server {
             clock: Clock::default(),
             stats: Arc::default(),
             lifecycle: Lifecycle::default(),
+            role: Role::Main,
             secure: None,
             vitals: Vitals::default(),
             waits_to_be_ready: false,
         }
+    }
+
+    /// Makes it a server that stands beside the main one.
+    #[must_use]
+    pub fn with_role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
     }
 
     /// Takes the time from `clock`.
@@ -160,20 +171,21 @@ impl Server {
             monitor: MonitorHandle::default(),
             accept: AcceptHandle::new(&accept_poll)?,
             drain: DrainCounters::default(),
+            role: self.role,
             secure: self.secure,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
         });
         self.vitals.attach(&shared);
 
-        spawn("rws-monitor", &shared, |shared| monitor::run(&shared))?;
+        spawn("monitor", &shared, |shared| monitor::run(&shared))?;
         for (index, (poll, mail)) in parts.into_iter().enumerate() {
             let recorder = self.observer.recorder(index);
             shared.pool.add_reactor(Box::new(Reactor::new(shared.clone(), index, poll, mail, recorder)));
         }
         shared.start_workers()?;
         let listener = self.listener;
-        spawn("rws-accept", &shared, move |shared| accept::run(&shared, accept_poll, listener))?;
-        let readiness = Readiness::new(shared.lifecycle.clone(), address, count);
+        spawn("accept", &shared, move |shared| accept::run(&shared, accept_poll, listener))?;
+        let readiness = Readiness::new(shared.lifecycle.clone(), shared.role, address, count);
         if self.waits_to_be_ready {
             tracing::info!(state = State::Starting.name(), %address, "life cycle");
         } else {
@@ -181,13 +193,13 @@ impl Server {
         }
 
         let (sender, commands) = unbounded();
-        Ok(Running { shared, address, readiness, stop: Stop { commands: sender }, commands })
+        Ok(Running { shared, address, readiness, stop: Stop::new(sender), commands })
     }
 }
 
 fn spawn(name: &str, shared: &Arc<Shared>, run: impl FnOnce(Arc<Shared>) + Send + 'static) -> io::Result<()> {
     let shared = shared.clone();
-    thread::Builder::new().name(name.into()).spawn(move || run(shared))?;
+    thread::Builder::new().name(shared.role.thread(name)).spawn(move || run(shared))?;
     Ok(())
 }
 
@@ -252,14 +264,43 @@ impl Running {
 #[derive(Clone, Debug)]
 pub struct Stop {
     commands: Sender<Command>,
+    asked: Arc<Mutex<Asked>>,
+}
+
+/// Whether a drain has been asked for, and by whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Asked {
+    #[default]
+    No,
+    /// Without a signal; if the pod ends, a SIGTERM follows that means no more than this did.
+    WithoutSignal,
+    BySignal,
 }
 
 impl Stop {
+    fn new(commands: Sender<Command>) -> Self {
+        Stop { commands, asked: Arc::default() }
+    }
+
     /// Drains: with the configured delay first, or without. Once the delay runs, another call ends it; once the server
     /// is stopping, another call makes it give up, with `signal` (128 + n) in its exit code.
     pub fn drain(&self, delay: bool, signal: i32) {
+        let before = std::mem::replace(&mut *lock(&self.asked), Asked::BySignal);
+        if before == Asked::WithoutSignal && delay {
+            return;
+        }
         // A server that has ended does not listen any more.
         let _ = self.commands.send(Command::Drain { delay, signal });
+    }
+
+    /// Drains with the configured delay, because somebody asked for it without a signal. Another call changes nothing;
+    /// nor does the first SIGTERM that follows, since Kubernetes sends one after whatever a preStop hook did.
+    pub fn begin(&self) {
+        let mut asked = lock(&self.asked);
+        if *asked == Asked::No {
+            *asked = Asked::WithoutSignal;
+            let _ = self.commands.send(Command::Drain { delay: true, signal: 0 });
+        }
     }
 
     /// Ends at once because the server cannot do its work; what is in flight is aborted.

@@ -76,6 +76,7 @@ fn kind(kind: EndpointKind) -> &'static str {
         EndpointKind::Route => "route",
         EndpointKind::Probe => "probe",
         EndpointKind::Metrics => "metrics",
+        EndpointKind::Admin => "admin",
     }
 }
 
@@ -87,7 +88,7 @@ fn origin(route: &RouteInfo, label: &str, config: &Config) -> String {
         EndpointKind::Probe if pattern == config.healthz_path => "HEALTHZ_PATH",
         EndpointKind::Probe if pattern == config.startupz_path => "STARTUPZ_PATH",
         EndpointKind::Probe if pattern.starts_with(&config.readyz_path) => "READYZ_PATH",
-        EndpointKind::Probe => return "built in".to_owned(),
+        EndpointKind::Probe | EndpointKind::Admin => return "built in".to_owned(),
         EndpointKind::Route => return origin_of_own(route, label, config),
     };
     format!("{PREFIX}{setting}")

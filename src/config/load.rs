@@ -10,9 +10,9 @@ use super::gather::{Gathered, Setting, Settings, Unknown, gather};
 use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
-use super::table::{Kind, Status, Variable};
+use super::table::{Kind, Status, Variable, find};
 use super::value::{boolean, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size};
-use super::{Config, VARIABLES, rules};
+use super::{Config, PREFIX, VARIABLES, rules};
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
 const DRAIN_DELAY_IN_KUBERNETES: Duration = Duration::from_secs(5);
@@ -43,6 +43,13 @@ pub struct Effective {
     pub origin: Origin,
 }
 
+impl Effective {
+    /// What its name stands for.
+    pub fn variable(&self) -> Option<&'static Variable> {
+        find(self.name.strip_prefix(PREFIX)?)
+    }
+}
+
 impl Config {
     /// Reads every value from `sources` and from the files they name, and checks it.
     ///
@@ -55,7 +62,7 @@ impl Config {
 
     /// As [`load`](Self::load), and tells where the files are that were read, or should have been.
     pub fn load_from_places(sources: &Sources) -> (Places, Result<Loaded, ConfigErrors>) {
-        let mut report = Report::default();
+        let mut report = Report::new(sources.elsewhere);
         let Gathered { settings, unknown, places, .. } = gather(sources, &mut report);
         (places, build(settings, unknown, sources.in_kubernetes(), report))
     }
@@ -126,6 +133,9 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
     if report.failed(name) {
         return;
     }
+    if let (Kind::Directory { set }, true) = (&variable.kind, report.elsewhere) {
+        return set(config, Some(setting.text.trim()).filter(|path| !path.is_empty()).map(PathBuf::from));
+    }
     if let Err(fault) = parse(variable, name, &setting.text, config) {
         let rule = match fault {
             // The detail quotes the text.
@@ -184,6 +194,8 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
             set(config, value);
         }
         Kind::Boolean { set } => set(config, boolean(trimmed).ok_or(Fault::Rule)?),
+        Kind::Port { .. } | Kind::Address { .. } if trimmed.is_empty() && variable.default.is_empty() => {}
+        Kind::Port { set } => set(config, within(number(trimmed), 0, 65_535)? as u16),
         Kind::Address { set } => set(config, trimmed.parse().map_err(|_| Fault::Rule)?),
         Kind::OneOf(choices) => {
             let choice = choices.iter().find(|(choice, _)| choice.eq_ignore_ascii_case(trimmed));
@@ -236,8 +248,11 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
         let before = effective.len();
         effective.extend(set.map(|(name, setting)| Effective {
             name: full_name(name),
-            value: if setting.hidden { REDACTED.to_owned() } else { resolved(variable, &setting.text, config) },
-            redacted: setting.hidden || variable.secret,
+            value: match setting.hidden && variable.takes_any_text() {
+                true => REDACTED.to_owned(),
+                false => resolved(variable, &setting.text, config),
+            },
+            redacted: setting.hidden && variable.takes_any_text() || variable.secret,
             origin: setting.origin.clone(),
         }));
         let has_default = variable.status == Status::Supported && variable.family().is_none();
@@ -252,7 +267,11 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
 fn unset(variable: &Variable, settings: &Settings, config: &Config) -> Effective {
     let older = settings.values().find(|setting| setting.variable.status == Status::ReplacedBy(variable.name));
     let (text, origin) = older.map_or((variable.default, Origin::Default), |older| (&older.text, older.origin.clone()));
-    let text = if variable.name == "MAX_URI_BYTES" { &show_bytes(config.max_uri_bytes as u64) } else { text };
+    let text = match variable.name {
+        "MAX_URI_BYTES" => &show_bytes(config.max_uri_bytes as u64),
+        "ADMIN_IP" => &config.ip.to_string(),
+        _ => text,
+    };
     let value = resolved(variable, text, config);
     Effective { name: full_name(variable.name), value, redacted: variable.secret, origin }
 }

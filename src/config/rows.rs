@@ -30,6 +30,13 @@ pub static VARIABLES: &[Variable] = &[
         .help("TCP port to listen on. 0: the system chooses."),
     Variable::switch("ALLOW_LOOPBACK", |config, allow| config.allow_loopback = allow)
         .help("Allow a loopback IP inside Kubernetes, for a server that only its own pod talks to."),
+    Variable::optional_port("ADMIN_PORT", |config, port| config.admin_port = Some(port)).example("9090").help(
+        "TCP port for operators: probes, metrics, /configz, /statusz and POST /drain. Empty: none, and metrics are on \
+               PORT. 0: the system chooses.",
+    ),
+    Variable::address("ADMIN_IP", "", |config, ip| config.admin_ip = Some(ip))
+        .example("0.0.0.0")
+        .help("Address of ADMIN_PORT. Empty: the same as IP. Neither kubelet nor Prometheus reach a loopback address."),
     // Threads
     Variable::number("THREAD_COUNT", "200", (1, 65_535), |config, count| config.thread_count = count as usize)
         .example("200")
@@ -294,6 +301,4 @@ pub static VARIABLES: &[Variable] = &[
         "the limit is not implemented, so one client could take all \
                        connections",
     ),
-    Variable::refused("ADMIN_PORT", "the admin port is not implemented, so probes and metrics would not answer there"),
-    Variable::no_effect("ADMIN_IP", "the admin port is not implemented"),
 ];

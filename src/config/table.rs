@@ -77,9 +77,14 @@ pub(super) enum Kind {
         auto: bool,
         set: fn(&mut Config, Duration),
     },
+    /// A port number, or empty for none.
+    Port {
+        set: fn(&mut Config, u16),
+    },
     Boolean {
         set: fn(&mut Config, bool),
     },
+    /// With an empty default, empty stands for that.
     Address {
         set: fn(&mut Config, IpAddr),
     },
@@ -156,6 +161,11 @@ impl Variable {
 
     pub(super) const fn auto_duration(name: &'static str, max: u64, set: fn(&mut Config, Duration)) -> Self {
         Variable::new(name, "auto", Kind::Duration { min: 0, max, auto: true, set })
+    }
+
+    /// None unless set.
+    pub(super) const fn optional_port(name: &'static str, set: fn(&mut Config, u16)) -> Self {
+        Variable::new(name, "", Kind::Port { set })
     }
 
     /// Off unless set.
@@ -246,6 +256,7 @@ impl Variable {
             Kind::Number { .. } => "number",
             Kind::Size { .. } => "size",
             Kind::Duration { .. } => "duration",
+            Kind::Port { .. } => "port",
             Kind::Boolean { .. } => "boolean",
             Kind::Address { .. } => "IP address",
             Kind::OneOf(_) => "choice",
@@ -279,6 +290,7 @@ impl Variable {
                 let auto = if auto { "auto, or " } else { "" };
                 format!("{auto}{}", range(min, max, show_millis))
             }
+            Kind::Port { .. } => "0 to 65535, or empty".to_owned(),
             Kind::OneOf(choices) => choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
             _ => String::new(),
         }
@@ -297,6 +309,7 @@ impl Variable {
                 if auto { "auto or " } else { "" },
                 range(min, max, show_millis)
             ),
+            Kind::Port { .. } => "must be a port number from 0 to 65535, or empty for none".to_owned(),
             Kind::Boolean { .. } => "must be true or false (also 1 or 0, yes or no, on or off)".to_owned(),
             Kind::Address { .. } => "must be an IPv4 or IPv6 address".to_owned(),
             Kind::OneOf(_) => format!("must be one of {}", self.range()),
@@ -320,6 +333,11 @@ impl Variable {
                 .to_owned(),
             Kind::Unread => String::new(),
         }
+    }
+
+    /// Whether something else entirely, such as a private key, would pass for a value.
+    pub(super) fn takes_any_text(&self) -> bool {
+        matches!(self.kind, Kind::List { .. } | Kind::Route { .. })
     }
 
     /// Whether `name`, without its prefix, is this variable or one of this family.

@@ -292,5 +292,24 @@ impl Settings {
     }
 }
 
+/// For tests of what was added.
+#[cfg(test)]
+impl HealthChecks {
+    pub(crate) fn find(&mut self, name: &str) -> &mut Registered {
+        self.checks.iter_mut().find(|check| check.settings.name == name).expect("there is such a check")
+    }
+}
+
+#[cfg(test)]
+impl Registered {
+    pub(crate) fn concerns(&self, probe: Probe) -> bool {
+        self.settings.concerns(probe)
+    }
+
+    pub(crate) fn run_once(&mut self) -> Outcome {
+        (self.run)()
+    }
+}
+
 #[cfg(test)]
 mod tests;

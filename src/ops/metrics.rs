@@ -8,6 +8,7 @@ mod collector;
 mod exposition;
 mod families;
 mod process;
+mod snapshot;
 
 use std::fmt;
 use std::io::Write;
@@ -22,9 +23,12 @@ use http::{Method, StatusCode};
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
+pub(super) use self::cells::Folded;
 use self::cells::{Counter, Durations};
 use self::collector::{Reserved, ServerCollector};
 use self::exposition::Format;
+pub(super) use self::process::ProcessSample;
+pub(super) use self::snapshot::Snapshot;
 use super::diagnosis::Misrouted;
 use super::log_writer::LogHandle;
 use super::throttle::{Say, Throttle};

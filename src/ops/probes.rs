@@ -91,6 +91,8 @@ pub trait Check: Send + Sync + 'static {
 
 /// The handlers of the probes.
 pub struct Probes {
+    /// Whose checks come before its own.
+    main: Option<Arc<Probes>>,
     checks: Vec<Box<dyn Check>>,
     details: HealthDetails,
     lifecycle: Lifecycle,
@@ -114,12 +116,26 @@ impl Probes {
         let startup = Startup::new(lifecycle.clone(), Arc::clone(&started));
         let shutdown = Shutdown::new(lifecycle.clone(), stats, drain_status.clone());
         Probes {
+            main: None,
             checks: vec![Box::new(Ping), Box::new(startup), Box::new(shutdown)],
             details: config.health_details,
             lifecycle,
             started,
             noted: Mutex::default(),
             drain_status,
+        }
+    }
+
+    /// Probes for another port, which answer with the checks of `main`, and with those that are added to these.
+    pub fn beside(main: Arc<Probes>) -> Self {
+        Probes {
+            checks: Vec::new(),
+            details: main.details,
+            lifecycle: main.lifecycle.clone(),
+            started: Arc::clone(&main.started),
+            noted: Mutex::default(),
+            drain_status: Arc::clone(&main.drain_status),
+            main: Some(main),
         }
     }
 
@@ -133,14 +149,20 @@ impl Probes {
         self.checks.push(Box::new(check));
     }
 
+    /// Every check.
+    pub fn checks(&self) -> impl Iterator<Item = &dyn Check> {
+        let others = self.main.iter().flat_map(|main| &main.checks);
+        others.chain(&self.checks).map(Box::as_ref)
+    }
+
     /// The names of the checks.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.checks.iter().map(|check| check.name())
+        self.checks().map(|check| check.name())
     }
 
     /// Each check by name, and whether it passes.
     pub(super) fn states(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.checks.iter().map(|check| (check.name(), check.verdict(check.main_probe()) == Verdict::Pass))
+        self.checks().map(|check| (check.name(), check.verdict(check.main_probe()) == Verdict::Pass))
     }
 
     /// From now on /startupz passes.
@@ -151,7 +173,7 @@ impl Probes {
     /// Answers `probe`: 200 if every check that concerns it passes.
     pub fn answer(&self, probe: Probe, head: &RequestHead) -> Response {
         self.look();
-        let concerned = || self.checks.iter().map(Box::as_ref).filter(move |check| check.concerns(probe));
+        let concerned = || self.checks().filter(move |check| check.concerns(probe));
         if head.query().is_none() && concerned().all(|check| check.verdict(probe) == Verdict::Pass) {
             return respond(StatusCode::OK, TEXT, OK);
         }
@@ -161,8 +183,8 @@ impl Probes {
     /// Answers for one check of `probe`, by its name as it stands in the path; 404 if it has none of that name.
     pub fn answer_check(&self, probe: Probe, name: &str, head: &RequestHead) -> Response {
         let name = percent_decode_str(name).decode_utf8_lossy();
-        match self.checks.iter().find(|check| check.concerns(probe) && check.name() == name) {
-            Some(check) => self.explain(probe, std::iter::once(check.as_ref()), head),
+        match self.checks().find(|check| check.concerns(probe) && check.name() == name) {
+            Some(check) => self.explain(probe, std::iter::once(check), head),
             None => {
                 let text = format!("{} has no check {}\n", probe.name(), render::harmless(&name));
                 respond(StatusCode::NOT_FOUND, TEXT, text)
@@ -184,7 +206,7 @@ impl Probes {
         if options.json {
             return respond(status, JSON, render::json(&entries, status));
         }
-        let unknown = options.excluded.iter().filter(|name| self.checks.iter().all(|check| check.name() != **name));
+        let unknown = options.excluded.iter().filter(|name| self.checks().all(|check| check.name() != **name));
         let verbose = options.verbose || !status.is_success() || entries.iter().any(|entry| !entry.passes());
         let text = render::text(probe, &entries, status, verbose, unknown.map(|name| &**name));
         respond(status, TEXT, text)

@@ -15,6 +15,7 @@ use arc_swap::cache::Cache;
 use http::StatusCode;
 
 use super::access_log::{self, AccessLog};
+use super::admin::errors::RecentErrors;
 use super::diagnosis::Diagnosis;
 use super::log_writer::LogHandle;
 use super::metrics::{Cell, MethodLabel, Metrics, ReactorMetrics, Series};
@@ -30,6 +31,7 @@ pub struct Telemetry {
     settings: Arc<ArcSwap<Settings>>,
     diagnosis: Arc<Diagnosis>,
     rows: Arc<[Row]>,
+    errors: Option<Arc<RecentErrors>>,
 }
 
 /// What may change while the server runs.
@@ -67,6 +69,7 @@ impl Telemetry {
             access_log,
             settings: Arc::new(ArcSwap::new(Settings::new(config))),
             rows: std::iter::once(unmatched).chain(rows).collect(),
+            errors: None,
         }
     }
 
@@ -74,6 +77,13 @@ impl Telemetry {
     /// reactor follows with its next request.
     pub fn apply(&self, config: &Config) {
         self.settings.store(Settings::new(config));
+    }
+
+    /// Remembers requests that go wrong in `errors`.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Arc<RecentErrors>) -> Self {
+        self.errors = Some(errors);
+        self
     }
 }
 
@@ -88,6 +98,7 @@ impl Observer for Telemetry {
             diagnosis: Arc::clone(&self.diagnosis),
             rows: Arc::clone(&self.rows),
             known: self.rows.iter().map(|_| Vec::new()).collect(),
+            errors: self.errors.clone(),
         })
     }
 }
@@ -103,6 +114,7 @@ struct ReactorRecorder {
     rows: Arc<[Row]>,
     /// By row: the combinations that have occurred. Few, so a search from the front beats hashing.
     known: Vec<Vec<Combination>>,
+    errors: Option<Arc<RecentErrors>>,
 }
 
 /// What requests of one endpoint, method, status and outcome share.
@@ -114,6 +126,8 @@ struct Combination {
     cell: Arc<Cell>,
     /// The part of the log line that is the same for all of them.
     fixed: Box<[u8]>,
+    /// Whether they are to be remembered as errors.
+    failed: bool,
 }
 
 impl Recorder for ReactorRecorder {
@@ -127,8 +141,15 @@ impl Recorder for ReactorRecorder {
         let place = self.place(row, exchange);
         let combination = &self.known[row][place];
         combination.cell.observe(exchange.duration);
-        self.metrics.observe(exchange.bytes_in, exchange.bytes_out, exchange.queued);
         let kind = self.rows[row].kind;
+        if kind != EndpointKind::Admin {
+            self.metrics.observe(exchange.bytes_in, exchange.bytes_out, exchange.queued);
+        }
+        if combination.failed
+            && let Some(errors) = &self.errors
+        {
+            errors.note(&self.rows[row].template, exchange);
+        }
         if self.rows[row].is_logged(exchange, self.applied.log_probes) {
             self.log.write(&self.applied.log, exchange, &combination.fixed);
         }
@@ -177,7 +198,8 @@ impl ReactorRecorder {
         let Exchange { status, outcome, .. } = *exchange;
         let route = (row > 0).then_some(&**template);
         let fixed = self.applied.log.fixed_part(route, method, status, outcome).into_boxed_slice();
-        known.push(Combination { key, method, status, outcome, cell, fixed });
+        let failed = *kind == EndpointKind::Route && RecentErrors::concerns(exchange);
+        known.push(Combination { key, method, status, outcome, cell, fixed, failed });
         known.len() - 1
     }
 }
@@ -192,8 +214,11 @@ impl Row {
     /// Whether the access log has a line for this exchange. Probes come all day long; of them, only failures and the
     /// first success after one are news, unless LOG_PROBES says otherwise.
     fn is_logged(&self, exchange: &Exchange<'_>, log_probes: LogProbes) -> bool {
-        if self.kind != EndpointKind::Probe {
-            return true;
+        match self.kind {
+            EndpointKind::Route | EndpointKind::Metrics => return true,
+            // A page that refreshes itself is no news; who asks for a change is.
+            EndpointKind::Admin => return exchange.failed() || !exchange.is_safe(),
+            EndpointKind::Probe => {}
         }
         match log_probes {
             LogProbes::All => true,
@@ -201,8 +226,7 @@ impl Row {
             LogProbes::Failures => {
                 let status = exchange.status.as_u16();
                 let before = self.latest.swap(status, Ordering::Relaxed);
-                let failed = status >= 400 || exchange.outcome != Outcome::Ok;
-                failed || (before != 0 && before != status)
+                exchange.failed() || (before != 0 && before != status)
             }
         }
     }

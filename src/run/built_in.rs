@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::StatusCode;
 
 use crate::app::request::Received;
 use crate::app::service::EndpointKind;
@@ -31,12 +34,34 @@ pub(super) fn mount(app: App, live: &Live, probes: &Arc<Probes>, metrics: &Arc<M
     let config = &running.loaded.config;
     let told = probes.clone();
     live.follow(move |config| told.reconfigure(config));
-    let metrics = metrics.clone();
-    let render = get(move |received: Arc<Received>| metrics.render(&received.head));
-    mount_probes(app, config, probes).mount(&config.metrics_path, render, EndpointKind::Metrics)
+    let app = mount_probes(app, config, probes);
+    match config.admin_port {
+        None => mount_metrics(app, config, metrics),
+        Some(_) => mount_moved_metrics(app, config),
+    }
 }
 
-fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) -> App {
+/// Adds the metrics.
+pub(super) fn mount_metrics(app: App, config: &Config, metrics: &Arc<Metrics>) -> App {
+    let metrics = metrics.clone();
+    let render = get(move |received: Arc<Received>| metrics.render(&received.head));
+    app.mount(&config.metrics_path, render, EndpointKind::Metrics)
+}
+
+/// Keeps the place of metrics that are on the admin port, so that no fallback answers a scrape with a page.
+fn mount_moved_metrics(app: App, config: &Config) -> App {
+    let warned = AtomicBool::new(false);
+    let moved = get(move || {
+        if !warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!("somebody asked this port for metrics; they are on RWS_CONFIG_ADMIN_PORT: scrape that");
+        }
+        (StatusCode::NOT_FOUND, "404 Not Found: the metrics of this server are on its admin port.\n")
+    });
+    app.mount(&config.metrics_path, moved, EndpointKind::Metrics)
+}
+
+/// Adds the probes.
+pub(super) fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) -> App {
     const LIVEZ: &str = "/livez";
     let mut paths = vec![
         (config.healthz_path.as_str(), Probe::Healthz),

@@ -118,3 +118,60 @@ fn add_descriptors(health: Health<'_>) {
         _ => Ok(()),
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::built_in::{Defaults, mount_files};
+    use super::*;
+    use crate::app::get;
+    use crate::config::{Live, Sources};
+    use crate::ops::health::Outcome;
+    use crate::ops::probes::Probe;
+
+    fn subjects() -> (Arc<Stats>, Lifecycle, Vitals) {
+        Default::default()
+    }
+
+    #[test]
+    fn a_name_that_the_server_needs_is_told_with_all_other_mistakes_and_both_places() {
+        let mut app = App::new().route("/a", get(|| "")).route("/a", get(|| ""));
+        for name in OWN {
+            app.health().check(name).run(|| Ok::<(), String>(()));
+        }
+        app.health().check("db").run(|| Ok::<(), String>(())).check("db").run(|| Ok::<(), String>(()));
+        validate(&mut app);
+        let errors = app.build().unwrap_err();
+        assert_eq!(errors.iter().count(), 1 + OWN.len() + 1, "{errors}");
+        let last = errors.iter().map(ToString::to_string).filter(|error| error.contains("\"db\"")).next().unwrap();
+        assert_eq!(last.matches("src/run/health.rs:").count(), 2, "{last}");
+    }
+
+    #[test]
+    fn all_checks_of_the_server_have_the_names_that_are_kept_for_them() {
+        let (stats, lifecycle, vitals) = subjects();
+        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[] };
+        let (probes, _) = assemble(&mut App::new(), &Config::default(), &subjects);
+        let names: Vec<&str> = probes.names().collect();
+        assert!(names.iter().all(|name| OWN.contains(name)), "{names:?}");
+        assert_eq!(names.len(), OWN.len() - 1, "all but static-dir, which needs a directory: {names:?}");
+    }
+
+    #[test]
+    fn a_static_directory_is_checked_for_readiness() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("public"), dir.path().join("moved"));
+        fs::create_dir(&path).unwrap();
+        let setting = [("RWS_CONFIG_STATIC_DIR", path.to_str().unwrap())];
+        let live = Live::new(Config::load(&Sources::new(setting)).unwrap());
+        let mut app = mount_files(App::new(), &live, Defaults::default()).unwrap();
+        let check = app.part::<HealthChecks>().find("static-dir");
+        assert!(check.concerns(Probe::Readyz) && !check.concerns(Probe::Healthz));
+        assert_eq!(check.run_once(), Outcome::Pass);
+        fs::rename(&path, &moved).unwrap();
+        assert!(matches!(check.run_once(), Outcome::Fail(reason) if reason.contains("No such file")));
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(check.run_once(), Outcome::Fail(reason) if reason.contains("was replaced")));
+    }
+}

@@ -13,6 +13,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::io::Errno;
 
+use super::role::Role;
 use super::shared::{Mail, Shared, lock};
 use super::stats::RejectReason;
 use super::vitals::Pulse;
@@ -175,7 +176,12 @@ fn has_room(shared: &Shared, most: usize) -> bool {
     if !shared.accept.full.swap(true, Ordering::SeqCst) {
         shared.stats.reject(RejectReason::MaxConnections);
         if shared.accept.may_warn(RejectReason::MaxConnections, shared.clock.now()) {
-            tracing::warn!(most, "RWS_CONFIG_MAX_CONNECTIONS reached; new connections wait in the backlog");
+            match shared.role {
+                Role::Main => {
+                    tracing::warn!(most, "RWS_CONFIG_MAX_CONNECTIONS reached; new connections wait in the backlog");
+                }
+                Role::Admin => tracing::warn!(most, "no room on the admin port; new connections wait in the backlog"),
+            }
         }
     }
     // One may have closed before the flag was up.

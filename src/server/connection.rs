@@ -37,13 +37,6 @@ const OUTPUT_HIGH: usize = 64 * 1024;
 const TURN: u32 = 256;
 /// How many reads in a row, for the same reason.
 const READS: u32 = 16;
-/// How long to go on reading after the last response, so that no reset overtakes it.
-const LINGER: Duration = Duration::from_secs(2);
-/// How long an idle connection may still bring a last request once the server is stopping.
-pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
-
-/// How long half a head may take to be completed then.
-const LAST_HEAD: Duration = Duration::from_secs(2);
 
 /// A connection, wherever it is.
 pub(super) struct Connection {

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, at, never, select};
 
 use super::drain::Command;
 use super::lifecycle::{Lifecycle, State};
+use super::role::Role;
 
 /// What a server is told by [`Stop`](super::Stop) once it has ended.
 #[derive(Debug)]
@@ -55,18 +56,19 @@ impl Interruption {
 #[derive(Clone, Debug)]
 pub struct Readiness {
     lifecycle: Lifecycle,
+    role: Role,
     address: SocketAddr,
     reactors: usize,
 }
 
 impl Readiness {
-    pub(super) fn new(lifecycle: Lifecycle, address: SocketAddr, reactors: usize) -> Self {
-        Readiness { lifecycle, address, reactors }
+    pub(super) fn new(lifecycle: Lifecycle, role: Role, address: SocketAddr, reactors: usize) -> Self {
+        Readiness { lifecycle, role, address, reactors }
     }
 
     /// From now on the server is ready, unless it has been told to stop meanwhile.
     pub fn ready(&self) {
-        if self.lifecycle.advance(State::Ready) {
+        if self.lifecycle.advance(State::Ready) && self.role.is_logged() {
             let Readiness { address, reactors, .. } = self;
             tracing::info!(state = State::Ready.name(), %address, reactors, "life cycle");
         }

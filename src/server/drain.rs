@@ -194,7 +194,7 @@ fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
 }
 
 fn enter(shared: &Shared, state: State) {
-    if shared.lifecycle.advance(state) {
+    if shared.lifecycle.advance(state) && shared.role.is_logged() {
         tracing::info!(state = state.name(), "life cycle");
     }
     shared.wake_reactors();

@@ -56,6 +56,18 @@ pub struct Exchange<'a> {
     pub now: Instant,
 }
 
+impl Exchange<'_> {
+    /// Whether it did not go well, on whoever's account.
+    pub fn failed(&self) -> bool {
+        self.status.as_u16() >= 400 || self.outcome != Outcome::Ok
+    }
+
+    /// Whether the request only asked to see something (RFC 9110 section 9.2.1), as far as its head was understood.
+    pub fn is_safe(&self) -> bool {
+        self.received.is_none_or(|received| received.head.method().is_safe())
+    }
+}
+
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -371,9 +371,10 @@ impl Reactor {
         }
         self.state = state;
         if state == State::Stopping {
+            let role = self.shared.role;
             for (_, place) in &mut self.connections {
                 if let Place::Here(connection) = place {
-                    connection.hurry(self.now);
+                    connection.hurry(role, self.now);
                     self.deadlines.watch(connection.token, &mut connection.deadline);
                 }
             }

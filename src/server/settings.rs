@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Cache};
 use crate::config::{Config, IpNet};
 use crate::net::descriptors;
 use crate::proto::head::Limits;
+use crate::server::role;
 
 /// Limits and deadlines, in the engine's own types.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +71,10 @@ impl Settings {
         let mut settings = Settings::from(config);
         settings.max_connections = match before.filter(|before| before.wanted_connections == config.max_connections) {
             Some(before) => before.max_connections,
-            None => descriptors::cap_connections(config.max_connections),
+            None => {
+                let others = config.admin_port.map_or(0, |_| role::ADMIN_CONNECTIONS);
+                descriptors::cap_connections(config.max_connections, others)
+            }
         };
         settings
     }

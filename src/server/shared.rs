@@ -13,6 +13,7 @@ use super::connection::{Connection, InFlight};
 use super::drain::DrainCounters;
 use super::lifecycle::{Lifecycle, State};
 use super::monitor::MonitorHandle;
+use super::role::Role;
 use super::secure::Secure;
 use super::settings::Settings;
 use super::stats::Stats;
@@ -25,6 +26,7 @@ use crate::net::stream::Stream;
 /// One server's common parts.
 pub(super) struct Shared {
     pub(super) service: Arc<dyn Service>,
+    pub(super) role: Role,
     /// What may change while the server runs. A reactor looks once a turn.
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) lifecycle: Lifecycle,

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use http::Method;
+
 use super::shared::{Shared, lock};
+use super::workers::Worker;
 
 /// A read-only view of a server's inner life. Of one that does not run there is nothing bad to say.
 #[derive(Clone, Default)]
@@ -78,6 +81,25 @@ impl Vitals {
         routes
     }
 
+    /// The requests whose handlers run away from a reactor at the moment, the oldest first.
+    pub fn running_requests(&self) -> Vec<RunningRequest> {
+        let Some(shared) = self.running() else { return Vec::new() };
+        let now = shared.clock.now();
+        let of_worker = |worker: Arc<Worker>| {
+            let running = lock(&worker.running);
+            let in_flight = running.as_ref()?;
+            Some(RunningRequest {
+                method: in_flight.received.head.method().clone(),
+                template: Arc::clone(&shared.endpoint(in_flight.endpoint).template),
+                id: in_flight.received.id.clone(),
+                age: now.saturating_duration_since(in_flight.received.at),
+            })
+        };
+        let mut requests: Vec<_> = shared.pool.workers().into_iter().filter_map(of_worker).collect();
+        requests.sort_by_key(|request| std::cmp::Reverse(request.age));
+        requests
+    }
+
     fn running(&self) -> Option<Arc<Shared>> {
         self.0.get()?.upgrade().filter(|shared| !shared.drain.is_over())
     }
@@ -106,6 +128,19 @@ impl fmt::Display for RunningRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ({} for up to {:.0?})", self.method, self.template, self.count, self.longest)
     }
+}
+
+/// A request whose handler runs on a worker.
+#[derive(Clone, Debug)]
+pub struct RunningRequest {
+    /// The request method.
+    pub method: Method,
+    /// The route's template.
+    pub template: Arc<str>,
+    /// The request's id.
+    pub id: String,
+    /// How long ago its head was complete.
+    pub age: Duration,
 }
 
 /// A count of turns, and the last question about it.

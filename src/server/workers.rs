@@ -234,7 +234,8 @@ impl Shared {
         let pool = &self.pool;
         let id = pool.ids.fetch_add(1, Ordering::Relaxed);
         let shared = self.clone();
-        let thread = thread::Builder::new().name(format!("rws-worker-{id}")).spawn(move || shared.work(id));
+        let thread =
+            thread::Builder::new().name(self.role.thread(&format!("worker-{id}"))).spawn(move || shared.work(id));
         if thread.is_err() {
             pool.threads.fetch_sub(1, Ordering::SeqCst);
         }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::behaviour::certificate;
 use crate::container::binary;
+use crate::manifest::Manifest;
 use crate::node::{Node, on_a_node, which};
 
 /// What a tool prints.
@@ -32,6 +33,32 @@ fn what_rws_manifest_prints() {
         comes_and_goes(node, &output(Command::new(binary()).arg("manifest").env_clear()));
         let port = ["manifest", "--port", "8080", "--name", "shop", "--set", "READYZ_PATH=/ready"];
         comes_and_goes(node, &output(Command::new(binary()).args(port).env_clear()));
+    });
+}
+
+/// The blocks of a kind in a document.
+fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    document.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn those_in_the_guide() {
+    on_a_node(20, |node| {
+        let guide = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/KUBERNETES.md")).unwrap();
+        let blocks = blocks(&guide, "yaml");
+        assert!(blocks.len() > 3);
+        let (whole, parts): (Vec<_>, Vec<_>) =
+            blocks.into_iter().partition(|block| block.contains("kind: Deployment\n"));
+        let [whole] = whole[..] else { panic!("one with a Deployment") };
+        comes_and_goes(node, whole);
+        for part in parts {
+            Manifest::parse(part).unwrap_or_else(|error| panic!("{error}: {part}"));
+        }
+        // The probe that stands there by itself, in the manifest that stands there.
+        let exec = whole.replace("httpGet: { path: /readyz, port: http }", "exec: { command: [rws, probe, readyz] }");
+        assert_ne!(exec, whole);
+        comes_and_goes(node, &exec);
     });
 }
 

@@ -124,6 +124,8 @@ fn every_value_reaches_its_field() {
     let want = Config {
         ip: "::".parse().expect("an address"),
         port: 80,
+        admin_port: Some(81),
+        admin_ip: Some("::1".parse().expect("an address")),
         thread_count: 1,
         reactor_count: 2,
         queue_depth: 3,
@@ -169,6 +171,8 @@ fn every_value_reaches_its_field() {
     let got = loaded([
         ("IP", "::"),
         ("PORT", "80"),
+        ("ADMIN_PORT", "81"),
+        ("ADMIN_IP", "::1"),
         ("THREAD_COUNT", "1"),
         ("REACTOR_COUNT", "2"),
         ("QUEUE_DEPTH", "3"),
@@ -657,7 +661,6 @@ fn what_would_be_unsafe_to_ignore_is_refused() {
         "CSP",
         "SPA_FALLBACK",
         "RATE_LIMIT_MAX_REQUESTS",
-        "ADMIN_PORT",
         "MAX_CONNECTIONS_PER_IP",
     ] {
         assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
@@ -689,6 +692,67 @@ fn the_target_limit_follows_a_small_head_limit_unless_it_is_set() {
     assert_eq!((small.config.max_head_bytes, small.config.max_uri_bytes), (4096, 4096));
     assert_eq!(effective(&small, "MAX_URI_BYTES").value, "4KiB");
     assert!(errors([("MAX_HEAD_BYTES", "4096"), ("MAX_URI_BYTES", "8KiB")]).contains("MAX_URI_BYTES"));
+}
+
+// The admin port
+
+#[test]
+fn the_admin_port_is_none_unless_it_is_set_and_has_the_address_of_the_main_one() {
+    for (settings, expected) in [
+        (&[][..], None),
+        (&[("ADMIN_IP", "127.0.0.1")], None),
+        (&[("ADMIN_PORT", "")], None),
+        (&[("ADMIN_PORT", "9090")], Some("0.0.0.0:9090")),
+        (&[("ADMIN_PORT", "9090"), ("IP", "10.0.0.7")], Some("10.0.0.7:9090")),
+        (&[("ADMIN_PORT", "9090"), ("IP", "10.0.0.7"), ("ADMIN_IP", "::")], Some("[::]:9090")),
+        (&[("ADMIN_PORT", "9090"), ("ADMIN_IP", " ")], Some("0.0.0.0:9090")),
+        (&[("ADMIN_PORT", "0"), ("PORT", "0")], Some("0.0.0.0:0")),
+    ] {
+        let address = loaded(settings.iter().copied()).config.admin_address();
+        assert_eq!(address.map(|address| address.to_string()).as_deref(), expected, "{settings:?}");
+    }
+    assert_eq!(effective(&loaded([("IP", "10.0.0.7")]), "ADMIN_IP").value, "10.0.0.7");
+    assert!(errors([("ADMIN_PORT", "65536")]).contains("must be a port number from 0 to 65535, or empty for none"));
+    assert!(errors([("ADMIN_IP", "here")]).contains("RWS_CONFIG_ADMIN_IP=\"here\": must be an IPv4 or IPv6 address"));
+}
+
+#[test]
+fn the_admin_port_is_another_than_the_main_one() {
+    let text = errors([("ADMIN_PORT", "7878")]);
+    assert!(text.contains("RWS_CONFIG_ADMIN_PORT=\"7878\": must differ from RWS_CONFIG_PORT (7878)"), "{text}");
+    let text = errors([("ADMIN_PORT", "80"), ("PORT", "80"), ("ADMIN_IP", "127.0.0.1")]);
+    assert!(text.contains("must differ"), "two addresses do not make it better: {text}");
+}
+
+#[test]
+fn no_probe_is_in_the_place_of_an_admin_page() {
+    let text = errors([("ADMIN_PORT", "9090"), ("METRICS_PATH", "/statusz")]);
+    assert!(text.contains("RWS_CONFIG_METRICS_PATH=\"/statusz\": must not be /statusz"), "{text}");
+    assert_eq!(loaded([("METRICS_PATH", "/statusz")]).config.metrics_path, "/statusz");
+}
+
+#[test]
+fn a_loopback_admin_port_inside_kubernetes_is_worth_a_warning() {
+    let inside = |settings: &[(&str, &str)]| notices(&loaded(settings.iter().copied().chain([KUBERNETES])));
+    let found = inside(&[("ADMIN_PORT", "9090"), ("ADMIN_IP", "127.0.0.1")]);
+    assert!(found[0].contains("RWS_CONFIG_ADMIN_IP") && found[0].contains("Prometheus"), "{found:?}");
+    for quiet in [
+        &[("ADMIN_PORT", "9090")][..],
+        &[("ADMIN_IP", "127.0.0.1")],
+        &[("ADMIN_PORT", "9090"), ("ADMIN_IP", "127.0.0.1"), ("ALLOW_LOOPBACK", "true")],
+    ] {
+        assert_eq!(inside(quiet), Vec::<String>::new(), "{quiet:?}");
+    }
+}
+
+#[test]
+fn what_came_from_a_secret_and_could_be_anything_is_not_shown() {
+    let dir = directory(&[("secret", "-----BEGIN PRIVATE KEY-----"), ("port", "81")]);
+    let path = |name: &str| text(&dir.path().join(name)).to_owned();
+    let (secret, port) = (path("secret"), path("port"));
+    let found = loaded([("LOG_REDACT_QUERY_FILE", secret.as_str()), ("PORT_FILE", port.as_str())]);
+    assert_eq!(effective(&found, "LOG_REDACT_QUERY").value, "<redacted>");
+    assert_eq!(effective(&found, "PORT").value, "81", "a port is no secret");
 }
 
 #[test]

@@ -86,6 +86,7 @@ impl ServerCollector {
             let series = &cell.series;
             let folded = match series.kind {
                 EndpointKind::Probe => probes.entry((&*series.route, series.status.as_u16())).or_default(),
+                EndpointKind::Admin => continue,
                 EndpointKind::Route | EndpointKind::Metrics => {
                     routes.entry((&*series.route, series.method, series.status.as_u16())).or_default()
                 }

@@ -36,6 +36,34 @@ impl ProcessFacts {
     }
 }
 
+/// The process at one moment, as far as it can be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::ops) struct ProcessSample {
+    /// Processor time so far, in seconds.
+    pub(in crate::ops) cpu_seconds: f64,
+    /// Memory that is in RAM.
+    pub(in crate::ops) resident_bytes: u64,
+    pub(in crate::ops) threads: u64,
+    pub(in crate::ops) open_fds: u64,
+    /// `None`: no limit.
+    pub(in crate::ops) max_fds: Option<u64>,
+}
+
+impl ProcessSample {
+    /// Reads it.
+    pub(in crate::ops) fn take() -> Self {
+        let stat = fs::read("/proc/self/stat").ok().as_deref().and_then(Stat::parse);
+        let stat = stat.unwrap_or(Stat { cpu: 0, threads: 0, start: 0, resident_pages: 0 });
+        ProcessSample {
+            cpu_seconds: ticks(stat.cpu),
+            resident_bytes: stat.resident_pages.saturating_mul(page_size() as u64),
+            threads: stat.threads,
+            open_fds: open_fds().unwrap_or(0),
+            max_fds: getrlimit(Resource::Nofile).current,
+        }
+    }
+}
+
 /// The fields of /proc/self/stat that are of interest; times in clock ticks.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {

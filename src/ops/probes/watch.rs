@@ -41,6 +41,9 @@ impl Mood {
 impl Probes {
     /// Looks at every check and logs what has changed since the last look. While somebody else looks, does nothing.
     pub fn look(&self) {
+        if let Some(main) = &self.main {
+            main.look();
+        }
         let mut noted = match self.noted.try_lock() {
             Ok(noted) => noted,
             Err(TryLockError::Poisoned(broken)) => broken.into_inner(),
@@ -51,6 +54,10 @@ impl Probes {
             if check.is_logged() {
                 note_check(&**check, mood);
             }
+        }
+        // What those say who were looked at already is not said again.
+        if self.main.is_some() {
+            return;
         }
         // Before and after, it is the life cycle that decides.
         if self.lifecycle.state() == State::Ready {

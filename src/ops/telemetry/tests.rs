@@ -9,6 +9,7 @@ use crate::app::request::Received;
 use crate::ops::log_writer::tests::collect;
 use crate::semantics::head::{Field, RequestHead, Span};
 use crate::server::lifecycle::Lifecycle;
+use crate::server::observe::Outcome;
 use crate::server::stats::Stats;
 
 /// A request as the wire parser would hand it over.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::answer::{overloaded, refusal};
-use super::{Connection, Failure, InFlight, LAST_HEAD, LAST_REQUEST, LINGER, Next, Phase, Waiting};
+use super::{Connection, Failure, InFlight, Next, Phase, Waiting};
 use crate::app::body::Body;
 use crate::app::response::Response;
 use crate::app::service::{BodyUse, Resolved};
@@ -20,6 +20,7 @@ use crate::proto::head::Limits;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::{ROOMY, Reactor};
+use crate::server::role::Role;
 use crate::server::stats::RejectReason;
 
 /// Bodies of a known length up to this are gathered before the handler runs, even if it could read a stream.
@@ -302,21 +303,18 @@ impl Connection {
     /// Waits with the deadline that belongs to it. It starts anew with `progress`, or when it was not this one before.
     pub(super) fn wait(&mut self, reactor: &Reactor, waiting: Waiting, progress: bool) -> Next {
         if waiting != self.waiting || progress {
-            let settings = reactor.settings();
+            let (settings, role) = (reactor.settings(), reactor.shared().role);
+            let is_stopping = || reactor.shared().lifecycle.state() >= State::Stopping;
             let timeout = match waiting {
-                Waiting::Handshake if reactor.shared().lifecycle.state() >= State::Stopping => {
-                    settings.tls_handshake_timeout.min(LAST_HEAD)
-                }
+                Waiting::Handshake if is_stopping() => settings.tls_handshake_timeout.min(role.last_head()),
                 Waiting::Handshake => settings.tls_handshake_timeout,
-                Waiting::Idle | Waiting::No if reactor.shared().lifecycle.state() >= State::Stopping => LAST_REQUEST,
+                Waiting::Idle | Waiting::No if is_stopping() => role.last_request(),
                 Waiting::Idle | Waiting::No => settings.idle_timeout,
-                Waiting::Head if reactor.shared().lifecycle.state() >= State::Stopping => {
-                    settings.head_timeout.min(LAST_HEAD)
-                }
+                Waiting::Head if is_stopping() => settings.head_timeout.min(role.last_head()),
                 Waiting::Head => settings.head_timeout,
                 Waiting::Body => settings.body_timeout,
                 Waiting::Write => settings.write_timeout,
-                Waiting::Linger => LINGER,
+                Waiting::Linger => role.linger(is_stopping()),
             };
             self.deadline.set(reactor.now() + timeout);
             self.waiting = waiting;
@@ -332,10 +330,11 @@ impl Connection {
     }
 
     /// The server is stopping: an idle connection has a moment for one last request, and half a head little more.
-    pub(in crate::server) fn hurry(&mut self, now: Instant) {
+    pub(in crate::server) fn hurry(&mut self, role: Role, now: Instant) {
         let moment = match self.waiting {
-            Waiting::Idle => LAST_REQUEST,
-            Waiting::Head | Waiting::Handshake => LAST_HEAD,
+            Waiting::Idle => role.last_request(),
+            Waiting::Head | Waiting::Handshake => role.last_head(),
+            Waiting::Linger => role.linger(true),
             _ => return,
         };
         self.deadline.set(self.deadline.due().min(now + moment));
