@@ -151,11 +151,15 @@ mod tests {
     #[test]
     fn all_checks_of_the_server_have_the_names_that_are_kept_for_them() {
         let (stats, lifecycle, vitals) = subjects();
-        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[] };
+        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[], acceptor: None };
         let (probes, _) = assemble(&mut App::new(), &Config::default(), &subjects);
         let names: Vec<&str> = probes.names().collect();
         assert!(names.iter().all(|name| OWN.contains(name)), "{names:?}");
-        assert_eq!(names.len(), OWN.len() - 1, "all but static-dir, which needs a directory: {names:?}");
+        assert_eq!(
+            names.len(),
+            OWN.len() - 2,
+            "all but static-dir and tls-cert, which need what they look at: {names:?}"
+        );
     }
 
     #[test]
