@@ -174,6 +174,29 @@ fn a_drain_under_load_loses_nothing() {
     assert_eq!((code, lost), (0, Vec::<String>::new()));
 }
 
+/// F6 with TLS: the session's keys are rustls', and no buffer is kept.
+#[test]
+fn an_idle_connection_costs_little() {
+    const COUNT: u64 = 300;
+    let server = secured(&[("REACTOR_COUNT", "1")]).start();
+    let open = |count| -> Vec<TlsClient> {
+        (0..count)
+            .map(|_| {
+                let mut client = connect(&server);
+                client.send(get_of("/demo/bytes/50000"));
+                assert_eq!(client.reply().body.len(), 50_000);
+                client
+            })
+            .collect()
+    };
+    let mut clients = open(50);
+    let before = server.resident_kib();
+    clients.extend(open(COUNT));
+    let each = server.resident_kib().saturating_sub(before) * 1024 / COUNT;
+    assert!(each <= 8 * 1024, "{each} bytes for an idle connection");
+    drop(clients);
+}
+
 fn curl(arguments: &[&str]) -> Output {
     let mut command = clean("curl");
     command.args(["--silent", "--show-error", "--max-time", "20", "--noproxy", "*"]).args(arguments);
