@@ -5,7 +5,6 @@
 
 mod date;
 mod mail;
-mod place;
 mod records;
 
 use std::collections::VecDeque;
@@ -21,7 +20,6 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 pub(super) use self::date::{Date, current_date};
-use self::place::Place;
 use self::records::SPARE;
 use super::connection::{Buffer, Connection, InFlight, serve};
 use super::deadlines::Deadlines;
@@ -72,6 +70,29 @@ pub(super) struct Reactor {
     spare_received: Vec<Arc<Received>>,
     spare_input: Option<Buffer>,
     spare_output: Vec<u8>,
+}
+
+/// Where a connection is.
+enum Place {
+    /// Here, waiting.
+    Here(Box<Connection>),
+    /// Being served, or with a worker. What the poller said of it meanwhile, and whether its deadline's entry came up.
+    Away { readable: bool, ending: bool, entry_gone: bool },
+}
+
+impl Place {
+    const AWAY: Place = Place::Away { readable: false, ending: false, entry_gone: false };
+
+    /// Takes the connection out to serve it.
+    fn take(&mut self) -> Option<Box<Connection>> {
+        match std::mem::replace(self, Place::AWAY) {
+            Place::Here(connection) => Some(connection),
+            away => {
+                *self = away;
+                None
+            }
+        }
+    }
 }
 
 /// One event of a batch.
