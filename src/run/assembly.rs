@@ -13,7 +13,6 @@ use crate::app::App;
 use crate::app::build::BuiltApp;
 use crate::config::Live;
 use crate::error::{Error, ErrorKind};
-use crate::ops::health::collector;
 use crate::ops::health::scheduler::Scheduler;
 use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::Metrics;
@@ -53,7 +52,6 @@ impl Assembly {
         let mut app = built_in::mount_files(app, live, defaults)?;
         let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
         let (probes, checks) = health::assemble(&mut app, &config, &subjects);
-        collector::register(metrics.own_registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
         let app = built_in::mount(app, live, &probes, &metrics);
         let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
         Ok(Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals })
