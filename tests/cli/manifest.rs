@@ -216,6 +216,7 @@ fn names_are_where_they_belong_and_wrong_ones_are_refused() {
     let cases: &[(&[&str], &str)] = &[
         (&["--name", "Shop"], "lower case"),
         (&["--name", "a\nb"], "lower case"),
+        (&["--name", "on"], "YAML takes for"),
         (&["--namespace", "-"], "lower case"),
         (&["--image", "a b"], "must be an image"),
         (&["--image", ""], "must be an image"),
