@@ -238,7 +238,7 @@ const CONFIGURATIONS: &[(&[&str], &[(&str, &str)])] = &[
     (&["--config", "env", "--replicas", "1"], &[("PORT", "8080"), ("LOG_LEVEL", "debug")]),
     (&["--host", "a.example", "--service-monitor"], &[("PORT", "80"), ("DRAIN_TIMEOUT", "1m")]),
     (
-        &["--name", "x", "--namespace", "y"],
+        &["--name", "x1", "--namespace", "shops"],
         &[("ROUTE_A", "GET /a/{b} -> respond 200 application/json {\"b\": \"{b}\"}")],
     ),
 ];
