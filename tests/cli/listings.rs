@@ -45,6 +45,7 @@ fn every_value_comes_with_its_source() {
     assert_eq!(document["valid"], true);
     assert_eq!(setting(&document, "LOG_LEVEL")["file"], format!("{path}/RWS_CONFIG_LOG_LEVEL"));
     assert_eq!(setting(&document, "LOG_LEVEL")["reloadable"], true);
+    assert_eq!(setting(&document, "LOG_LEVEL")["default"], "info");
     assert_eq!(setting(&document, "PORT")["reloadable"], false);
     assert_eq!(setting(&document, "LOG_REDACT_QUERY")["redacted"], true);
 
