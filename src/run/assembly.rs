@@ -17,7 +17,7 @@ use crate::ops::health::collector;
 use crate::ops::health::scheduler::Scheduler;
 use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::Metrics;
-use crate::ops::probes::Probes;
+use crate::ops::probes::{CertificateEnd, Probes};
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
 use crate::server::vitals::Vitals;
@@ -33,6 +33,9 @@ pub(super) struct Assembly {
     pub(super) stats: Arc<Stats>,
     pub(super) lifecycle: Lifecycle,
     pub(super) vitals: Vitals,
+    /// To be told of the main port's certificate.
+    #[cfg(feature = "tls")]
+    pub(super) certificate: CertificateEnd,
 }
 
 impl Assembly {
@@ -51,11 +54,30 @@ impl Assembly {
         let hooks = app.take_part::<Hooks>();
         health::validate(&mut app);
         let mut app = built_in::mount_files(app, live, defaults)?;
-        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
+        let certificate = CertificateEnd::default();
+        let subjects = Subjects {
+            stats: &stats,
+            lifecycle: &lifecycle,
+            vitals: &vitals,
+            logs: &logs,
+            certificate: config.tls_cert_file.as_ref().map(|_| &certificate),
+        };
         let (probes, checks) = health::assemble(&mut app, &config, &subjects);
         collector::register(metrics.own_registry(), probes.clone()).map_err(ErrorKind::Metrics)?;
         let app = built_in::mount(app, live, &probes, &metrics);
         let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
-        Ok(Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals })
+        Ok(Assembly {
+            service,
+            hooks,
+            probes,
+            checks,
+            metrics,
+            reloads,
+            stats,
+            lifecycle,
+            vitals,
+            #[cfg(feature = "tls")]
+            certificate,
+        })
     }
 }

@@ -8,15 +8,25 @@ use crate::ops::health::scheduler::Scheduler;
 use crate::ops::health::{Health, HealthChecks};
 use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::open_descriptors;
-use crate::ops::probes::{EngineCheck, LogCheck, Probes};
+use crate::ops::probes::{CertificateCheck, CertificateEnd, EngineCheck, LogCheck, Probes};
 use crate::server::clock::Clock;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
 use crate::server::vitals::Vitals;
 
 /// The names of the server's own checks, whether they are there or not, so that a setting cannot make a name clash.
-const OWN: [&str; 9] =
-    ["ping", "startup", "shutdown", "accept-loop", "reactors", "workers", "log-writer", "fd-headroom", "static-dir"];
+const OWN: [&str; 10] = [
+    "ping",
+    "startup",
+    "shutdown",
+    "accept-loop",
+    "reactors",
+    "workers",
+    "log-writer",
+    "fd-headroom",
+    "static-dir",
+    "tls-cert",
+];
 
 /// From which part of the file descriptors on there is little headroom left, in percent.
 const MANY_DESCRIPTORS: u64 = 90;
@@ -70,6 +80,8 @@ pub(super) struct Subjects<'a> {
     pub(super) lifecycle: &'a Lifecycle,
     pub(super) vitals: &'a Vitals,
     pub(super) logs: &'a [LogHandle],
+    /// Of the main port, if it has one.
+    pub(super) certificate: Option<&'a CertificateEnd>,
 }
 
 /// The probes with all checks, and what runs those that have to be run.
@@ -84,6 +96,9 @@ pub(super) fn assemble(app: &mut App, config: &Config, subjects: &Subjects<'_>) 
         probes.add(check);
     }
     probes.add(LogCheck::new(subjects.logs.to_vec()));
+    if let Some(end) = subjects.certificate {
+        probes.add(CertificateCheck::new(end.clone()));
+    }
     for check in scheduler.checks() {
         probes.add(check);
     }
@@ -133,7 +148,9 @@ mod tests {
     #[test]
     fn all_checks_of_the_server_have_the_names_that_are_kept_for_them() {
         let (stats, lifecycle, vitals) = subjects();
-        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[] };
+        let end = CertificateEnd::default();
+        let (logs, certificate) = (&[][..], Some(&end));
+        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs, certificate };
         let (probes, _) = assemble(&mut App::new(), &Config::default(), &subjects);
         let names: Vec<&str> = probes.names().collect();
         assert!(names.iter().all(|name| OWN.contains(name)), "{names:?}");

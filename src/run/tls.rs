@@ -1,4 +1,4 @@
-//! The certificate of the main port: read at start, shown in the metrics.
+//! The certificate of the main port: read at start, shown in the metrics and to its health check.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,13 +9,18 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::net::tls::Acceptor;
 use crate::net::tls::identity::{Identity, Part};
+use crate::ops::probes::CertificateEnd;
 
 /// The label of the certificate that every client gets who asks for no other.
 const DEFAULT: &str = "default";
 
 /// What secures the main port, if anything does. A certificate that cannot be used is an error; one that clients will
 /// refuse for its dates is logged.
-pub(super) fn acceptor(config: &Config, registry: &Registry) -> Result<Option<Arc<Acceptor>>, Error> {
+pub(super) fn acceptor(
+    config: &Config,
+    registry: &Registry,
+    end: &CertificateEnd,
+) -> Result<Option<Arc<Acceptor>>, Error> {
     let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) else { return Ok(None) };
     let identity = Identity::load(certificate, key).map_err(|error| {
         let variable = match error.part() {
@@ -32,6 +37,7 @@ pub(super) fn acceptor(config: &Config, registry: &Registry) -> Result<Option<Ar
         "HTTPS"
     );
     expiry.remind(SystemTime::now());
+    end.set(expiry.not_after());
     show(registry, expiry.not_after()).map_err(ErrorKind::Metrics)?;
     let acceptor = Acceptor::new(identity).map_err(|error| ErrorKind::System(std::io::Error::other(error)))?;
     Ok(Some(Arc::new(acceptor)))
