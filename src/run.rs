@@ -35,6 +35,8 @@ use self::assembly::Assembly;
 pub use self::built_in::{Defaults, STATIC};
 pub use self::hooks::HookResult;
 use self::last_words::Circumstances;
+#[cfg(feature = "cli")]
+pub(crate) use self::last_words::leave as leave_reason;
 use self::process::Process;
 use self::startup::Startup;
 

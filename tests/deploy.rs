@@ -96,6 +96,26 @@ fn the_dockerfile_has_nothing_to_complain_of() {
 }
 
 #[test]
+fn the_dockerfile_builds_dependencies_without_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        fs::copy(root.join(name), dir.path().join(name)).unwrap();
+    }
+    // Its commands, up to the one that compiles.
+    let dockerfile = fs::read_to_string(root.join("Dockerfile")).unwrap();
+    let commands = dockerfile.split("\nRUN ").nth(1).unwrap().split("&& cargo build").next().unwrap();
+    let prepared = clean("sh").args(["-ec", commands]).current_dir(dir.path()).output().unwrap();
+    text(&prepared);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--locked", "--format-version=1"]).current_dir(dir.path());
+    let metadata: Value = serde_json::from_str(&text(&cargo.output().unwrap())).unwrap();
+    let targets: Vec<_> =
+        metadata["packages"][0]["targets"].as_array().unwrap().iter().map(|t| &t["kind"][0]).collect();
+    assert_eq!(targets, ["lib", "bin"], "the empty program has nothing else");
+}
+
+#[test]
 fn every_directory_says_what_rws_manifest_says() {
     for (place, settings) in PLACES {
         if let Some(unknown) = settings.iter().find(|setting| !is_supported(setting)) {

@@ -13,6 +13,8 @@ mod clients;
 mod drain;
 #[path = "process/faults.rs"]
 mod faults;
+#[path = "process/last_words.rs"]
+mod last_words;
 #[path = "process/logs.rs"]
 mod logs;
 #[path = "process/start.rs"]

@@ -106,7 +106,7 @@ impl Kind {
 
 /// Prints the objects.
 pub(super) fn run(options: &Options, sources: Sources) -> ExitCode {
-    let loaded = match config::load(&sources.inside_kubernetes()) {
+    let loaded = match config::load(&sources.for_a_pod()) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };

@@ -215,10 +215,13 @@ mod tests {
         Ok(format!("{} {}", addresses.join(" "), place.path))
     }
 
+    /// A question, a check, settings, and what comes of them.
+    type Case<'a> = (Question, Option<&'a str>, &'a [(&'a str, &'a str)], &'a str);
+
     #[test]
     fn the_place_follows_from_the_configuration() {
         use Question::{Healthz, Livez, Readyz, Startupz};
-        let cases: &[(Question, Option<&str>, &[(&str, &str)], &str)] = &[
+        let cases: &[Case<'_>] = &[
             (Readyz, None, &[], "127.0.0.1:7878 /readyz?verbose"),
             (Healthz, None, &[("RWS_CONFIG_PORT", "81")], "127.0.0.1:81 /healthz?verbose"),
             (Livez, None, &[("RWS_CONFIG_HEALTHZ_PATH", "/alive")], "127.0.0.1:7878 /alive?verbose"),
@@ -243,7 +246,7 @@ mod tests {
     #[test]
     fn without_a_place_the_reason_is_told() {
         use Question::{Healthz, Readyz};
-        let cases: &[(Question, Option<&str>, &[(&str, &str)], &str)] = &[
+        let cases: &[Case<'_>] = &[
             (Readyz, None, &[("RWS_CONFIG_PORT", "banana")], "must be a whole number"),
             (Readyz, None, &[("RWS_CONFIG_PORT", "0")], "the system choose"),
             (Readyz, None, &[("RWS_CONFIG_DIR", "/nonexistent")], "must be a"),

@@ -62,7 +62,7 @@ impl Config {
 
     /// As [`load`](Self::load), and tells where the files are that were read, or should have been.
     pub fn load_from_places(sources: &Sources) -> (Places, Result<Loaded, ConfigErrors>) {
-        let mut report = Report::default();
+        let mut report = Report::new(sources.elsewhere);
         let Gathered { settings, unknown, places, .. } = gather(sources, &mut report);
         (places, build(settings, unknown, sources.in_kubernetes(), report))
     }
@@ -132,6 +132,9 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
     // One error for a variable is enough.
     if report.failed(name) {
         return;
+    }
+    if let (Kind::Directory { set }, true) = (&variable.kind, report.elsewhere) {
+        return set(config, Some(setting.text.trim()).filter(|path| !path.is_empty()).map(PathBuf::from));
     }
     if let Err(fault) = parse(variable, name, &setting.text, config) {
         let rule = match fault {

@@ -90,6 +90,10 @@ fn it_is_written_for_a_cluster_wherever_it_is_written() {
     let text = manifest(&[], &[("DRAIN_DELAY", "auto")]);
     assert_contains(object(&text, "Deployment", "rws"), &["terminationGracePeriodSeconds: 30\n"]);
     assert_contains(object(&text, "ConfigMap", "rws-live"), &["RWS_CONFIG_DRAIN_DELAY: \"auto\"\n"]);
+    // What is in the image need not be here.
+    let text = rws(&["manifest"], &[("STATIC_DIR", "/srv/no/such/place")]);
+    assert!(text.code == 0 && text.err.contains("must be in the image"), "{}", text.err);
+    assert_contains(object(&text.out, "ConfigMap", "rws-env"), &["RWS_CONFIG_STATIC_DIR: \"/srv/no/such/place\"\n"]);
     let said = rws(&["manifest"], &[("IP", "127.0.0.1")]);
     assert!(said.code == 2 && said.err.contains("kubelet probes"), "{}", said.err);
 }

@@ -104,7 +104,7 @@ fn what_goes_wrong_is_said_once_a_minute_and_counted_each_time() {
         for _ in 0..3 {
             let get = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nUser-Agent: {agent}\r\n\r\n");
             let reply = server.connect().ask(get).unwrap();
-            assert!(reply.status == 400 && reply.text().contains("this port speaks HTTPS"));
+            assert!(reply.status == 400 && reply.text().contains("a port that speaks HTTPS"));
         }
     }
     for _ in 0..3 {
@@ -112,11 +112,11 @@ fn what_goes_wrong_is_said_once_a_minute_and_counted_each_time() {
         client.send(b"\x16\x03\x01\x00\x05hello").unwrap();
         client.read_to_end();
     }
-    assert_eq!(metric(&server, r#"rws_connection_errors_total{kind="plain_http"}"#), 6.0);
+    assert_eq!(metric(&server, r#"rws_probe_misrouted_total{reason="plain_on_tls_port"}"#), 6.0);
     assert_eq!(metric(&server, r#"rws_connection_errors_total{kind="tls_handshake"}"#), 3.0);
     assert_eq!(server.stop(), 0);
     let lines = server.stderr.all_json();
-    for expected in ["set httpGet.scheme: HTTPS", "a client speaks plain HTTP", "TLS handshakes failed"] {
+    for expected in ["set httpGet.scheme: HTTPS", "TLS handshakes failed"] {
         let said = lines.iter().filter(|line| line["msg"].as_str().unwrap().contains(expected));
         assert_eq!(said.filter(|line| line["level"] == "warn").count(), 1, "{expected}: {lines:?}");
     }

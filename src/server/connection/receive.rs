@@ -62,15 +62,14 @@ impl Connection {
     }
 
     fn head(&mut self, reactor: &mut Reactor) -> Option<Next> {
+        if self.stream.lacks_tls() {
+            self.refuse_protocol(reactor, ProtoError::PlainOnTlsPort);
+            return None;
+        }
         let mut received = reactor.take_received();
         let now = reactor.now();
         let parts = Arc::get_mut(&mut received)?;
         match self.cycle.head(self.input.unused(), &reactor.settings().limits, &mut parts.head) {
-            Ok(Some(_)) if self.stream.lacks_tls() => {
-                self.refuse_plaintext(reactor, Some(&parts.head));
-                reactor.keep_received(received);
-                return None;
-            }
             Ok(Some(consumed)) => self.input.consume(consumed),
             Ok(None) => {
                 self.fresh = false;
@@ -79,11 +78,7 @@ impl Connection {
             }
             Err(error) => {
                 reactor.keep_received(received);
-                if self.stream.lacks_tls() {
-                    self.refuse_plaintext(reactor, None);
-                } else {
-                    self.refuse_protocol(reactor, error);
-                }
+                self.refuse_protocol(reactor, error);
                 return None;
             }
         }
@@ -189,7 +184,7 @@ impl Connection {
     }
 
     /// Refuses what never became a request.
-    pub(super) fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
+    fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
         let status = response.status();
         self.encode(response, Some(reason), reactor.date(), "");
         self.closing = Some(reason);

@@ -1,0 +1,122 @@
+//! The Kubernetes objects of the input: what kind they are, what they are called, what refers to what.
+//!
+//! Knows how objects name and select each other; of what is inside a pod it knows nothing.
+
+use super::input::Input;
+use super::place::Place;
+use super::yaml::Node;
+
+/// One object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object<'a> {
+    pub(super) node: &'a Node,
+    pub(super) kind: &'a str,
+    pub(super) name: &'a str,
+    pub(super) namespace: Option<&'a str>,
+}
+
+/// All objects of the input, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Objects<'a> {
+    pub(super) list: Vec<Object<'a>>,
+    /// Documents that are no Kubernetes objects.
+    pub(super) foreign: Vec<Place>,
+}
+
+impl<'a> Object<'a> {
+    fn of(node: &'a Node) -> Option<Self> {
+        node.text_of("apiVersion")?;
+        let kind = node.text_of("kind")?;
+        let metadata = node.get("metadata");
+        let text = |key| metadata.and_then(|metadata| metadata.text_of(key));
+        Some(Object { node, kind, name: text("name").unwrap_or_default(), namespace: text("namespace") })
+    }
+
+    /// `Deployment web`.
+    pub(super) fn title(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// Where its name stands.
+    pub(super) fn place(&self) -> Place {
+        self.node.path(&["metadata", "name"]).map_or(self.node.place, |name| name.place)
+    }
+
+    pub(super) fn spec(&self, keys: &[&str]) -> Option<&'a Node> {
+        self.node.get("spec")?.path(keys)
+    }
+
+    /// Whether both can see each other. An object without a namespace goes wherever it is applied.
+    pub(super) fn is_beside(&self, other: &Object<'_>) -> bool {
+        match (self.namespace, other.namespace) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        }
+    }
+
+    pub(super) fn annotation(&self, key: &str) -> Option<&'a str> {
+        self.node.path(&["metadata", "annotations"])?.text_of(key)
+    }
+}
+
+impl<'a> Objects<'a> {
+    pub(super) fn of(inputs: &'a [Input]) -> Self {
+        let mut objects = Objects::default();
+        for node in inputs.iter().flat_map(|input| &input.documents.nodes) {
+            objects.add(node);
+        }
+        objects
+    }
+
+    /// `kind: List`, and lists of one kind such as a ConfigMapList, count as what is in them.
+    fn add(&mut self, node: &'a Node) {
+        match Object::of(node) {
+            Some(object) if object.kind.ends_with("List") && node.get("items").is_some() => {
+                node.items_of("items").iter().for_each(|item| self.add(item));
+            }
+            Some(object) => self.list.push(object),
+            None if node.items().iter().any(|item| Object::of(item).is_some()) => {
+                node.items().iter().for_each(|item| self.add(item));
+            }
+            None => self.foreign.push(node.place),
+        }
+    }
+
+    pub(super) fn of_kind(&self, kind: &'static str) -> impl Iterator<Item = &Object<'a>> {
+        self.list.iter().filter(move |object| object.kind == kind)
+    }
+
+    /// The object of this kind and name that `from` means.
+    pub(super) fn find(&self, kind: &'static str, name: &str, from: &Object<'_>) -> Option<&Object<'a>> {
+        self.of_kind(kind).find(|object| object.name == name && object.is_beside(from))
+    }
+}
+
+/// Whether a map of labels has everything that a selector wants. One that wants nothing selects nothing here.
+pub(super) fn selects(selector: Option<&Node>, labels: Option<&Node>) -> bool {
+    let wanted = selector.map_or(&[][..], Node::entries);
+    let has = |key: &str, value: Option<&str>| labels.and_then(|labels| labels.text_of(key)) == value;
+    !wanted.is_empty() && wanted.iter().all(|(key, value)| has(&key.text, value.text()))
+}
+
+/// How many of a selector's labels are there.
+pub(super) fn matching(selector: &Node, labels: Option<&Node>) -> usize {
+    let label = |key: &str| labels.and_then(|labels| labels.text_of(key));
+    selector.entries().iter().filter(|(key, value)| value.text().is_some() && label(&key.text) == value.text()).count()
+}
+
+/// `{ matchLabels, matchExpressions }` of the newer kinds. `None`: expressions, which are not looked into.
+pub(super) fn label_selector_selects(selector: &Node, labels: Option<&Node>) -> Option<bool> {
+    if !selector.items_of("matchExpressions").is_empty() {
+        return None;
+    }
+    Some(selects(selector.get("matchLabels"), labels))
+}
+
+/// `app=web, tier=front`.
+pub(super) fn shown_labels(labels: Option<&Node>) -> String {
+    let entries = labels.map_or(&[][..], Node::entries);
+    let shown: Vec<String> =
+        entries.iter().map(|(key, value)| format!("{}={}", key.text, value.text().unwrap_or_default())).collect();
+    if shown.is_empty() { "no labels".to_owned() } else { shown.join(", ") }
+}

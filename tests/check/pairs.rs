@@ -1,0 +1,61 @@
+//! For each rule a manifest that breaks it and one that keeps it; and manifests that are fine as they are.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use rws::cli::check::rules;
+
+use crate::support::{directory, found};
+
+/// Rules whose manifest that keeps them still needs a word, with the rules that say it.
+const NOT_CLEAN: &[(&str, &[&str])] = &[
+    // Nothing is expected of these two until this version has what they are about.
+    ("tls-not-mounted", &["env-invalid", "probe-scheme", "not-given"]),
+    ("liveness-window", &["env-no-effect"]),
+    ("startup-window", &["env-no-effect"]),
+];
+
+#[test]
+fn every_rule_finds_what_breaks_it_and_passes_what_keeps_it() {
+    for rule in rules() {
+        let id = rule.id;
+        let fail = found(&format!("fixtures/{id}/fail.yaml"));
+        let hit = fail.iter().find(|found| found.rule == id).unwrap_or_else(|| panic!("{id} is not found: {fail:?}"));
+        assert!(hit.line > 0, "{id} has no place");
+        let pass = found(&format!("fixtures/{id}/pass.yaml"));
+        assert!(pass.iter().all(|found| found.rule != id), "{id} is found in what keeps it: {pass:?}");
+        let allowed = NOT_CLEAN.iter().find(|(own, _)| *own == id).map_or(&[][..], |(_, allowed)| allowed);
+        let rest: Vec<_> = pass.iter().filter(|found| !allowed.contains(&found.rule.as_str())).collect();
+        assert!(rest.is_empty(), "{id}/pass.yaml is not clean: {rest:?}");
+    }
+}
+
+#[test]
+fn every_pair_belongs_to_a_rule() {
+    let entries = fs::read_dir(directory().join("fixtures")).expect("the fixtures are there");
+    let pairs: BTreeSet<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let known: BTreeSet<String> = rules().map(|rule| rule.id.to_owned()).collect();
+    assert_eq!(pairs, known);
+}
+
+#[test]
+fn well_made_manifests_are_clean() {
+    for entry in fs::read_dir(directory().join("clean")).expect("the manifests are there") {
+        let path = entry.unwrap().path();
+        let found = found(path.to_str().unwrap());
+        assert!(found.is_empty(), "{}: {found:#?}", path.display());
+    }
+}
+
+#[test]
+fn every_rule_is_said_in_full() {
+    let mut ids = BTreeSet::new();
+    for rule in rules() {
+        assert!(ids.insert(rule.id), "{} stands twice", rule.id);
+        assert!(rule.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", rule.id);
+        for text in [rule.explanation, rule.fix] {
+            assert!(text.ends_with('.') && !text.contains("  "), "{}: {text}", rule.id);
+        }
+        assert!(!rule.summary.is_empty() && !rule.summary.ends_with('.'), "{}", rule.id);
+    }
+}
