@@ -90,6 +90,8 @@ fn an_expired_certificate_is_served_and_said_to_be_an_error() {
     if program("curl").is_some() {
         let url = format!("https://localhost:{}/healthz", server.port);
         assert_eq!(curl(&["--insecure", &url]).stdout, b"ok");
+        let ready = curl(&["--insecure", &url.replace("healthz", "readyz/tls-cert")]).stdout;
+        assert!(ready.starts_with(b"[-]tls-cert failed: the TLS certificate has expired"));
     }
     assert_eq!(server.stop(), 0);
     let lines = server.stderr.all_json();
