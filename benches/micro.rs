@@ -183,6 +183,7 @@ fn received(head: RequestHead) -> Received {
     Received {
         head,
         remote: ([192, 0, 2, 7], 40_000).into(),
+        client_ip: [192, 0, 2, 7].into(),
         id: "0123456789abcdef0123456789abcdef".to_owned(),
         at: Instant::now(),
     }
@@ -208,6 +209,7 @@ fn record(recorder: &mut dyn Recorder, received: &Received, endpoint: u32) {
         duration: Duration::from_nanos(1234),
         queued: None,
         outcome: Outcome::Ok,
+        refused: None,
         now: received.at,
     });
 }

@@ -37,6 +37,7 @@ mod interop;
 pub mod into_response;
 pub mod method;
 pub mod middleware;
+mod parts;
 pub mod problem;
 pub mod request;
 pub mod request_id;
@@ -52,7 +53,8 @@ pub use self::build::BuiltApp;
 pub use self::context::Context;
 pub use self::error::{BuildError, BuildErrors};
 pub use self::extract::{
-    ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path, Query, RequestId, State,
+    ClientIp, ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path, Query, RequestId,
+    State,
 };
 pub use self::handler::Handler;
 pub use self::into_response::{Html, IntoResponse, Redirect, ResponseParts};

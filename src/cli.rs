@@ -1,12 +1,17 @@
-//! The command line of the `rws` binary.
+//! The command line of the `rws` binary: its commands, and the settings that all of them take.
 
 pub mod check;
+mod config;
+mod documents;
+mod manifest;
 mod output;
+mod probe;
+mod routes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::App;
 use crate::config::{PREFIX, Sources};
@@ -14,12 +19,13 @@ use crate::run::{Defaults, run};
 
 const ABOUT: &str = "An HTTP/1.1 application server for Kubernetes";
 
+// Each paragraph is one line, to be broken where the terminal ends.
 const LONG_ABOUT: &str = "An HTTP/1.1 application server for Kubernetes.
 
-Serves static files and the routes of its configuration, with health probes (/healthz, /readyz, /startupz), Prometheus
+Serves static files and the routes of its configuration, with health probes (/healthz, /readyz, /startupz), Prometheus \
 metrics (/metrics), a JSON access log on stdout and a drain that loses no request.
 
-Everything is set by RWS_CONFIG_* variables; see docs/CONFIGURATION.md.";
+Everything is set by RWS_CONFIG_* variables; see docs/CONFIGURATION.md, or rws config.";
 
 const EXAMPLES: &str = "Examples:
   rws                                               serve ./public, or a welcome page, on port 7878
@@ -48,6 +54,24 @@ enum Command {
     /// Check a configuration, or the manifests that deploy it
     #[command(after_help = check::EXAMPLES)]
     Check(check::Arguments),
+    /// Ask a running server how it is: for HEALTHCHECK and exec probes
+    #[command(after_help = probe::EXAMPLES)]
+    Probe(probe::Options),
+    /// Print every effective value and where it came from
+    #[command(after_help = config::EXAMPLES)]
+    Config(config::Options),
+    /// List the routes
+    #[command(after_help = routes::EXAMPLES)]
+    Routes(routes::Options),
+    /// Print Kubernetes objects that fit this configuration
+    #[command(after_help = manifest::EXAMPLES)]
+    Manifest(manifest::Options),
+    /// Print a completion script for a shell
+    #[command(after_help = documents::COMPLETIONS_EXAMPLES)]
+    Completions(documents::Completions),
+    /// Print the manual page
+    #[command(after_help = documents::MAN_EXAMPLES)]
+    Man(documents::Page),
 }
 
 /// Settings that take precedence over the environment.
@@ -83,14 +107,25 @@ impl Settings {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
+    let settings = settings.into_pairs();
+    let sources = Sources::from_process().with_command_line(settings.clone());
     match command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(settings),
-        Command::Check(arguments) => check::run(&arguments, settings.into_pairs()),
+        Command::Serve => run(application(), &sources, defaults()),
+        Command::Check(arguments) => check::run(&arguments, settings),
+        Command::Probe(options) => probe::run(&options, &sources),
+        Command::Config(options) => config::run(&options, &sources),
+        Command::Routes(options) => routes::run(&options, &sources),
+        Command::Manifest(options) => manifest::run(&options, sources),
+        Command::Completions(options) => documents::completions(&options, Cli::command()),
+        Command::Man(options) => documents::man(&options, Cli::command()),
     }
 }
 
-fn serve(settings: Settings) -> ExitCode {
-    let sources = Sources::from_process().with_command_line(settings.into_pairs());
-    let defaults = Defaults { static_dir: Some(PathBuf::from("public")), welcome: true };
-    run(App::new(), &sources, defaults)
+/// What the binary serves besides what its configuration says.
+fn application() -> App {
+    App::new()
+}
+
+fn defaults() -> Defaults {
+    Defaults { static_dir: Some(PathBuf::from("public")), welcome: true }
 }

@@ -10,8 +10,12 @@
 
 mod docs;
 mod error;
+mod files;
 mod gather;
+mod live;
 mod load;
+mod places;
+mod reload;
 pub mod route;
 mod rows;
 mod rules;
@@ -20,18 +24,25 @@ mod source;
 mod table;
 mod value;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 pub use docs::reference;
 pub use error::{ConfigError, ConfigErrors, Notice};
+pub use ipnet::IpNet;
+pub use live::{Live, Outcome, Running};
 pub use load::{Effective, Loaded};
+pub use places::Places;
+pub use reload::ChangedValue;
 use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
 pub use table::{Change, Status, Variable, find};
+pub use value::duration;
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
@@ -44,6 +55,10 @@ pub const PREFIX: &str = "RWS_CONFIG_";
 pub struct Config {
     pub ip: IpAddr,
     pub port: u16,
+    /// `None`: no admin port.
+    pub admin_port: Option<u16>,
+    /// `None`: the same as `ip`; see [`Config::admin_address`].
+    pub admin_ip: Option<IpAddr>,
     pub thread_count: usize,
     /// 0: as many as there are CPUs; see [`Config::reactors`].
     pub reactor_count: usize,
@@ -60,6 +75,7 @@ pub struct Config {
     pub body_timeout: Duration,
     pub idle_timeout: Duration,
     pub write_timeout: Duration,
+    pub tls_handshake_timeout: Duration,
     /// Zero: none. A handler that takes longer is reported, not killed.
     pub handler_timeout: Duration,
     /// `auto` is resolved here: 5 s inside Kubernetes, else zero.
@@ -71,21 +87,39 @@ pub struct Config {
     pub log_level: LogLevel,
     pub log_probes: LogProbes,
     pub log_redact_query: Vec<String>,
+    /// Project whose traces the `gcp` format names; empty: none.
+    pub log_gcp_project: String,
+    pub trusted_proxies: Vec<IpNet>,
     pub healthz_path: String,
     pub readyz_path: String,
     pub startupz_path: String,
     pub metrics_path: String,
+    pub health_details: HealthDetails,
+    /// Zero: never.
+    pub liveness_stall: Duration,
+    /// Zero: no limit.
+    pub startup_timeout: Duration,
     pub static_dir: Option<PathBuf>,
     pub static_prefix: String,
+    /// Of static files; `None`: no Cache-Control field.
+    pub static_cache_control: Option<HeaderValue>,
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
+    /// Set together with the key's file, or not at all.
+    pub tls_cert_file: Option<PathBuf>,
+    pub tls_key_file: Option<PathBuf>,
     pub dir: Option<PathBuf>,
     pub strict: bool,
     pub allow_loopback: bool,
 }
 
 impl Config {
+    /// Where to listen for operators, if anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.admin_ip.unwrap_or(self.ip), self.admin_port?))
+    }
+
     /// The number of reactors to run: REACTOR_COUNT, or the CPUs that affinity and the cgroup's quota grant
     /// (1 when the system does not tell).
     pub fn reactors(&self) -> usize {
@@ -102,6 +136,8 @@ impl Config {
 pub enum LogFormat {
     #[default]
     Json,
+    Ecs,
+    Gcp,
     Combined,
     Common,
     Off,
@@ -129,11 +165,23 @@ pub enum LogProbes {
     None,
 }
 
+/// What the probes' bodies tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum HealthDetails {
+    None,
+    #[default]
+    Names,
+    Full,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port: 7878,
+            admin_port: None,
+            admin_ip: None,
             thread_count: 200,
             reactor_count: 0,
             queue_depth: 1000,
@@ -147,6 +195,7 @@ impl Default for Config {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            tls_handshake_timeout: Duration::from_secs(10),
             handler_timeout: Duration::ZERO,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
@@ -155,14 +204,22 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_probes: LogProbes::Failures,
             log_redact_query: ["token", "password", "secret", "key", "code", "signature"].map(String::from).to_vec(),
+            log_gcp_project: String::new(),
+            trusted_proxies: Vec::new(),
             healthz_path: "/healthz".into(),
             readyz_path: "/readyz".into(),
             startupz_path: "/startupz".into(),
             metrics_path: "/metrics".into(),
+            health_details: HealthDetails::Names,
+            liveness_stall: Duration::from_secs(60),
+            startup_timeout: Duration::ZERO,
             static_dir: None,
             static_prefix: "/".into(),
+            static_cache_control: Some(HeaderValue::from_static("no-cache")),
             demo_routes: false,
             routes: Vec::new(),
+            tls_cert_file: None,
+            tls_key_file: None,
             dir: None,
             strict: false,
             allow_loopback: false,

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::app::error::BuildErrors;
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, PREFIX};
+#[cfg(feature = "tls")]
+use crate::net::tls::identity::IdentityError;
 
 /// What went wrong, with its cause as the [source](std::error::Error::source).
 #[derive(Debug)]
@@ -24,12 +26,21 @@ pub enum ErrorKind {
     Build(BuildErrors),
     /// The static directory cannot be opened.
     StaticDir(io::Error),
+    /// The certificate or the key of this variable cannot be used.
+    #[cfg(feature = "tls")]
+    Identity(&'static str, IdentityError),
     /// Two collectors have metrics of the same name.
     Metrics(prometheus::Error),
     /// The address cannot be listened on.
     Bind(SocketAddr, io::Error),
+    /// The admin address cannot be listened on.
+    AdminBind(SocketAddr, io::Error),
+    /// A start-up hook failed, or the server was not ready in time.
+    Startup(String),
     /// The system refused a thread, a poller or a signal handler.
     System(io::Error),
+    /// The main thread panicked, and where.
+    Panic(String),
 }
 
 impl Error {
@@ -42,8 +53,10 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
             ErrorKind::Config(_) | ErrorKind::Build(_) | ErrorKind::StaticDir(_) | ErrorKind::Metrics(_) => 2,
-            ErrorKind::Bind(..) => 3,
-            ErrorKind::System(_) => 1,
+            #[cfg(feature = "tls")]
+            ErrorKind::Identity(..) => 2,
+            ErrorKind::Bind(..) | ErrorKind::AdminBind(..) => 3,
+            ErrorKind::System(_) | ErrorKind::Startup(_) | ErrorKind::Panic(_) => 1,
         })
     }
 }
@@ -59,21 +72,33 @@ impl fmt::Display for Error {
         match &self.kind {
             ErrorKind::Config(errors) => write!(f, "{errors}"),
             ErrorKind::Build(errors) => write!(f, "{errors}"),
-            ErrorKind::StaticDir(error) => write!(f, "RWS_CONFIG_STATIC_DIR cannot be opened: {error}"),
+            ErrorKind::StaticDir(error) => write!(f, "{PREFIX}STATIC_DIR cannot be opened: {error}"),
+            #[cfg(feature = "tls")]
+            ErrorKind::Identity(variable, error) => write!(f, "{PREFIX}{variable}: {error}"),
             ErrorKind::Metrics(error) => write!(f, "metrics cannot be registered: {error}"),
-            ErrorKind::Bind(address, error) => write!(f, "cannot listen on {address}: {error}{}", advice(error)),
+            ErrorKind::Bind(address, error) => {
+                write!(f, "cannot listen on {address}: {error}{}", advice(error, "PORT", "IP"))
+            }
+            ErrorKind::AdminBind(address, error) => {
+                let advice = advice(error, "ADMIN_PORT", "ADMIN_IP");
+                write!(f, "cannot listen on {address} (RWS_CONFIG_ADMIN_PORT): {error}{advice}")
+            }
+            ErrorKind::Startup(reason) => write!(f, "the start failed: {reason}"),
             ErrorKind::System(error) => write!(f, "cannot start: {error}"),
+            ErrorKind::Panic(text) => f.write_str(text),
         }
     }
 }
 
 /// What to do about an address that cannot be had.
-fn advice(error: &io::Error) -> &'static str {
+fn advice(error: &io::Error, port: &str, ip: &str) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "; another process has it: stop that, or set RWS_CONFIG_PORT",
-        io::ErrorKind::PermissionDenied => "; ports under 1024 are reserved: set RWS_CONFIG_PORT to 1024 or more",
-        io::ErrorKind::AddrNotAvailable => "; no interface has it: set RWS_CONFIG_IP=0.0.0.0",
-        _ => "",
+        io::ErrorKind::AddrInUse => format!("; another process has it: stop that, or set RWS_CONFIG_{port}"),
+        io::ErrorKind::PermissionDenied => {
+            format!("; ports under 1024 are reserved: set RWS_CONFIG_{port} to 1024 or more")
+        }
+        io::ErrorKind::AddrNotAvailable => format!("; no interface has it: set RWS_CONFIG_{ip}=0.0.0.0"),
+        _ => String::new(),
     }
 }
 
@@ -82,8 +107,14 @@ impl std::error::Error for Error {
         match &self.kind {
             ErrorKind::Config(error) => Some(error),
             ErrorKind::Build(error) => Some(error),
+            #[cfg(feature = "tls")]
+            ErrorKind::Identity(_, error) => Some(error),
             ErrorKind::Metrics(error) => Some(error),
-            ErrorKind::StaticDir(error) | ErrorKind::Bind(_, error) | ErrorKind::System(error) => Some(error),
+            ErrorKind::StaticDir(error)
+            | ErrorKind::Bind(_, error)
+            | ErrorKind::AdminBind(_, error)
+            | ErrorKind::System(error) => Some(error),
+            ErrorKind::Startup(_) | ErrorKind::Panic(_) => None,
         }
     }
 }

@@ -20,7 +20,9 @@ pub mod welcome;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use http::{HeaderValue, Method, StatusCode, header};
 use rustix::fs::FileType;
 
@@ -39,20 +41,25 @@ use crate::semantics::head::RequestHead;
 #[derive(Debug)]
 pub struct Files {
     root: Root,
-    cache_control: Option<HeaderValue>,
+    cache_control: ArcSwapOption<HeaderValue>,
     clock: Clock,
 }
 
 impl Files {
     /// The files beneath `root`. Fails when it is not a directory or may not be searched.
     pub fn new(root: &Path) -> io::Result<Files> {
-        Ok(Files { root: Root::new(root)?, cache_control: None, clock: Clock::default() })
+        Ok(Files { root: Root::new(root)?, cache_control: ArcSwapOption::empty(), clock: Clock::default() })
     }
 
     /// Sets the Cache-Control field of 200, 206 and 304 answers. Default: none, and browsers use their own judgement.
-    pub fn with_cache_control(mut self, value: Option<HeaderValue>) -> Files {
-        self.cache_control = value;
+    pub fn with_cache_control(self, value: Option<HeaderValue>) -> Files {
+        self.set_cache_control(value);
         self
+    }
+
+    /// As [`with_cache_control`](Self::with_cache_control), while files are being served: for the answers from now on.
+    pub fn set_cache_control(&self, value: Option<HeaderValue>) {
+        self.cache_control.store(value.map(Arc::new));
     }
 
     /// Whether the path given to [`Files::new`] still leads to the directory that was opened, and to no other that has
@@ -94,8 +101,8 @@ impl Files {
             _ => return Err(Refusal::NotFound),
         }
         let stamp = Stamp::new(&stat, &self.clock);
-        let cache_control = self.cache_control.as_ref();
-        Representation::new(File::from(file), &stat, &stamp, name.as_bytes(), cache_control).answer(head)
+        let cache_control = self.cache_control.load();
+        Representation::new(File::from(file), &stat, &stamp, name.as_bytes(), cache_control.as_deref()).answer(head)
     }
 }
 

@@ -9,9 +9,9 @@
 //! | 1 | [`proto`] | `semantics` |
 //! | 1 | [`net`], [`config`] | nothing |
 //! | 2 | [`app`] | `semantics` |
-//! | 3 | [`error`] | `app`, `config` |
+//! | 3 | [`error`] | `app`, `net`, `config` |
 //! | 3 | [`server`] | `semantics`, `proto`, `net`, `config`, `app::{service, request, response, body, request_id}` |
-//! | 4 | [`ops`] | `semantics`, `app`, `config`, `server::{lifecycle, observe, stats}` |
+//! | 4 | [`ops`] | `semantics`, `app`, `config`, `server::{clock, lifecycle, observe, stats, vitals}` |
 //! | 4 | [`files`] | `semantics`, `app`, `config` |
 //! | 5 | [`run`], `cli`, `main` | everything |
 //!
@@ -36,6 +36,7 @@ pub use app::{
 };
 pub use error::Error;
 pub use http::{self, StatusCode};
+pub use prometheus;
 pub use server::Server;
 
 /// The program in the README, compiled.

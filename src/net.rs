@@ -4,3 +4,4 @@ pub mod descriptors;
 pub mod listener;
 pub mod signals;
 pub mod stream;
+pub mod tls;

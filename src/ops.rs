@@ -8,10 +8,15 @@
 //! [`Lifecycle`]: crate::server::lifecycle::Lifecycle
 
 mod access_log;
+pub mod admin;
+pub mod current;
+mod diagnosis;
 pub mod diagnostics;
+pub mod health;
 pub mod log_writer;
 pub mod metrics;
 pub mod probes;
 pub mod telemetry;
 mod text;
+mod throttle;
 mod timestamp;

@@ -1,26 +1,42 @@
 //! Assembly, layer 5: gives an [`App`] its `run()` and wires configuration, server, operations and files together.
 
+mod admin;
+mod assembly;
 mod built_in;
 mod configured;
 mod demo;
+mod health;
+mod hooks;
+mod last_words;
 mod process;
+mod registries;
+mod reload;
+mod startup;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::{Config, Sources};
+use crate::app::build::BuiltApp;
+use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
-use crate::ops::metrics::Metrics;
+use crate::ops::current::Tracked;
+use crate::ops::health::collector;
 use crate::ops::telemetry::Telemetry;
-use crate::server::lifecycle::Lifecycle;
-use crate::server::stats::Stats;
 use crate::server::{Report, Server, Verdict};
 
-pub use self::built_in::Defaults;
+use self::admin::AdminPort;
+use self::assembly::Assembly;
+pub use self::built_in::{Defaults, STATIC};
+pub use self::hooks::HookResult;
+use self::last_words::Circumstances;
 use self::process::Process;
+use self::startup::Startup;
 
 impl App {
     /// Serves the application as RWS_CONFIG_* says, with probes, metrics, access log and drain, until the process is
@@ -48,38 +64,87 @@ pub fn run(app: App, sources: &Sources, defaults: Defaults) -> ExitCode {
     for notice in &loaded.notices {
         tracing::warn!(variable = notice.variable(), "{notice}");
     }
-    let result = signals
-        .map_err(|error| ErrorKind::System(error).into())
-        .and_then(|signals| serve(app, loaded.config, defaults, &process, signals));
-    process.end(result)
+    let live = Live::new(loaded);
+    let result = signals.map_err(|error| ErrorKind::System(error).into()).and_then(|signals| {
+        catch_unwind(AssertUnwindSafe(|| serve(app, sources, live.clone(), defaults, &process, signals)))
+            .unwrap_or_else(|_| Err(process.panicked()))
+    });
+    let drain_timeout = live.running().loaded.config.drain_timeout;
+    process.end(result, Circumstances { in_kubernetes: sources.in_kubernetes(), drain_timeout })
 }
 
 /// Builds, binds, serves and drains.
 fn serve(
     app: App,
-    config: Config,
+    sources: &Sources,
+    live: Live,
     defaults: Defaults,
     process: &Process,
     signals: crossbeam_channel::Receiver<signals::Signal>,
 ) -> Result<Report, Error> {
-    let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
-    let registry = prometheus::Registry::new();
+    let config = live.running().loaded.config.clone();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let metrics = Arc::new(Metrics::new(registry, stats.clone(), lifecycle.clone(), logs).map_err(ErrorKind::Metrics)?);
-    let app = configured::mount(app, &config);
-    let app = built_in::mount(app, &config, defaults, &stats, &lifecycle, &metrics)?;
-    let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
+    let assembly = Assembly::new(app, &live, defaults, logs)?;
 
+    #[cfg(feature = "tls")]
+    let acceptor = tls::acceptor(&config, assembly.metrics.own_registry())?;
+    #[cfg(not(feature = "tls"))]
+    let acceptor = None;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
+    let admin = AdminPort::open(&assembly, &live, sources.in_kubernetes(), process, &listener)?;
+    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } = assembly;
     let endpoints = crate::app::service::Service::endpoints(&*service);
-    let telemetry = Arc::new(Telemetry::new(&config, metrics, endpoints, process.access_log.clone()));
-    let running = Server::new(listener, service, telemetry, config)
+    let telemetry = Telemetry::new(&config, metrics.clone(), endpoints, process.access_log.clone());
+    let (telemetry, asked) = match &admin {
+        Some(admin) => (telemetry.with_errors(admin.errors()), admin.probes()),
+        None => (telemetry, probes.clone()),
+    };
+    let telemetry = Arc::new(telemetry);
+    collector::register(metrics.own_registry(), asked).map_err(ErrorKind::Metrics)?;
+    let supervisor = checks.nudge();
+    let timeout = config.startup_timeout;
+    let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
+    let running = Server::new(listener, Arc::new(Tracked::new(service)), telemetry.clone(), config)
         .with_handles(stats, lifecycle)
+        .with_tls(acceptor)
+        .with_vitals(vitals)
+        .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
-    process::obey(signals, running.stop()).map_err(ErrorKind::System)?;
-    Ok(running.wait())
+    if let Some(admin) = &admin {
+        admin.main_runs(running.stop());
+    }
+    let control = process.control.clone();
+    live.follow(move |config| {
+        telemetry.apply(config);
+        control.apply(config);
+    });
+    live.follow(running.reconfigure());
+    let reload = reload::start(sources.clone(), live, reloads).map_err(ErrorKind::System)?;
+    process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
+    let failure = startup.begin(&running).map_err(ErrorKind::System)?;
+    let report = running.wait_then(|verdict, interruption| {
+        // Checks have nothing to look at any more once the hooks take things down.
+        supervisor.nudge();
+        hooks::shut_down(hooks.shutdown, verdict, interruption);
+    });
+    if let Some(admin) = admin {
+        admin.end(report.verdict);
+    }
+    match failure.try_recv() {
+        Ok(reason) => Err(ErrorKind::Startup(reason).into()),
+        Err(_) => Ok(report),
+    }
+}
+
+/// The application with every route that [`run`] would give it, to be looked at: nothing is bound or started.
+///
+/// # Errors
+///
+/// Routes that contradict each other, or a static directory that cannot be opened.
+pub fn assemble(app: App, loaded: Loaded, defaults: Defaults) -> Result<Arc<BuiltApp>, Error> {
+    Ok(Assembly::new(app, &Live::new(loaded), defaults, Vec::new())?.service)
 }
 
 /// The exit code of a verdict.

@@ -2,10 +2,12 @@
 //!
 //! `Method`, `StatusCode`, `HeaderName`, `HeaderValue` and `Version` come from the `http` crate.
 
+pub mod accept;
 pub mod assemble;
 pub mod conditional;
 pub mod date;
 pub mod etag;
+pub mod forwarded;
 pub mod head;
 pub mod media_type;
 pub mod range;

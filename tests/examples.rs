@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -83,6 +83,41 @@ fn graceful_drain() {
 }
 
 #[test]
+fn readiness() {
+    let dir = tempfile::tempdir().unwrap();
+    let [file, elsewhere] = ["visits.db", "elsewhere.db"].map(|name| dir.path().join(name));
+    let settings = [("VISITS_DB", file.to_str().unwrap()), ("RWS_CONFIG_HEALTH_DETAILS", "full")];
+    let example = Example::start("readiness", &settings);
+    assert_eq!(example.ask("GET", "/visits", "").body, "1 visits\n");
+    assert_eq!(example.ask("GET", "/readyz", "").body, "ok");
+
+    fs::rename(&file, &elsewhere).unwrap();
+    let gone = example.ask_until("/readyz", 503);
+    assert!(gone.body.contains("[-]database failed: unable to open database file"), "{}", gone.body);
+    assert_eq!(example.ask("GET", "/visits", "").status, 503);
+    assert_eq!(example.ask("GET", "/healthz", "").status, 200, "a restart would not help");
+    fs::rename(&elsewhere, &file).unwrap();
+    example.ask_until("/readyz", 200);
+    assert_eq!(example.ask("GET", "/visits", "").body, "2 visits\n");
+
+    // A lock that somebody else keeps is waited for, and then as good as no database.
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let locked = example.ask_until("/readyz/database", 503);
+    assert!(locked.body.contains("database is locked"), "{}", locked.body);
+    let metrics = example.ask("GET", "/metrics", "").body;
+    assert!(metrics.contains("rws_health_check_up{check=\"database\"} 0"), "{metrics}");
+    other.execute_batch("ROLLBACK").unwrap();
+    example.ask_until("/readyz/database", 200);
+    let said = example.stop();
+    for line in
+        ["a health check fails", "not ready", "a health check passes again", "ready again", "the database may go"]
+    {
+        assert!(said.contains(line), "{line} is missing:\n{said}");
+    }
+}
+
+#[test]
 fn each_example_is_short_says_how_to_run_it_and_is_tested_here() {
     let here = fs::read_to_string(Path::new(ROOT).join("tests/examples.rs")).unwrap();
     let mut count = 0;
@@ -96,7 +131,7 @@ fn each_example_is_short_says_how_to_run_it_and_is_tested_here() {
         assert!(here.contains(&format!("Example::start(\"{name}\"")), "{name} is not tested");
         count += 1;
     }
-    assert!(count >= 4);
+    assert!(count >= 5);
 }
 
 /// A running example.
@@ -153,8 +188,21 @@ impl Example {
         Answer::read(&mut self.send(method, target, body))
     }
 
-    /// Sends SIGTERM and waits for the end, which must be a good one.
-    fn stop(mut self) {
+    /// Asks again and again until the answer has this status.
+    fn ask_until(&self, target: &str, status: u16) -> Answer {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.ask("GET", target, "");
+            if answer.status == status {
+                return answer;
+            }
+            assert!(Instant::now() < end, "{target} stays {}: {}", answer.status, answer.body);
+            thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends SIGTERM and waits for the end, which must be a good one. Returns what it had to say since it was ready.
+    fn stop(mut self) -> String {
         let id = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
         kill_process(id, Signal::TERM).expect("it is still there");
         let mut said = String::new();
@@ -168,6 +216,7 @@ impl Example {
         let status = self.process.wait().unwrap();
         assert_eq!(status.code(), Some(0), "{said}");
         assert!(said.contains(r#""verdict":"drained""#), "{said}");
+        said
     }
 }
 

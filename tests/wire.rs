@@ -16,5 +16,7 @@ mod refusals;
 mod streams;
 #[path = "wire/support.rs"]
 mod support;
+#[path = "wire/vitals.rs"]
+mod vitals;
 #[path = "wire/workers.rs"]
 mod workers;

@@ -9,6 +9,7 @@ use super::error::{BuildError, BuildErrors};
 use super::handler::Handler;
 use super::method::MethodRouter;
 use super::middleware::Middleware;
+use super::parts::Parts;
 use super::router::Router;
 use super::service::EndpointKind;
 
@@ -33,6 +34,7 @@ use super::service::EndpointKind;
 pub struct App {
     router: Router,
     states: States,
+    parts: Parts,
     errors: Vec<BuildError>,
 }
 
@@ -96,6 +98,21 @@ impl App {
             self.errors.push(BuildError::State { type_name: type_name::<T>(), at: Location::caller() });
         }
         self
+    }
+
+    /// What the layers above keep with an application until it runs, one value of each type.
+    pub(crate) fn part<T: Default + Send + 'static>(&mut self) -> &mut T {
+        self.parts.get_or_default()
+    }
+
+    /// Takes such a value out.
+    pub(crate) fn take_part<T: Default + Send + 'static>(&mut self) -> T {
+        std::mem::take(self.part())
+    }
+
+    /// Has [`build`](Self::build) tell a mistake that a layer above has found.
+    pub(crate) fn reject(&mut self, error: BuildError) {
+        self.errors.push(error);
     }
 
     /// Makes it a service, or tells every mistake in it.

@@ -190,7 +190,7 @@ impl Builder {
     fn layers_around(&self, route: &Route) -> Layers {
         let outer: [&[_]; 2] = match route.methods.kind {
             EndpointKind::Route => [&self.layers, &route.layers],
-            EndpointKind::Probe | EndpointKind::Metrics => [&[], &[]],
+            EndpointKind::Probe | EndpointKind::Metrics | EndpointKind::Admin => [&[], &[]],
         };
         outer.into_iter().flatten().chain(&route.methods.layers).cloned().collect()
     }

@@ -55,6 +55,15 @@ pub enum BuildError {
         /// Where the second one was given.
         at: &'static Location<'static>,
     },
+    /// Something that a layer above keeps with the application is wrong: a health check, for instance.
+    Part {
+        /// What it is.
+        part: String,
+        /// Where it was given.
+        at: &'static Location<'static>,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl BuildErrors {
@@ -74,7 +83,7 @@ impl fmt::Display for BuildErrors {
         match &self.0[..] {
             [only] => only.fmt(f),
             all => {
-                write!(f, "{} mistakes in the application's routes:", all.len())?;
+                write!(f, "{} mistakes in the application:", all.len())?;
                 all.iter().try_for_each(|error| write!(f, "\n- {error}"))
             }
         }
@@ -96,6 +105,7 @@ impl fmt::Display for BuildError {
             }
             BuildError::Extractor { route, reason } => write!(f, "the handler of {route}: {reason}"),
             BuildError::State { type_name, at } => write!(f, "there is already a state of type {type_name} ({at})"),
+            BuildError::Part { part, at, reason } => write!(f, "{part} ({at}): {reason}"),
         }
     }
 }

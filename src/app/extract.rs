@@ -195,6 +195,10 @@ impl FromRequest<ViaRequest> for Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectInfo(pub std::net::SocketAddr);
 
+/// The client's address; see [`Request::client_ip`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientIp(pub std::net::IpAddr);
+
 /// The request's id, as logged and echoed in `X-Request-Id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub String);
@@ -221,6 +225,7 @@ infallible! {
     HeaderMap: |request, _| request.head().to_header_map();
     Arc<Received>: |request, _| Arc::clone(&request.received);
     ConnectInfo: |request, _| ConnectInfo(request.remote());
+    ClientIp: |request, _| ClientIp(request.client_ip());
     RequestId: |request, _| RequestId(request.id().to_owned());
     MatchedPath: |_, context| MatchedPath(context.shared_route());
 }

@@ -18,6 +18,8 @@ pub struct Received {
     pub head: RequestHead,
     /// The other end of the connection.
     pub remote: SocketAddr,
+    /// The client's address as far as RWS_CONFIG_TRUSTED_PROXIES can be believed; else that of `remote`.
+    pub client_ip: IpAddr,
     /// The request's id: the client's `X-Request-Id` when well-formed, else made by the server.
     pub id: String,
     /// When the head was complete.
@@ -29,6 +31,7 @@ impl Default for Received {
         Received {
             head: RequestHead::default(),
             remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+            client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             id: String::new(),
             at: Instant::now(),
         }
@@ -68,6 +71,12 @@ impl Request {
     /// The other end of the connection.
     pub fn remote(&self) -> SocketAddr {
         self.received.remote
+    }
+
+    /// The client's address: of the other end of the connection, or, if that is one of RWS_CONFIG_TRUSTED_PROXIES, what it
+    /// says of its own client in `Forwarded` or `X-Forwarded-For`, and so on.
+    pub fn client_ip(&self) -> IpAddr {
+        self.received.client_ip
     }
 
     /// The request's id, as logged and echoed in `X-Request-Id`.

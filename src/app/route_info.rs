@@ -56,6 +56,7 @@ impl fmt::Display for RouteInfo {
             EndpointKind::Route => write!(f, "{}, {})", self.handler, self.at),
             EndpointKind::Probe => f.write_str("built-in probe)"),
             EndpointKind::Metrics => f.write_str("built-in metrics)"),
+            EndpointKind::Admin => f.write_str("built-in admin page)"),
         }
     }
 }

@@ -58,6 +58,9 @@ pub enum EndpointKind {
     Probe,
     /// The metrics endpoint: always answered by the reactor.
     Metrics,
+    /// A page for operators: always answered by the reactor, kept out of the request metrics, and out of the log unless
+    /// it fails or changes something.
+    Admin,
 }
 
 /// How a handler takes request bodies.

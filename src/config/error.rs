@@ -111,9 +111,19 @@ impl ConfigError {
         &self.variable
     }
 
+    /// The offending value as the message shows it: in quotes, or redacted.
+    pub fn shown_value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
     /// The rule that is broken: `must be a whole number from 0 to 65535`.
     pub fn rule(&self) -> &str {
         &self.rule
+    }
+
+    /// An example of a right setting: `RWS_CONFIG_PORT=7878`.
+    pub fn right_setting(&self) -> Option<&str> {
+        self.example.as_deref()
     }
 
     fn to_json(&self) -> String {
@@ -207,6 +217,15 @@ impl Report {
     pub(super) fn failed(&self, name: &str) -> bool {
         let names = self.errors.iter().filter_map(|error| error.variable.strip_prefix(PREFIX));
         names.into_iter().any(|own| own == name || own.strip_suffix(FILE_SUFFIX) == Some(name))
+    }
+
+    /// Forgets what is not about the variables called `names`, without prefix, or their `_FILE`.
+    pub(super) fn keep(&mut self, names: &[&str]) {
+        self.notices.clear();
+        self.errors.retain(|error| {
+            let own = error.variable.strip_prefix(PREFIX).unwrap_or(&error.variable);
+            names.contains(&own) || own.strip_suffix(FILE_SUFFIX).is_some_and(|own| names.contains(&own))
+        });
     }
 
     /// The notices, or the errors if there are any.

@@ -3,27 +3,32 @@
 //! It decides which text a variable has and where it came from, and reads the files. It does not parse a value.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::PREFIX;
 use super::error::{ConfigError, Notice, Report, full_name, shown_path};
+use super::files::{ValueFile, read_directory, read_value};
+use super::places::Places;
 use super::service_link::is_service_link;
 use super::source::{Origin, Sources};
 use super::table::{FILE_SUFFIX, Kind, Variable, find, nearest};
 
-/// The largest file that is read for a value, in bytes: a ConfigMap or Secret holds no more.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-
 /// The text that a variable was given.
-#[derive(Debug)]
+#[derive(Clone)]
 pub(super) struct Setting {
     pub(super) variable: &'static Variable,
     pub(super) text: String,
     pub(super) origin: Origin,
     /// The text came through a `_FILE` variable. A wrong path may lead to a private key, so no error shows it.
     pub(super) hidden: bool,
+}
+
+impl fmt::Debug for Setting {
+    /// Without the text, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {}", self.origin)
+    }
 }
 
 impl Setting {
@@ -44,6 +49,8 @@ pub(super) struct Gathered {
     pub(super) settings: Settings,
     /// Warnings, or errors if STRICT is set, about names that mean nothing.
     pub(super) unknown: Vec<Unknown>,
+    /// Where the files are that were read.
+    pub(super) places: Places,
     /// Names that some layer has set: the layers below it count no more, even when a file could not be read.
     taken: BTreeSet<String>,
 }
@@ -77,8 +84,11 @@ pub(super) fn gather(sources: &Sources, report: &mut Report) -> Gathered {
     let mut gathered = Gathered::default();
     gathered.add(command_line(sources, report), report);
     gathered.add(environment(sources, report), report);
-    let layer = gathered.settings.get("DIR").map(|setting| directory(setting, report));
-    gathered.add(layer.unwrap_or_default(), report);
+    if let Some(setting) = gathered.settings.get("DIR") {
+        let layer = directory(setting, report);
+        gathered.places.add_directory(setting.text.trim());
+        gathered.add(layer, report);
+    }
     gathered
 }
 
@@ -134,34 +144,23 @@ fn explain_service_link(name: &str, text: &str, report: &mut Report) {
     report.notice(Notice::new(name, message));
 }
 
-/// A ConfigMap mounted as a directory: a symbolic link for each key, beside `..data` and dated directories that
-/// the links lead to. Everything that begins with a dot and every directory is left alone.
 fn directory(setting: &Setting, report: &mut Report) -> Vec<Entry> {
     let dir = setting.text.trim();
     if dir.is_empty() {
         return Vec::new();
     }
-    let mut paths = match fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect()) {
-        Ok(paths) => paths,
+    match read_directory(Path::new(dir), |name| meaning(name).is_some()) {
+        Ok(files) => files.into_iter().filter_map(|file| directory_entry(file, report)).collect(),
         Err(error) => {
             let rule = format!("must be a directory that can be read ({error})");
             report.error(setting.blame(ConfigError::new("DIR", rule)).example(setting.variable.example));
-            Vec::<PathBuf>::new()
+            Vec::new()
         }
-    };
-    paths.sort();
-    paths.into_iter().filter_map(|path| directory_entry(path, report)).collect()
+    }
 }
 
-fn directory_entry(path: PathBuf, report: &mut Report) -> Option<Entry> {
-    let name = path.file_name()?.to_string_lossy().into_owned();
-    if name.starts_with('.') || path.is_dir() {
-        return None;
-    }
-    let text = match meaning(&name) {
-        None => Ok(String::new()),
-        Some(_) => read_value(&path),
-    };
+fn directory_entry(file: ValueFile, report: &mut Report) -> Option<Entry> {
+    let ValueFile { name, path, text } = file;
     match text {
         Ok(text) => Some(Entry { name, text, origin: Origin::File(path) }),
         Err(error) => {
@@ -200,6 +199,7 @@ impl Gathered {
             return;
         }
         let path = PathBuf::from(entry.text.trim());
+        self.places.add_file(&path);
         match read_value(&path) {
             Ok(text) => {
                 let origin = Origin::File(path);
@@ -258,15 +258,4 @@ fn meaning(written: &str) -> Option<Meaning> {
 
 fn without_prefix(name: &str) -> &str {
     name.strip_prefix(PREFIX).unwrap_or(name)
-}
-
-/// The text of a file without the one line break that editors and `kubectl create --from-file` leave at its end.
-fn read_value(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other(format!("larger than {MAX_FILE_BYTES} bytes")));
-    }
-    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-    Ok(line.unwrap_or(&text).to_owned())
 }

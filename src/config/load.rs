@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::error::{ConfigError, ConfigErrors, Notice, REDACTED, Report, full_name};
 use super::gather::{Gathered, Setting, Settings, Unknown, gather};
+use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
-use super::table::{Kind, Status, Variable};
-use super::value::{boolean, duration, is_url_path, list, number, show_bytes, show_millis, size};
-use super::{Config, VARIABLES, rules};
+use super::table::{Kind, Status, Variable, find};
+use super::value::{boolean, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size};
+use super::{Config, PREFIX, VARIABLES, rules};
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
 const DRAIN_DELAY_IN_KUBERNETES: Duration = Duration::from_secs(5);
@@ -25,6 +26,8 @@ pub struct Loaded {
     pub notices: Vec<Notice>,
     /// Every supported variable, and each other one that is set, in the order of the table.
     pub effective: Vec<Effective>,
+    pub(super) settings: Settings,
+    pub(super) in_kubernetes: bool,
 }
 
 /// The value of one variable and where it came from.
@@ -34,8 +37,17 @@ pub struct Effective {
     pub name: String,
     /// The value as it was written, or the default; secrets are redacted.
     pub value: String,
+    /// Whether `value` stands for one that must not be shown: a secret, or one from a file of its own.
+    pub redacted: bool,
     /// Where it came from.
     pub origin: Origin,
+}
+
+impl Effective {
+    /// What its name stands for.
+    pub fn variable(&self) -> Option<&'static Variable> {
+        find(self.name.strip_prefix(PREFIX)?)
+    }
 }
 
 impl Config {
@@ -45,28 +57,61 @@ impl Config {
     ///
     /// Everything that is wrong, together.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        Self::load_from_places(sources).1
+    }
+
+    /// As [`load`](Self::load), and tells where the files are that were read, or should have been.
+    pub fn load_from_places(sources: &Sources) -> (Places, Result<Loaded, ConfigErrors>) {
         let mut report = Report::default();
-        let Gathered { settings, unknown, .. } = gather(sources, &mut report);
-        let mut config = Config::before_settings(sources);
-        for variable in VARIABLES {
-            for (name, setting) in settings.iter().filter(|(_, setting)| std::ptr::eq(setting.variable, variable)) {
-                apply(name, setting, &mut config, &settings, &mut report);
-            }
+        let Gathered { settings, unknown, places, .. } = gather(sources, &mut report);
+        (places, build(settings, unknown, sources.in_kubernetes(), report))
+    }
+
+    /// Reads the variables called `names` (without prefix) and no other, and checks each by itself: for whoever only
+    /// needs to find a server that runs already, and must not fail because of the rest of its configuration.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with those variables, together.
+    pub fn load_only(sources: &Sources, names: &[&str]) -> Result<Config, ConfigErrors> {
+        let mut report = Report::default();
+        let Gathered { mut settings, .. } = gather(sources, &mut report);
+        report.keep(names);
+        settings.retain(|name, _| names.contains(&name.as_str()));
+        let mut config = Config::before_settings(sources.in_kubernetes());
+        for (name, setting) in &settings {
+            apply(name, setting, &mut config, &settings, &mut report);
         }
-        if !settings.contains_key("MAX_URI_BYTES") {
-            config.max_uri_bytes = config.max_uri_bytes.min(config.max_head_bytes);
-        }
-        judge_unknown(unknown, config.strict, &mut report);
-        rules::check(&config, &settings, sources.in_kubernetes(), &mut report);
-        let effective = effective(&settings, &config);
-        report.finish().map(|notices| Loaded { config, notices, effective })
+        report.finish().map(|_| config)
     }
 
     /// The defaults of this place.
-    fn before_settings(sources: &Sources) -> Self {
-        let drain_delay = if sources.in_kubernetes() { DRAIN_DELAY_IN_KUBERNETES } else { Duration::ZERO };
+    pub(super) fn before_settings(in_kubernetes: bool) -> Self {
+        let drain_delay = if in_kubernetes { DRAIN_DELAY_IN_KUBERNETES } else { Duration::ZERO };
         Config { drain_delay, ..Config::default() }
     }
+}
+
+/// Parses every setting and checks the whole.
+pub(super) fn build(
+    settings: Settings,
+    unknown: Vec<Unknown>,
+    in_kubernetes: bool,
+    mut report: Report,
+) -> Result<Loaded, ConfigErrors> {
+    let mut config = Config::before_settings(in_kubernetes);
+    for variable in VARIABLES {
+        for (name, setting) in settings.iter().filter(|(_, setting)| std::ptr::eq(setting.variable, variable)) {
+            apply(name, setting, &mut config, &settings, &mut report);
+        }
+    }
+    if !settings.contains_key("MAX_URI_BYTES") {
+        config.max_uri_bytes = config.max_uri_bytes.min(config.max_head_bytes);
+    }
+    judge_unknown(unknown, config.strict, &mut report);
+    rules::check(&config, &settings, in_kubernetes, &mut report);
+    let effective = effective(&settings, &config);
+    report.finish().map(|notices| Loaded { config, notices, effective, settings, in_kubernetes })
 }
 
 fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings, report: &mut Report) {
@@ -114,7 +159,7 @@ fn replaced(name: &str, newer: &str, settings: &Settings) -> Notice {
 }
 
 /// Why a text is not a value: it breaks the variable's rule, and sometimes there is more to say.
-enum Fault {
+pub(super) enum Fault {
     Rule,
     Io(io::Error),
     Route(RouteError),
@@ -134,7 +179,7 @@ impl std::fmt::Display for Fault {
 
 /// Puts the value of `text` in its place. White space around values is forgiven, since YAML's block texts end in a
 /// line break; the text of a route is taken as it is.
-fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Result<(), Fault> {
+pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Result<(), Fault> {
     let trimmed = text.trim();
     match &variable.kind {
         Kind::Number { min, max, set } => set(config, within(number(trimmed), *min, *max)?),
@@ -146,6 +191,8 @@ fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Re
             set(config, value);
         }
         Kind::Boolean { set } => set(config, boolean(trimmed).ok_or(Fault::Rule)?),
+        Kind::Port { .. } | Kind::Address { .. } if trimmed.is_empty() && variable.default.is_empty() => {}
+        Kind::Port { set } => set(config, within(number(trimmed), 0, 65_535)? as u16),
         Kind::Address { set } => set(config, trimmed.parse().map_err(|_| Fault::Rule)?),
         Kind::OneOf(choices) => {
             let choice = choices.iter().find(|(choice, _)| choice.eq_ignore_ascii_case(trimmed));
@@ -154,7 +201,12 @@ fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Re
         Kind::UrlPath { set } if is_url_path(trimmed) => set(config, trimmed.to_owned()),
         Kind::UrlPath { .. } => return Err(Fault::Rule),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
+        Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
         Kind::List { set } => set(config, list(trimmed)),
+        Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
+        Kind::Word { .. } => return Err(Fault::Rule),
+        Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
+        Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
             add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);
@@ -193,7 +245,11 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
         let before = effective.len();
         effective.extend(set.map(|(name, setting)| Effective {
             name: full_name(name),
-            value: resolved(variable, &setting.text, config),
+            value: match setting.hidden && variable.takes_any_text() {
+                true => REDACTED.to_owned(),
+                false => resolved(variable, &setting.text, config),
+            },
+            redacted: setting.hidden && variable.takes_any_text() || variable.secret,
             origin: setting.origin.clone(),
         }));
         let has_default = variable.status == Status::Supported && variable.family().is_none();
@@ -208,8 +264,13 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
 fn unset(variable: &Variable, settings: &Settings, config: &Config) -> Effective {
     let older = settings.values().find(|setting| setting.variable.status == Status::ReplacedBy(variable.name));
     let (text, origin) = older.map_or((variable.default, Origin::Default), |older| (&older.text, older.origin.clone()));
-    let text = if variable.name == "MAX_URI_BYTES" { &show_bytes(config.max_uri_bytes as u64) } else { text };
-    Effective { name: full_name(variable.name), value: resolved(variable, text, config), origin }
+    let text = match variable.name {
+        "MAX_URI_BYTES" => &show_bytes(config.max_uri_bytes as u64),
+        "ADMIN_IP" => &config.ip.to_string(),
+        _ => text,
+    };
+    let value = resolved(variable, text, config);
+    Effective { name: full_name(variable.name), value, redacted: variable.secret, origin }
 }
 
 /// The text to show: no secret, and what `auto` came to.

@@ -3,7 +3,7 @@
 //! To implement a variable that is only known so far, replace its `refused` or `no_effect` row by one with a type.
 
 use super::table::Variable;
-use super::{LogFormat, LogLevel, LogProbes};
+use super::{HealthDetails, LogFormat, LogLevel, LogProbes};
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -12,7 +12,8 @@ const GIB: u64 = 1 << 30;
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
 
-const NO_TLS: &str = "TLS is not implemented, so clients would get plain HTTP";
+#[cfg(not(feature = "tls"))]
+const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
 const NO_CORS: &str = "CORS is not implemented, so browsers would get no Access-Control headers";
 const NO_SPA: &str = "the fallback is not implemented, so unknown paths would get 404";
 const NO_LIMIT: &str = "rate limits are not implemented, so nothing would be limited";
@@ -29,6 +30,13 @@ pub static VARIABLES: &[Variable] = &[
         .help("TCP port to listen on. 0: the system chooses."),
     Variable::switch("ALLOW_LOOPBACK", |config, allow| config.allow_loopback = allow)
         .help("Allow a loopback IP inside Kubernetes, for a server that only its own pod talks to."),
+    Variable::optional_port("ADMIN_PORT", |config, port| config.admin_port = Some(port)).example("9090").help(
+        "TCP port for operators: probes, metrics, /configz, /statusz and POST /drain. Empty: none, and metrics are on \
+               PORT. 0: the system chooses.",
+    ),
+    Variable::address("ADMIN_IP", "", |config, ip| config.admin_ip = Some(ip))
+        .example("0.0.0.0")
+        .help("Address of ADMIN_PORT. Empty: the same as IP. Neither kubelet nor Prometheus reach a loopback address."),
     // Threads
     Variable::number("THREAD_COUNT", "200", (1, 65_535), |config, count| config.thread_count = count as usize)
         .example("200")
@@ -39,6 +47,20 @@ pub static VARIABLES: &[Variable] = &[
     Variable::number("QUEUE_DEPTH", "1000", (0, 1_000_000), |config, depth| config.queue_depth = depth as usize)
         .example("1000")
         .help("Requests that may wait for a thread. Any more get 503 with Retry-After."),
+    // TLS
+    #[cfg(feature = "tls")]
+    Variable::file("TLS_CERT_FILE", |config, file| config.tls_cert_file = file)
+        .example("/etc/tls/tls.crt")
+        .help("Certificate and its chain (PEM). With TLS_KEY_FILE, PORT speaks HTTPS, probes and metrics included."),
+    #[cfg(feature = "tls")]
+    Variable::file("TLS_KEY_FILE", |config, file| config.tls_key_file = file)
+        .example("/etc/tls/tls.key")
+        .help("Private key of the certificate (PEM, not encrypted)."),
+    #[cfg(feature = "tls")]
+    Variable::duration("TLS_HANDSHAKE_TIMEOUT", "10s", (1, DAY), |config, limit| config.tls_handshake_timeout = limit)
+        .reloadable()
+        .example("10s")
+        .help("Time for the TLS handshake, from the connection on."),
     // Limits
     Variable::number("MAX_CONNECTIONS", "10000", (1, 10_000_000), |config, max| config.max_connections = max as usize)
         .reloadable()
@@ -128,13 +150,16 @@ pub static VARIABLES: &[Variable] = &[
         "json",
         &[
             ("json", |config| config.log_format = LogFormat::Json),
+            ("ecs", |config| config.log_format = LogFormat::Ecs),
+            ("gcp", |config| config.log_format = LogFormat::Gcp),
             ("combined", |config| config.log_format = LogFormat::Combined),
             ("common", |config| config.log_format = LogFormat::Common),
             ("off", |config| config.log_format = LogFormat::Off),
         ],
     )
+    .reloadable()
     .example("json")
-    .help("Format of the access log on stdout."),
+    .help("Format of the access log on stdout; with json, ecs and gcp, of the diagnostics on stderr as well."),
     Variable::one_of(
         "LOG_LEVEL",
         "info",
@@ -167,6 +192,19 @@ pub static VARIABLES: &[Variable] = &[
     .reloadable()
     .example("token,password")
     .help("Query parameters whose values never appear in the log. Empty: none."),
+    Variable::word("LOG_GCP_PROJECT", |config, project| config.log_gcp_project = project)
+        .reloadable()
+        .example("my-project-1")
+        .help(
+            "Google Cloud project to which the traces in LOG_FORMAT=gcp belong. Empty: lines have the bare trace id.",
+        ),
+    Variable::networks("TRUSTED_PROXIES", |config, networks| config.trusted_proxies = networks)
+        .reloadable()
+        .example("10.0.0.0/8, fd00::/8")
+        .help(
+            "Proxies whose Forwarded and X-Forwarded-For fields are believed. Empty: the client is the other end of \
+               the connection.",
+        ),
     // Built-in paths
     Variable::url_path("HEALTHZ_PATH", "/healthz", |config, path| config.healthz_path = path)
         .help("Path of the liveness probe."),
@@ -176,12 +214,46 @@ pub static VARIABLES: &[Variable] = &[
         .help("Path of the startup probe."),
     Variable::url_path("METRICS_PATH", "/metrics", |config, path| config.metrics_path = path)
         .help("Path of the Prometheus metrics."),
+    // Health
+    Variable::one_of(
+        "HEALTH_DETAILS",
+        "names",
+        &[
+            ("none", |config| config.health_details = HealthDetails::None),
+            ("names", |config| config.health_details = HealthDetails::Names),
+            ("full", |config| config.health_details = HealthDetails::Full),
+        ],
+    )
+    .example("full")
+    .help(
+        "What probes tell: none, only ok or failed; names, the checks and how they are; full, also why. Reasons may \
+               hold addresses and the like. The log always has them.",
+    ),
+    Variable::duration("LIVENESS_STALL", "1m", (0, DAY), |config, limit| config.liveness_stall = limit)
+        .example("2m")
+        .help(
+            "Time after which the liveness probe fails if an event loop does not come round, or if requests wait and \
+               no worker has finished anything. Keep it above the slowest handler. 0: never.",
+        ),
+    Variable::duration("STARTUP_TIMEOUT", "0s", (0, DAY), |config, limit| config.startup_timeout = limit)
+        .example("5m")
+        .help(
+            "Time that start-up hooks and the first pass of each check may take; then the process ends with code 1. \
+               0: no limit.",
+        ),
     // Content
     Variable::directory("STATIC_DIR", |config, dir| config.static_dir = dir)
         .example("/srv/public")
         .help("Directory of static files. Empty: none."),
     Variable::url_path("STATIC_PREFIX", "/", |config, prefix| config.static_prefix = prefix)
         .help("Path under which static files are served."),
+    Variable::directives("STATIC_CACHE_CONTROL", "no-cache", |config, value| config.static_cache_control = value)
+        .reloadable()
+        .example("public, max-age=3600")
+        .help(
+            "Cache-Control of static files. no-cache: caches ask each time whether a file has changed. Empty: none, and \
+               they guess.",
+        ),
     Variable::switch("DEMO_ROUTES", |config, demo| config.demo_routes = demo)
         .help("Mount the demonstration and benchmark routes under /demo."),
     Variable::route("ROUTE_<NAME>", |config, route| config.routes.push(route))
@@ -193,12 +265,19 @@ pub static VARIABLES: &[Variable] = &[
                only.",
     ),
     Variable::switch("STRICT", |config, strict| config.strict = strict)
+        .reloadable()
         .help("Make an unknown RWS_CONFIG_ name an error instead of a warning."),
     // Known, but not implemented by this version
+    #[cfg(not(feature = "tls"))]
     Variable::refused("TLS_CERT_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
     Variable::refused("TLS_KEY_FILE", NO_TLS),
-    Variable::refused("TLS_CLIENT_CA_FILE", "TLS is not implemented, so clients would not be authenticated"),
-    Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "TLS is not implemented"),
+    #[cfg(not(feature = "tls"))]
+    Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "it was built without TLS (cargo feature tls)"),
+    Variable::refused(
+        "TLS_CLIENT_CA_FILE",
+        "client certificates are not implemented, so clients would not be authenticated",
+    ),
     Variable::refused("HTTP_REDIRECT_PORT", "the redirect is not implemented, so nothing would listen on that port"),
     Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_HOSTS),
     Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_HOSTS),
@@ -222,10 +301,4 @@ pub static VARIABLES: &[Variable] = &[
         "the limit is not implemented, so one client could take all \
                        connections",
     ),
-    Variable::refused("TRUSTED_PROXIES", "forwarded addresses are not implemented, so logs would show the proxy's"),
-    Variable::refused("ADMIN_PORT", "the admin port is not implemented, so probes and metrics would not answer there"),
-    Variable::no_effect("ADMIN_IP", "the admin port is not implemented"),
-    Variable::no_effect("LIVENESS_STALL", "stall detection is not implemented"),
-    Variable::no_effect("STARTUP_TIMEOUT", "the start has no time limit"),
-    Variable::no_effect("HEALTH_DETAILS", "probes show the default details"),
 ];

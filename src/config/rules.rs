@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use matchit::{InsertError, Router};
 
-use super::error::{ConfigError, Report, full_name};
+use super::error::{ConfigError, Notice, Report, full_name};
 use super::gather::Settings;
 use super::route::RouteSpec;
 use super::table::find;
@@ -15,6 +15,9 @@ use super::{Config, PREFIX};
 /// Answers like HEALTHZ_PATH, whatever that is.
 const LIVEZ: &str = "/livez";
 
+/// What else is on the admin port.
+const ADMIN_PATHS: [&str; 4] = ["/", "/configz", "/statusz", "/drain"];
+
 /// Checks all rules. `settings` tells what the operator wrote.
 pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, report: &mut Report) {
     let mut rules = Rules { config, settings, report };
@@ -22,6 +25,8 @@ pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, r
     if in_kubernetes {
         rules.pod_ip_is_reachable();
     }
+    rules.admin_port_is_another(in_kubernetes);
+    rules.certificate_has_a_key();
     rules.built_in_paths_differ();
     rules.routes_do_not_clash();
 }
@@ -57,12 +62,49 @@ impl Rules<'_> {
         self.blame("IP", rule, None);
     }
 
+    /// Two listeners cannot share a port. That one of them might have another address is no reason to make it harder
+    /// to tell them apart in a manifest.
+    fn admin_port_is_another(&mut self, in_kubernetes: bool) {
+        let Some(port) = self.config.admin_port else { return };
+        if self.any_failed(&["PORT", "ADMIN_PORT"]) {
+            return;
+        }
+        if port != 0 && port == self.config.port {
+            let rule = format!("must differ from {PREFIX}PORT ({port})");
+            self.blame("ADMIN_PORT", rule, Some("9090"));
+        }
+        let reachable = !self.config.admin_ip.is_some_and(|ip| ip.to_canonical().is_loopback());
+        if in_kubernetes && !reachable && !self.config.allow_loopback {
+            let message =
+                "is a loopback address: only this pod and kubectl port-forward reach it, neither kubelet probes \
+                           nor Prometheus, and metrics are nowhere else; let the probes ask PORT"
+                    .to_owned();
+            self.report.notice(Notice::new("ADMIN_IP", message));
+        }
+    }
+
+    fn certificate_has_a_key(&mut self) {
+        let (present, missing) = match (&self.config.tls_cert_file, &self.config.tls_key_file) {
+            (Some(_), None) => ("TLS_CERT_FILE", "TLS_KEY_FILE"),
+            (None, Some(_)) => ("TLS_KEY_FILE", "TLS_CERT_FILE"),
+            _ => return,
+        };
+        if !self.any_failed(&[present, missing]) {
+            let example = find(missing).map(|variable| variable.example);
+            self.blame(missing, format!("must be set as well, since {} is", full_name(present)), example);
+        }
+    }
+
     fn built_in_paths_differ(&mut self) {
         let paths = self.built_in_paths();
         for (index, (name, path)) in paths.iter().enumerate() {
             for (other, _) in paths[..index].iter().filter(|(_, earlier)| earlier == path) {
                 let (name, other) = if self.settings.contains_key(*name) { (name, other) } else { (other, name) };
                 let rule = format!("must differ from {} ({path})", full_name(other));
+                self.blame(name, rule, default_of(name));
+            }
+            if self.config.admin_port.is_some() && ADMIN_PATHS.contains(&path.as_str()) {
+                let rule = format!("must not be {path}, which is a page of the admin port");
                 self.blame(name, rule, default_of(name));
             }
             if *name != "HEALTHZ_PATH" && path == LIVEZ {

@@ -40,6 +40,13 @@ impl Sources {
         self
     }
 
+    /// The same sources as they would be read in a container of a Kubernetes pod.
+    #[must_use]
+    pub fn inside_kubernetes(mut self) -> Self {
+        self.environment.push((KUBERNETES.into(), "kubernetes.default.svc".into()));
+        self
+    }
+
     /// Whether this is a container of a Kubernetes pod.
     pub fn in_kubernetes(&self) -> bool {
         self.environment.iter().any(|(name, value)| name == KUBERNETES && !value.is_empty())

@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
-use super::{Config, VARIABLES};
+use super::{Config, IpNet, VARIABLES};
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -75,9 +77,14 @@ pub(super) enum Kind {
         auto: bool,
         set: fn(&mut Config, Duration),
     },
+    /// A port number, or empty for none.
+    Port {
+        set: fn(&mut Config, u16),
+    },
     Boolean {
         set: fn(&mut Config, bool),
     },
+    /// With an empty default, empty stands for that.
     Address {
         set: fn(&mut Config, IpAddr),
     },
@@ -89,8 +96,24 @@ pub(super) enum Kind {
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
     },
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    File {
+        set: fn(&mut Config, Option<PathBuf>),
+    },
     List {
         set: fn(&mut Config, Vec<String>),
+    },
+    /// Printable ASCII without spaces; may be empty.
+    Word {
+        set: fn(&mut Config, String),
+    },
+    /// Addresses and CIDR blocks.
+    Networks {
+        set: fn(&mut Config, Vec<IpNet>),
+    },
+    /// The value of a Cache-Control field (RFC 9111 section 5.2), or empty for none.
+    Directives {
+        set: fn(&mut Config, Option<HeaderValue>),
     },
     Route {
         add: fn(&mut Config, RouteSpec),
@@ -140,6 +163,11 @@ impl Variable {
         Variable::new(name, "auto", Kind::Duration { min: 0, max, auto: true, set })
     }
 
+    /// None unless set.
+    pub(super) const fn optional_port(name: &'static str, set: fn(&mut Config, u16)) -> Self {
+        Variable::new(name, "", Kind::Port { set })
+    }
+
     /// Off unless set.
     pub(super) const fn switch(name: &'static str, set: fn(&mut Config, bool)) -> Self {
         Variable::new(name, "false", Kind::Boolean { set }).example("true")
@@ -161,8 +189,32 @@ impl Variable {
         Variable::new(name, "", Kind::Directory { set })
     }
 
+    /// A path; whoever opens it says what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn file(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
+        Variable::new(name, "", Kind::File { set })
+    }
+
     pub(super) const fn list(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<String>)) -> Self {
         Variable::new(name, default, Kind::List { set })
+    }
+
+    /// Empty unless set.
+    pub(super) const fn word(name: &'static str, set: fn(&mut Config, String)) -> Self {
+        Variable::new(name, "", Kind::Word { set })
+    }
+
+    /// None unless set.
+    pub(super) const fn networks(name: &'static str, set: fn(&mut Config, Vec<IpNet>)) -> Self {
+        Variable::new(name, "", Kind::Networks { set })
+    }
+
+    pub(super) const fn directives(
+        name: &'static str,
+        default: &'static str,
+        set: fn(&mut Config, Option<HeaderValue>),
+    ) -> Self {
+        Variable::new(name, default, Kind::Directives { set })
     }
 
     pub(super) const fn route(name: &'static str, add: fn(&mut Config, RouteSpec)) -> Self {
@@ -204,12 +256,17 @@ impl Variable {
             Kind::Number { .. } => "number",
             Kind::Size { .. } => "size",
             Kind::Duration { .. } => "duration",
+            Kind::Port { .. } => "port",
             Kind::Boolean { .. } => "boolean",
             Kind::Address { .. } => "IP address",
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
             Kind::Directory { .. } => "directory",
+            Kind::File { .. } => "file",
             Kind::List { .. } => "list",
+            Kind::Word { .. } => "word",
+            Kind::Networks { .. } => "list of networks",
+            Kind::Directives { .. } => "directives",
             Kind::Route { .. } => "route",
             Kind::Unread => "",
         }
@@ -233,6 +290,7 @@ impl Variable {
                 let auto = if auto { "auto, or " } else { "" };
                 format!("{auto}{}", range(min, max, show_millis))
             }
+            Kind::Port { .. } => "0 to 65535, or empty".to_owned(),
             Kind::OneOf(choices) => choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
             _ => String::new(),
         }
@@ -251,6 +309,7 @@ impl Variable {
                 if auto { "auto or " } else { "" },
                 range(min, max, show_millis)
             ),
+            Kind::Port { .. } => "must be a port number from 0 to 65535, or empty for none".to_owned(),
             Kind::Boolean { .. } => "must be true or false (also 1 or 0, yes or no, on or off)".to_owned(),
             Kind::Address { .. } => "must be an IPv4 or IPv6 address".to_owned(),
             Kind::OneOf(_) => format!("must be one of {}", self.range()),
@@ -258,12 +317,27 @@ impl Variable {
                                      signs, empty or dot segments"
                 .to_owned(),
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
+            Kind::File { .. } => "must be the path of a file".to_owned(),
+            Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
+                                        or name=value"
+                .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
+            Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
+            Kind::Networks { .. } => {
+                "must be a list of IP addresses and CIDR blocks (10.0.0.0/8, fd00::/8, 192.0.2.1) \
+                                      separated by commas"
+                    .to_owned()
+            }
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""
                 .to_owned(),
             Kind::Unread => String::new(),
         }
+    }
+
+    /// Whether something else entirely, such as a private key, would pass for a value.
+    pub(super) fn takes_any_text(&self) -> bool {
+        matches!(self.kind, Kind::List { .. } | Kind::Route { .. })
     }
 
     /// Whether `name`, without its prefix, is this variable or one of this family.

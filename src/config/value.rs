@@ -3,7 +3,11 @@
 //! It knows no variable, and no range beyond what fits the type; a text that is not of the type is `None`, and
 //! the variable's row says what would have been right.
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use http::HeaderValue;
+use ipnet::IpNet;
 
 /// Units of durations in milliseconds, largest first.
 const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -33,7 +37,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
 }
 
 /// `500ms`, `5s`, `2m`, `1h`, or a plain number of seconds.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = quantity(text)?;
     let unit = if unit.is_empty() { "s" } else { unit };
     number.checked_mul(factor(&DURATIONS, unit)?).map(Duration::from_millis)
@@ -71,6 +75,49 @@ pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(String::from).collect()
 }
 
+/// The networks of a list; an address alone is a network of one. An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`)
+/// is the IPv4 network, since that is how addresses are compared.
+pub(super) fn networks(text: &str) -> Option<Vec<IpNet>> {
+    list(text).iter().map(|item| network(item)).collect()
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?.trunc();
+    match network.network().to_canonical() {
+        mapped @ IpAddr::V4(_) if network.prefix_len() >= 96 => IpNet::new(mapped, network.prefix_len() - 96).ok(),
+        _ => Some(network),
+    }
+}
+
+/// The directives of a Cache-Control field: `name`, `name=token` or `name="text"`, separated by commas (RFC 9111
+/// section 5.2). The inner `None` stands for an empty text.
+#[expect(clippy::option_option, reason = "the outer one is for what is no value, as with all texts here")]
+pub(super) fn directives(text: &str) -> Option<Option<HeaderValue>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let character = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let token = |text: &str| !text.is_empty() && text.bytes().all(character);
+    let quoted = |text: &str| {
+        text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some_and(|rest| !rest.contains('"'))
+    };
+    let directive = |text: &str| match text.trim().split_once('=') {
+        Some((name, value)) => token(name) && (token(value) || quoted(value)),
+        None => token(text.trim()),
+    };
+    let value = HeaderValue::try_from(text).ok().filter(|value| value.to_str().is_ok())?;
+    outside_quotes(text).all(directive).then_some(Some(value))
+}
+
+/// The parts between commas that do not stand in quotes.
+fn outside_quotes(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
+}
+
 /// A number of milliseconds in the largest unit that shows it whole.
 pub(super) fn show_millis(millis: u64) -> String {
     show(millis, &DURATIONS, "0s")
@@ -105,6 +152,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn networks_are_addresses_and_blocks() {
+        let cases = [
+            ("", Some("")),
+            ("10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.1.2.3/8 , ::1,192.0.2.1", Some("10.0.0.0/8 ::1/128 192.0.2.1/32")),
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8")),
+            ("::ffff:10.0.0.0/95", Some("::fffe:0:0/95")),
+            ("0.0.0.0/0,::/0", Some("0.0.0.0/0 ::/0")),
+            ("10.0.0.0/33", None),
+            ("10.0.0/8", None),
+            ("example.com", None),
+            ("10.0.0.0/8;::1", None),
+            ("[::1]", None),
+        ];
+        for (text, expected) in cases {
+            let shown = networks(text).map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+            assert_eq!(shown.as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_are_digits_and_nothing_else() {

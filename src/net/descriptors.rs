@@ -5,9 +5,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Descriptors kept for everything that is not a connection: pollers, log, listeners, and the files being served.
 const RESERVE: u64 = 32;
 
-/// Raises the soft limit as far as `connections` need, and returns how many connections it then allows.
-pub fn cap_connections(connections: usize) -> usize {
-    let wanted = (connections as u64).saturating_add(RESERVE);
+/// Raises the soft limit as far as `connections` need and `others` beside them, and returns how many connections it
+/// then allows.
+pub fn cap_connections(connections: usize, others: usize) -> usize {
+    let reserve = RESERVE.saturating_add(others as u64);
+    let wanted = (connections as u64).saturating_add(reserve);
     let limit = getrlimit(Resource::Nofile);
     let soft = limit.current.unwrap_or(u64::MAX);
     if soft >= wanted {
@@ -19,7 +21,7 @@ pub fn cap_connections(connections: usize) -> usize {
         Err(_) => soft,
     };
     // With very few, half are for connections.
-    let most = soft.saturating_sub(RESERVE).max(soft / 2).min(connections as u64) as usize;
+    let most = soft.saturating_sub(reserve).max(soft / 2).min(connections as u64) as usize;
     if most < connections {
         tracing::warn!(
             limit = soft,

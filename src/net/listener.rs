@@ -138,7 +138,7 @@ mod tests {
         let late = TcpStream::connect_timeout(&address, Duration::from_millis(50));
         assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
 
-        let (accepted, _) = accept(&listener).unwrap();
+        let (mut accepted, _) = accept(&listener).unwrap();
         admit(&accepted).unwrap();
         assert_eq!(accept(&listener).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(listener);

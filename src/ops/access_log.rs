@@ -6,11 +6,12 @@
 //! Header fields other than those a format names are never looked at, so `Authorization` and cookies cannot leak.
 
 mod apache;
+mod ecs;
+pub(super) mod gcp;
 mod json;
 mod redact;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -18,6 +19,7 @@ use http::StatusCode;
 use self::redact::Redactor;
 use super::log_writer::LogHandle;
 use super::metrics::MethodLabel;
+use super::text;
 use super::timestamp::{Clock, system_time};
 use crate::config::{Config, LogFormat};
 use crate::semantics::head::RequestHead;
@@ -30,56 +32,21 @@ const SLACK: usize = 4 * 1024;
 /// No line waits longer than this, as long as the reactor runs.
 pub(super) const MAX_AGE: Duration = Duration::from_millis(100);
 
-/// What the logs of all reactors have in common.
+/// How lines are to look. The same for all reactors, and replaced as a whole when the configuration changes.
 #[derive(Debug)]
 pub(super) struct Settings {
-    format: Format,
-    redactor: Arc<Redactor>,
-    writer: LogHandle,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Json,
-    Combined,
-    Common,
+    format: LogFormat,
+    redactor: Redactor,
+    /// What stands before a trace's id in the `gcp` format.
+    trace_prefix: String,
 }
 
 impl Settings {
-    /// `None` when there is to be no access log.
-    pub(super) fn new(config: &Config, writer: LogHandle) -> Option<Self> {
-        let format = match config.log_format {
-            LogFormat::Json => Format::Json,
-            LogFormat::Combined => Format::Combined,
-            LogFormat::Common => Format::Common,
-            LogFormat::Off => return None,
-        };
-        Some(Settings { format, redactor: Arc::new(Redactor::new(&config.log_redact_query)), writer })
-    }
-}
-
-/// One reactor's log.
-#[derive(Debug)]
-pub(super) struct AccessLog {
-    format: Format,
-    redactor: Arc<Redactor>,
-    clock: Clock,
-    /// Whole lines not handed over yet.
-    lines: Vec<u8>,
-    /// When the first of them was written.
-    oldest: Option<Instant>,
-    writer: LogHandle,
-}
-
-impl AccessLog {
-    pub(super) fn new(settings: &Settings) -> Self {
-        AccessLog {
-            format: settings.format,
-            redactor: Arc::clone(&settings.redactor),
-            clock: Clock::new(system_time),
-            lines: Vec::with_capacity(FULL + SLACK),
-            oldest: None,
-            writer: settings.writer.clone(),
+    pub(super) fn new(config: &Config) -> Self {
+        Settings {
+            format: config.log_format,
+            redactor: Redactor::new(&config.log_redact_query),
+            trace_prefix: trace_prefix(config),
         }
     }
 
@@ -92,20 +59,53 @@ impl AccessLog {
         outcome: Outcome,
     ) -> Vec<u8> {
         match self.format {
-            Format::Json => json::fixed_part(route, method, status, outcome),
-            Format::Combined | Format::Common => Vec::new(),
+            LogFormat::Json => json::fixed_part(route, method, status, outcome),
+            LogFormat::Ecs => ecs::fixed_part(route, status, outcome),
+            LogFormat::Gcp => gcp::fixed_part(route, outcome),
+            LogFormat::Combined | LogFormat::Common | LogFormat::Off => Vec::new(),
         }
     }
+}
 
-    /// Appends the line of one exchange. `fixed` is what [`Self::fixed_part`] made for its like.
-    pub(super) fn write(&mut self, exchange: &Exchange<'_>, fixed: &[u8]) {
-        self.oldest.get_or_insert(exchange.now);
-        let (out, clock, redactor) = (&mut self.lines, &mut self.clock, &*self.redactor);
-        match self.format {
-            Format::Json => json::line(out, exchange, fixed, clock, redactor),
-            Format::Combined => apache::combined(out, exchange, clock, redactor),
-            Format::Common => apache::common(out, exchange, clock, redactor),
+/// What makes the resource name of a trace of its id, in the `gcp` format; empty without LOG_GCP_PROJECT.
+pub(super) fn trace_prefix(config: &Config) -> String {
+    match &*config.log_gcp_project {
+        "" => String::new(),
+        project => format!("projects/{project}/traces/"),
+    }
+}
+
+/// One reactor's log.
+#[derive(Debug)]
+pub(super) struct AccessLog {
+    clock: Clock,
+    /// Whole lines not handed over yet.
+    lines: Vec<u8>,
+    /// When the first of them was written.
+    oldest: Option<Instant>,
+    writer: LogHandle,
+}
+
+impl AccessLog {
+    pub(super) fn new(writer: LogHandle) -> Self {
+        AccessLog { clock: Clock::new(system_time), lines: Vec::new(), oldest: None, writer }
+    }
+
+    /// Appends the line of one exchange. `fixed` is what [`Settings::fixed_part`] made for its like.
+    pub(super) fn write(&mut self, settings: &Settings, exchange: &Exchange<'_>, fixed: &[u8]) {
+        let (out, clock, redactor) = (&mut self.lines, &mut self.clock, &settings.redactor);
+        if out.capacity() == 0 && settings.format != LogFormat::Off {
+            out.reserve(FULL + SLACK);
         }
+        match settings.format {
+            LogFormat::Json => json::line(out, exchange, fixed, clock, redactor),
+            LogFormat::Ecs => ecs::line(out, exchange, fixed, clock, redactor),
+            LogFormat::Gcp => gcp::line(out, exchange, fixed, clock, settings),
+            LogFormat::Combined => apache::combined(out, exchange, clock, redactor),
+            LogFormat::Common => apache::common(out, exchange, clock, redactor),
+            LogFormat::Off => return,
+        }
+        self.oldest.get_or_insert(exchange.now);
         if self.lines.len() >= FULL {
             self.hand_over();
         }
@@ -127,10 +127,23 @@ impl AccessLog {
     }
 }
 
-/// The client's address. Forwarding fields are believed only when they come from a trusted proxy, and none is configured:
-/// so it is the other end of the connection.
+/// The client's address: what trusted proxies say, else the other end of the connection.
 fn client_ip(exchange: &Exchange<'_>) -> IpAddr {
-    exchange.remote.ip()
+    exchange.received.map_or(exchange.remote.ip(), |received| received.client_ip)
+}
+
+/// Method, path and status in one text, for formats whose message is what people read.
+fn summary(out: &mut Vec<u8>, exchange: &Exchange<'_>) {
+    match exchange.received {
+        Some(received) => {
+            text::json(out, received.head.method().as_str().as_bytes());
+            out.push(b' ');
+            text::json(out, path(&received.head).as_bytes());
+        }
+        None => out.extend_from_slice(b"no request"),
+    }
+    out.push(b' ');
+    text::number(out, exchange.status.as_u16());
 }
 
 /// What a line calls the path: the target itself where it has none, as in `OPTIONS *` and CONNECT.

@@ -1,80 +1,117 @@
 //! Diagnostics: what the server and its users say through `tracing`, one line an event, through a [`LogHandle`],
 //! so that a stalled stderr blocks nobody.
 //!
-//! With LOG_FORMAT=json a line is an object: `time`, `level`, `msg`, `target`, then the event's fields beside them.
-//! With the other formats it is text: time, level, target, message, `key=value`. Spans are not written.
-//! Knows no other sink; whoever assembles the process installs the subscriber.
+//! With LOG_FORMAT=json a line is an object: `time`, `level`, `msg`, `target`, then the event's fields beside them. `ecs`
+//! and `gcp` have the names that Elastic and Google Cloud expect; see [`json`]. With the other formats it is text: time,
+//! level, target, message, `key=value`. Spans are not written.
+//! Level and format may change while the process runs. Knows no other sink; whoever assembles the process installs the
+//! subscriber.
+
+mod json;
 
 use std::error::Error;
 use std::fmt::{self, Debug};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::reload;
 
 use super::log_writer::LogHandle;
-use super::text::{self, formatted, json_text, one_line};
+use super::text::{formatted, one_line};
 use super::timestamp::rfc3339;
+use super::{access_log, current};
+use crate::app::request::Received;
 use crate::config::{Config, LogFormat, LogLevel};
 
-/// A subscriber that writes events of at least RWS_CONFIG_LOG_LEVEL to `writer`, as JSON if RWS_CONFIG_LOG_FORMAT is.
-pub fn subscriber(config: &Config, writer: LogHandle) -> impl Subscriber + Send + Sync + 'static {
-    let json = match config.log_format {
-        LogFormat::Json => true,
-        LogFormat::Combined | LogFormat::Common | LogFormat::Off => false,
-    };
-    let level = match config.log_level {
+/// A subscriber that writes events of at least RWS_CONFIG_LOG_LEVEL to `writer`, in RWS_CONFIG_LOG_FORMAT, and the means to
+/// change both.
+pub fn subscriber(config: &Config, writer: LogHandle) -> (impl Subscriber + Send + Sync + 'static, Control) {
+    let look = Arc::new(ArcSwap::from_pointee(Look::new(config)));
+    let (filter, level) = reload::Layer::new(filter(config));
+    let lines = Lines { look: Arc::clone(&look), writer };
+    (tracing_subscriber::registry().with(filter).with(lines), Control { look, level })
+}
+
+/// Changes level and format of the [`subscriber`] it came with.
+#[derive(Clone, Debug)]
+pub struct Control {
+    look: Arc<ArcSwap<Look>>,
+    level: reload::Handle<LevelFilter, tracing_subscriber::Registry>,
+}
+
+impl Control {
+    /// Takes over LOG_LEVEL, LOG_FORMAT and LOG_GCP_PROJECT. Without effect once the subscriber is gone.
+    pub fn apply(&self, config: &Config) {
+        self.look.store(Arc::new(Look::new(config)));
+        // It fails only when there is nobody left to be told.
+        let _ = self.level.reload(filter(config));
+    }
+}
+
+fn filter(config: &Config) -> LevelFilter {
+    match config.log_level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
-    };
-    tracing_subscriber::registry().with(level).with(Lines { json, writer })
+    }
+}
+
+/// How lines look.
+#[derive(Debug)]
+struct Look {
+    /// `None`: text.
+    names: Option<&'static json::Names>,
+    trace_prefix: String,
+}
+
+impl Look {
+    fn new(config: &Config) -> Self {
+        let names = match config.log_format {
+            LogFormat::Json => Some(&json::JSON),
+            LogFormat::Ecs => Some(&json::ECS),
+            LogFormat::Gcp => Some(&json::GCP),
+            LogFormat::Combined | LogFormat::Common | LogFormat::Off => None,
+        };
+        Look { names, trace_prefix: access_log::trace_prefix(config) }
+    }
 }
 
 /// Turns events into lines.
 struct Lines {
-    json: bool,
+    look: Arc<ArcSwap<Look>>,
     writer: LogHandle,
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let time = rfc3339(SystemTime::now());
-        let mut line = if self.json { json(event, &time) } else { plain(event, &time) };
+        let look = self.look.load();
+        let mut line = current::request(|request| match look.names {
+            Some(names) => json::line(event, &time, names, request, &look.trace_prefix),
+            None => plain(event, &time, request),
+        });
         self.writer.send(&mut line);
     }
 }
 
-fn json(event: &Event<'_>, time: &[u8]) -> Vec<u8> {
-    let mut fields = JsonFields::default();
-    event.record(&mut fields);
-    let metadata = event.metadata();
-    let mut line = br#"{"time":""#.to_vec();
-    line.extend_from_slice(time);
-    line.extend_from_slice(br#"","level":""#);
-    line.extend_from_slice(level(metadata).to_ascii_lowercase().as_bytes());
-    line.extend_from_slice(br#"","msg":""#);
-    line.extend_from_slice(&fields.message);
-    line.extend_from_slice(br#"","target":""#);
-    text::json(&mut line, metadata.target().as_bytes());
-    line.push(b'"');
-    line.extend_from_slice(&fields.others);
-    line.extend_from_slice(b"}\n");
-    line
-}
-
-fn plain(event: &Event<'_>, time: &[u8]) -> Vec<u8> {
+fn plain(event: &Event<'_>, time: &[u8], request: Option<&Received>) -> Vec<u8> {
     let mut fields = PlainFields::default();
     event.record(&mut fields);
     let metadata = event.metadata();
     let mut line = time.to_vec();
-    formatted(&mut line, one_line, format_args!(" {:5} {}:", level(metadata), metadata.target()));
+    formatted(&mut line, one_line, format_args!(" {:5} {}:", metadata.level(), metadata.target()));
     line.extend_from_slice(&fields.message);
+    if let Some(request) = request {
+        formatted(&mut line, one_line, format_args!(" request_id={}", request.id));
+    }
     line.extend_from_slice(&fields.others);
     line.push(b'\n');
     line
@@ -82,95 +119,16 @@ fn plain(event: &Event<'_>, time: &[u8]) -> Vec<u8> {
 
 fn level(metadata: &Metadata<'_>) -> &'static str {
     match *metadata.level() {
-        Level::ERROR => "ERROR",
-        Level::WARN => "WARN",
-        Level::INFO => "INFO",
-        Level::DEBUG => "DEBUG",
-        Level::TRACE => "TRACE",
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
     }
 }
 
 /// What `tracing` calls the text of an event.
 const MESSAGE: &str = "message";
-
-/// The message, and the other fields as members to be appended to an object.
-#[derive(Default)]
-struct JsonFields {
-    message: Vec<u8>,
-    others: Vec<u8>,
-}
-
-impl JsonFields {
-    /// A value that JSON writes without quotes.
-    fn bare(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        if field.name() == MESSAGE {
-            return formatted(&mut self.message, json_text, value);
-        }
-        self.name(field);
-        formatted(&mut self.others, json_text, value);
-    }
-
-    fn string(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        if field.name() == MESSAGE {
-            return formatted(&mut self.message, json_text, value);
-        }
-        self.name(field);
-        self.others.push(b'"');
-        formatted(&mut self.others, json_text, value);
-        self.others.push(b'"');
-    }
-
-    /// A name that the line itself uses gets an underscore, so that no object has a member twice.
-    fn name(&mut self, field: &Field) {
-        let taken = matches!(field.name(), "time" | "level" | "msg" | "target");
-        self.others.extend_from_slice(b",\"");
-        text::json(&mut self.others, field.name().as_bytes());
-        self.others.extend_from_slice(if taken { b"_\":" } else { b"\":" });
-    }
-}
-
-impl Visit for JsonFields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.string(field, format_args!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.string(field, format_args!("{value}"));
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.string(field, format_args!("{}", Chain(value)));
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no infinities and no NaN.
-        if value.is_finite() {
-            self.bare(field, format_args!("{value}"));
-        } else {
-            self.string(field, format_args!("{value}"));
-        }
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.bare(field, format_args!("{value}"));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.bare(field, format_args!("{value}"));
-    }
-
-    fn record_i128(&mut self, field: &Field, value: i128) {
-        self.bare(field, format_args!("{value}"));
-    }
-
-    fn record_u128(&mut self, field: &Field, value: u128) {
-        self.bare(field, format_args!("{value}"));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.bare(field, format_args!("{value}"));
-    }
-}
 
 /// The message, and the other fields as ` key=value`.
 #[derive(Default)]
@@ -226,7 +184,7 @@ mod tests {
 
     /// The lines of what `say` says.
     fn lines(config: &Config, say: impl FnOnce()) -> Vec<String> {
-        let written = collect(|handle| with_default(subscriber(config, handle), say));
+        let written = collect(|handle| with_default(subscriber(config, handle).0, say));
         written.lines().map(str::to_owned).collect()
     }
 
@@ -298,6 +256,27 @@ mod tests {
             tracing::info!("three");
         });
         assert_eq!(written.len(), 2, "{written:?}");
+    }
+
+    #[test]
+    fn level_and_format_can_change_meanwhile() {
+        let written = collect(|handle| {
+            let (subscriber, control) = subscriber(&Config::default(), handle);
+            with_default(subscriber, || {
+                tracing::debug!("none");
+                tracing::info!("one");
+                control.apply(&Config { log_level: LogLevel::Debug, log_format: LogFormat::Gcp, ..Config::default() });
+                tracing::debug!("two");
+                control.apply(&Config { log_level: LogLevel::Error, log_format: LogFormat::Off, ..Config::default() });
+                tracing::warn!("none");
+                tracing::error!("three");
+            });
+        });
+        let lines: Vec<&str> = written.lines().collect();
+        assert_eq!(lines.len(), 3, "{written}");
+        assert!(lines[0].contains(r#""level":"info","msg":"one""#), "{}", lines[0]);
+        assert!(lines[1].contains(r#""severity":"DEBUG","message":"two""#), "{}", lines[1]);
+        assert!(lines[2].contains(" ERROR ") && lines[2].ends_with(": three"), "{}", lines[2]);
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl LogHandle {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
+    /// Whether no more buffers fit in, so that lines are lost until the sink goes on.
+    pub fn is_full(&self) -> bool {
+        self.jobs.is_full()
+    }
+
     /// Whether the last attempt to write failed.
     pub fn is_failing(&self) -> bool {
         self.shared.failing.load(Ordering::Relaxed)

@@ -5,35 +5,55 @@
 
 mod cells;
 mod collector;
+mod exposition;
 mod families;
 mod process;
+mod snapshot;
 
+use std::fmt;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_TYPE, HeaderValue};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use http::{Method, StatusCode};
-use prometheus::proto::MetricType;
-use prometheus::{Registry, TextEncoder};
+use prometheus::Registry;
+use prometheus::proto::MetricFamily;
 
+pub(super) use self::cells::Folded;
 use self::cells::{Counter, Durations};
-use self::collector::ServerCollector;
+use self::collector::{Reserved, ServerCollector};
+use self::exposition::Format;
+pub(super) use self::process::ProcessSample;
+pub(super) use self::snapshot::Snapshot;
+use super::diagnosis::Misrouted;
 use super::log_writer::LogHandle;
+use super::throttle::{Say, Throttle};
 use crate::app::response::Response;
 use crate::app::service::EndpointKind;
+use crate::semantics::accept;
 use crate::semantics::head::RequestHead;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
 
-/// The server's metrics and the registry they are gathered from.
-#[derive(Debug)]
+/// The server's metrics, and the registries that they are gathered with.
+///
+/// The server's own collectors are in a registry that nobody else has, so that nothing a user's collector does can take
+/// them away.
 pub struct Metrics {
-    registry: Registry,
+    own: Registry,
+    users: Vec<Registry>,
     cells: Arc<AllCells>,
+    misrouted: Arc<Misrouted>,
+    complaints: Throttle,
 }
 
 impl Metrics {
-    /// Registers the server's metrics in `registry`. `logs` are the writers whose dropped lines are counted.
+    /// The server's metrics beside those of `registry`, in which their names are taken from now on. `logs` are the writers
+    /// whose dropped lines are counted.
     ///
     /// # Errors
     /// When the registry already has a metric of one of the server's names.
@@ -43,35 +63,78 @@ impl Metrics {
         lifecycle: Lifecycle,
         logs: Vec<LogHandle>,
     ) -> prometheus::Result<Self> {
-        let cells = Arc::new(AllCells::default());
-        let collector = ServerCollector::new(Arc::clone(&cells), stats, lifecycle, logs)?;
-        registry.register(Box::new(collector))?;
-        Ok(Metrics { registry, cells })
+        let (cells, misrouted) = (Arc::new(AllCells::default()), Arc::new(Misrouted::default()));
+        let collector = ServerCollector::new(Arc::clone(&cells), Arc::clone(&misrouted), stats, lifecycle, logs)?;
+        let metrics =
+            Metrics { own: Registry::new(), users: Vec::new(), cells, misrouted, complaints: Throttle::default() };
+        metrics.own.register(Box::new(collector))?;
+        metrics.with_registry(registry)
     }
 
-    /// The registry, for users' own collectors.
+    /// Exposes the metrics of one more registry. Each is gathered by itself: a collector that panics takes away those of
+    /// its own registry, and no others.
+    ///
+    /// # Errors
+    /// When it already has a metric of one of the server's names.
+    pub fn with_registry(mut self, registry: Registry) -> prometheus::Result<Self> {
+        registry.register(Box::new(Reserved::new()?))?;
+        self.users.push(registry);
+        Ok(self)
+    }
+
+    /// The registry it was made with, for users' own collectors. A name that the server uses is refused there.
     pub fn registry(&self) -> &Registry {
-        &self.registry
+        // There is always the one that it was made with.
+        self.users.first().unwrap_or(&self.own)
     }
 
-    /// Answers `GET /metrics` in Prometheus' text format 0.0.4. A collector that yields what cannot be written
-    /// makes it a 500 that says why.
-    pub fn render(&self, _head: &RequestHead) -> Response {
-        let families = self.registry.gather();
-        // The encoder panics on this one type, which the text format knows and the crate does not write.
-        let untyped = families.iter().find(|family| family.get_field_type() == MetricType::UNTYPED);
-        let text = match untyped {
-            Some(family) => Err(format!("the metric {} is untyped", family.name())),
-            None => TextEncoder::new().encode_to_string(&families).map_err(|error| error.to_string()),
-        };
-        match text {
-            Ok(text) => response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text),
-            Err(error) => {
-                tracing::error!(error, "metrics could not be gathered");
-                let text = format!("metrics could not be gathered: {error}\n");
-                response(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text)
+    /// The registry of the server's own metrics, for the parts of the server that are not known here.
+    pub(crate) fn own_registry(&self) -> &Registry {
+        &self.own
+    }
+
+    /// Answers a scrape: in OpenMetrics 1.0 if `Accept` prefers that, else in Prometheus' text format 0.0.4, and compressed
+    /// if `Accept-Encoding` has gzip. What a user's collector yields that cannot be written is left out, with a warning.
+    pub fn render(&self, head: &RequestHead) -> Response {
+        let weigh = |name, versions| accept::media_type(head.values("accept"), name, versions);
+        let open = weigh("application/openmetrics-text", &["1.0.0", "0.0.1"][..]) > weigh("text/plain", &["0.0.4"][..]);
+        let format = if open { Format::OpenMetrics } else { Format::Text };
+        let body = exposition::write(&self.gather(), format, |name, fault| self.complain(name, fault));
+        let response = Response::new(StatusCode::OK)
+            .with_header(CONTENT_TYPE, HeaderValue::from_static(format.media_type()))
+            .with_header(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        if accept::coding(head.values("accept-encoding"), "gzip") == 0 {
+            return response.with_body(body);
+        }
+        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
+        match encoder.write_all(&body).and_then(|()| encoder.finish()) {
+            Ok(short) => response.with_header(CONTENT_ENCODING, HeaderValue::from_static("gzip")).with_body(short),
+            // Memory takes everything; if it did not, the text would still be right.
+            Err(_) => response.with_body(body),
+        }
+    }
+
+    /// All families, the server's own first: of two of one name, only the first is written.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        let mut families = self.own.gather();
+        for registry in &self.users {
+            match catch_unwind(AssertUnwindSafe(|| registry.gather())) {
+                Ok(more) => families.extend(more),
+                Err(_) => self.complain("", "a collector panicked, and its registry is left out"),
             }
         }
+        families
+    }
+
+    fn complain(&self, name: &str, fault: &'static str) {
+        if let Say::Now(repeated) = self.complaints.ask(&(name, fault), Instant::now()) {
+            tracing::warn!(metric = name, repeated, "a metric is left out of /metrics: {fault}");
+        }
+    }
+
+    /// Where probes that go astray are counted.
+    pub(super) fn misrouted(&self) -> Arc<Misrouted> {
+        Arc::clone(&self.misrouted)
     }
 
     /// A place to count for one more reactor.
@@ -82,8 +145,15 @@ impl Metrics {
     }
 }
 
-fn response(status: StatusCode, media_type: &'static str, text: String) -> Response {
-    Response::new(status).with_header(CONTENT_TYPE, HeaderValue::from_static(media_type)).with_body(text)
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("own", &self.own).field("users", &self.users).finish_non_exhaustive()
+    }
+}
+
+/// How many file descriptors are open, and how many may be, if the system tells.
+pub(crate) fn open_descriptors() -> Option<(u64, u64)> {
+    process::open_fds().zip(process::max_fds())
 }
 
 /// One reactor's side of the metrics.

@@ -8,20 +8,27 @@
 //! - `?format=json` answers in the shape of MicroProfile Health.
 //! - Bodies have at most [`MAX_BODY`] bytes; what fails is listed before what fits.
 
-mod checks;
+mod built_in;
+mod engine;
 mod render;
+mod verdict;
+mod watch;
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use percent_encoding::percent_decode_str;
 
-use self::checks::{Ping, Shutdown, Startup};
+use self::built_in::{Ping, Shutdown, Startup};
+pub use self::engine::{EngineCheck, LogCheck};
 use self::render::Entry;
+pub use self::verdict::{Reason, Verdict};
+use self::watch::Noted;
 use crate::app::response::Response;
-use crate::config::Config;
+use crate::config::{Config, HealthDetails};
 use crate::semantics::head::RequestHead;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
@@ -67,45 +74,74 @@ pub trait Check: Send + Sync + 'static {
     /// Whether it has a say in `probe`.
     fn concerns(&self, probe: Probe) -> bool;
 
-    /// How it is.
-    fn verdict(&self) -> Verdict;
+    /// How it is, as far as `probe` is concerned.
+    fn verdict(&self, probe: Probe) -> Verdict;
 
     /// More about it, for `?format=json`: ages, durations, counts.
     fn data(&self) -> serde_json::Map<String, serde_json::Value> {
         serde_json::Map::new()
     }
-}
 
-/// How a check is. Reasons are short texts that anybody may read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Well.
-    Pass,
-    /// Not well, but no reason to fail the probe.
-    Degraded(Cow<'static, str>),
-    /// Fails the probe with 503.
-    Fail(Cow<'static, str>),
-    /// Fails the probe with a status of its own, unless another check fails it with 503. A status below 400
-    /// counts as [`Verdict::Degraded`].
-    FailWith(StatusCode, Cow<'static, str>),
+    /// Whether a change of it is worth a line in the log: not while nothing is known of it, and not of what only
+    /// repeats the life cycle, which has lines of its own.
+    fn is_logged(&self) -> bool {
+        true
+    }
 }
 
 /// The handlers of the probes.
 pub struct Probes {
+    /// Whose checks come before its own.
+    main: Option<Arc<Probes>>,
     checks: Vec<Box<dyn Check>>,
+    details: HealthDetails,
+    lifecycle: Lifecycle,
+    /// Whether all has happened that /startupz waits for, although the server may not be ready yet.
+    started: Arc<AtomicBool>,
+    noted: Mutex<Noted>,
+    drain_status: Arc<AtomicU16>,
 }
 
 impl std::fmt::Debug for Probes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.checks.iter().map(|check| check.name())).finish()
+        f.debug_list().entries(self.names()).finish()
     }
 }
 
 impl Probes {
-    /// Probes with the built-in checks: `ping`, `startup` and `shutdown`.
+    /// Probes with the checks `ping`, `startup` and `shutdown`.
     pub fn new(config: &Config, lifecycle: Lifecycle, stats: Arc<Stats>) -> Self {
-        let shutdown = Shutdown::new(lifecycle.clone(), stats, config.drain_ready_status);
-        Probes { checks: vec![Box::new(Ping), Box::new(Startup::new(lifecycle)), Box::new(shutdown)] }
+        let (started, drain_status) =
+            (Arc::<AtomicBool>::default(), Arc::new(AtomicU16::new(config.drain_ready_status)));
+        let startup = Startup::new(lifecycle.clone(), Arc::clone(&started));
+        let shutdown = Shutdown::new(lifecycle.clone(), stats, drain_status.clone());
+        Probes {
+            main: None,
+            checks: vec![Box::new(Ping), Box::new(startup), Box::new(shutdown)],
+            details: config.health_details,
+            lifecycle,
+            started,
+            noted: Mutex::default(),
+            drain_status,
+        }
+    }
+
+    /// Probes for another port, which answer with the checks of `main`, and with those that are added to these.
+    pub fn beside(main: Arc<Probes>) -> Self {
+        Probes {
+            checks: Vec::new(),
+            details: main.details,
+            lifecycle: main.lifecycle.clone(),
+            started: Arc::clone(&main.started),
+            noted: Mutex::default(),
+            drain_status: Arc::clone(&main.drain_status),
+            main: Some(main),
+        }
+    }
+
+    /// Takes over what may change of the configuration: RWS_CONFIG_DRAIN_READY_STATUS.
+    pub fn reconfigure(&self, config: &Config) {
+        self.drain_status.store(config.drain_ready_status, Ordering::Relaxed);
     }
 
     /// Adds a check after those there are.
@@ -113,10 +149,32 @@ impl Probes {
         self.checks.push(Box::new(check));
     }
 
+    /// Every check.
+    pub fn checks(&self) -> impl Iterator<Item = &dyn Check> {
+        let others = self.main.iter().flat_map(|main| &main.checks);
+        others.chain(&self.checks).map(Box::as_ref)
+    }
+
+    /// The names of the checks.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.checks().map(|check| check.name())
+    }
+
+    /// Each check by name, and whether it passes.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.checks().map(|check| (check.name(), check.verdict(check.main_probe()) == Verdict::Pass))
+    }
+
+    /// From now on /startupz passes.
+    pub(super) fn started(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
     /// Answers `probe`: 200 if every check that concerns it passes.
     pub fn answer(&self, probe: Probe, head: &RequestHead) -> Response {
-        let concerned = || self.checks.iter().map(Box::as_ref).filter(move |check| check.concerns(probe));
-        if head.query().is_none() && concerned().all(|check| check.verdict() == Verdict::Pass) {
+        self.look();
+        let concerned = || self.checks().filter(move |check| check.concerns(probe));
+        if head.query().is_none() && concerned().all(|check| check.verdict(probe) == Verdict::Pass) {
             return respond(StatusCode::OK, TEXT, OK);
         }
         self.explain(probe, concerned(), head)
@@ -125,8 +183,8 @@ impl Probes {
     /// Answers for one check of `probe`, by its name as it stands in the path; 404 if it has none of that name.
     pub fn answer_check(&self, probe: Probe, name: &str, head: &RequestHead) -> Response {
         let name = percent_decode_str(name).decode_utf8_lossy();
-        match self.checks.iter().find(|check| check.concerns(probe) && check.name() == name) {
-            Some(check) => self.explain(probe, std::iter::once(check.as_ref()), head),
+        match self.checks().find(|check| check.concerns(probe) && check.name() == name) {
+            Some(check) => self.explain(probe, std::iter::once(check), head),
             None => {
                 let text = format!("{} has no check {}\n", probe.name(), render::harmless(&name));
                 respond(StatusCode::NOT_FOUND, TEXT, text)
@@ -137,14 +195,19 @@ impl Probes {
     fn explain<'a>(&self, probe: Probe, checks: impl Iterator<Item = &'a dyn Check>, head: &RequestHead) -> Response {
         let options = Options::parse(head.query().unwrap_or_default());
         let entries: Vec<Entry<'_>> = checks
-            .map(|check| Entry::new(check, options.excluded.iter().any(|excluded| excluded == check.name())))
+            .map(|check| {
+                let excluded = options.excluded.iter().any(|excluded| excluded == check.name());
+                Entry::new(check, probe, excluded, self.details)
+            })
             .collect();
         let status = overall(&entries);
+        // With no details, it is as if there were no checks to list.
+        let entries = if self.details == HealthDetails::None { Vec::new() } else { entries };
         if options.json {
             return respond(status, JSON, render::json(&entries, status));
         }
-        let unknown = options.excluded.iter().filter(|name| self.checks.iter().all(|check| check.name() != **name));
-        let verbose = options.verbose || entries.iter().any(|entry| !entry.passes());
+        let unknown = options.excluded.iter().filter(|name| self.checks().all(|check| check.name() != **name));
+        let verbose = options.verbose || !status.is_success() || entries.iter().any(|entry| !entry.passes());
         let text = render::text(probe, &entries, status, verbose, unknown.map(|name| &**name));
         respond(status, TEXT, text)
     }

@@ -87,6 +87,14 @@ pub(super) fn rfc3339(time: SystemTime) -> [u8; 27] {
     text
 }
 
+/// `time` as RFC 3339 to the second: `2026-01-02T03:04:05Z`.
+pub(super) fn rfc3339_seconds(time: SystemTime) -> String {
+    let text = Date::at(since_epoch(time).as_secs()).rfc3339();
+    let mut text = String::from_utf8_lossy(&text[..19]).into_owned();
+    text.push('Z');
+    text
+}
+
 /// A date and time of day in UTC, to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Date {

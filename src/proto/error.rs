@@ -15,6 +15,8 @@ pub enum ProtoError {
     TlsOnPlainPort,
     /// The request line is the one that opens an HTTP/2 connection.
     Http2Preface,
+    /// The first bytes are those a proxy puts before a connection to tell whose it is.
+    ProxyProtocol,
     /// A line feed without a carriage return before it.
     BareLf,
     /// A carriage return without a line feed after it.
@@ -117,6 +119,7 @@ impl ProtoError {
             EmptyLines => (BAD, "RFC 9112 section 2.2", "too many empty lines before the request line"),
             TlsOnPlainPort => (BAD, "RFC 9112 section 3", "a TLS handshake on a port that speaks plain HTTP: use http:// (probes: scheme HTTP)"),
             Http2Preface => (VERSION, "RFC 9113 section 3.4", "HTTP/2 with prior knowledge is not supported: use HTTP/1.1"),
+            ProxyProtocol => (BAD, "RFC 9112 section 3", "a PROXY protocol preface before the request: turn it off in the proxy"),
             BareLf => (BAD, "RFC 9112 section 2.2", "a line ends with LF alone instead of CRLF"),
             BareCr => (BAD, "RFC 9112 section 2.2", "a CR is not followed by LF"),
             BadMethod => (BAD, "RFC 9112 section 3.1", "the request line does not begin with a method and one space"),
@@ -209,7 +212,7 @@ mod tests {
     const ALL: &[ProtoError] = {
         use ProtoError::*;
         &[
-            EmptyLines, TlsOnPlainPort, Http2Preface, BareLf, BareCr,
+            EmptyLines, TlsOnPlainPort, Http2Preface, ProxyProtocol, BareLf, BareCr,
             BadMethod, UnknownMethod, Connect, BadTarget, BadTargetByte,
             TargetFragment, BadTargetHost, TargetUserInfo, TargetAsterisk, TargetTooLong,
             MissingVersion, BadVersion, UnsupportedVersion, HeadTooLarge, TooManyFields,

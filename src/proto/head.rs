@@ -114,6 +114,7 @@ fn method(bytes: &[u8]) -> Result<(Method, usize), Stop> {
         b' ' if len > 0 => {}
         // A TLS record that carries a handshake: 0x16, then the major version 3.
         0x16 if len == 0 && byte(bytes, 1)? == 3 => return Err(ProtoError::TlsOnPlainPort.into()),
+        0 if len == 0 => return Err(after_zero(bytes)?.into()),
         b'\n' => return Err(ProtoError::BareLf.into()),
         _ => return Err(ProtoError::BadMethod.into()),
     }
@@ -127,10 +128,22 @@ fn method(bytes: &[u8]) -> Result<(Method, usize), Stop> {
         b"OPTIONS" => Method::OPTIONS,
         b"TRACE" => Method::TRACE,
         b"CONNECT" => return Err(ProtoError::Connect.into()),
+        b"PROXY" => return Err(ProtoError::ProxyProtocol.into()),
         b"PRI" => return Err(ProtoError::Http2Preface.into()),
         _ => return Err(ProtoError::UnknownMethod.into()),
     };
     Ok((method, len + 1))
+}
+
+/// What begins with a zero: version 2 of the PROXY protocol, whose signature continues so after two empty lines
+/// (proxy-protocol.txt section 2.2), or nonsense.
+fn after_zero(bytes: &[u8]) -> Result<ProtoError, Stop> {
+    for (at, expected) in b"\0\r\nQUIT\n".iter().enumerate() {
+        if byte(bytes, at)? != *expected {
+            return Ok(ProtoError::BadMethod);
+        }
+    }
+    Ok(ProtoError::ProxyProtocol)
 }
 
 /// The length of the target, which a space must end.

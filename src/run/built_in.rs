@@ -2,21 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::StatusCode;
 
 use crate::app::request::Received;
 use crate::app::service::EndpointKind;
 use crate::app::{App, MethodRouter, get};
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::error::{Error, ErrorKind};
 use crate::files::Files;
 use crate::files::welcome::Welcome;
 use crate::ops::metrics::Metrics;
 use crate::ops::probes::{Probe, Probes};
-use crate::server::lifecycle::Lifecycle;
-use crate::server::stats::Stats;
 
 /// The label of all static files in metrics and logs: their paths are without number.
-const STATIC: &str = "_static";
+pub const STATIC: &str = "_static";
 
 /// What is served where the configuration says nothing.
 #[derive(Clone, Debug, Default)]
@@ -27,23 +28,40 @@ pub struct Defaults {
     pub welcome: bool,
 }
 
-/// Adds the built-in routes. One of the user's at the same place is an error when the application is built.
-pub(super) fn mount(
-    app: App,
-    config: &Config,
-    defaults: Defaults,
-    stats: &Arc<Stats>,
-    lifecycle: &Lifecycle,
-    metrics: &Arc<Metrics>,
-) -> Result<App, Error> {
-    let probes = Arc::new(Probes::new(config, lifecycle.clone(), stats.clone()));
-    let metrics = metrics.clone();
-    let render = get(move |received: Arc<Received>| metrics.render(&received.head));
-    let app = mount_probes(app, config, &probes).mount(&config.metrics_path, render, EndpointKind::Metrics);
-    mount_files(app, config, defaults)
+/// Adds probes and metrics. A route of the user's at the same place is an error when the application is built.
+pub(super) fn mount(app: App, live: &Live, probes: &Arc<Probes>, metrics: &Arc<Metrics>) -> App {
+    let running = live.running();
+    let config = &running.loaded.config;
+    let told = probes.clone();
+    live.follow(move |config| told.reconfigure(config));
+    let app = mount_probes(app, config, probes);
+    match config.admin_port {
+        None => mount_metrics(app, config, metrics),
+        Some(_) => mount_moved_metrics(app, config),
+    }
 }
 
-fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) -> App {
+/// Adds the metrics.
+pub(super) fn mount_metrics(app: App, config: &Config, metrics: &Arc<Metrics>) -> App {
+    let metrics = metrics.clone();
+    let render = get(move |received: Arc<Received>| metrics.render(&received.head));
+    app.mount(&config.metrics_path, render, EndpointKind::Metrics)
+}
+
+/// Keeps the place of metrics that are on the admin port, so that no fallback answers a scrape with a page.
+fn mount_moved_metrics(app: App, config: &Config) -> App {
+    let warned = AtomicBool::new(false);
+    let moved = get(move || {
+        if !warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!("somebody asked this port for metrics; they are on RWS_CONFIG_ADMIN_PORT: scrape that");
+        }
+        (StatusCode::NOT_FOUND, "404 Not Found: the metrics of this server are on its admin port.\n")
+    });
+    app.mount(&config.metrics_path, moved, EndpointKind::Metrics)
+}
+
+/// Adds the probes.
+pub(super) fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) -> App {
     const LIVEZ: &str = "/livez";
     let mut paths = vec![
         (config.healthz_path.as_str(), Probe::Healthz),
@@ -71,10 +89,13 @@ fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) -> App {
     app
 }
 
-fn mount_files(app: App, config: &Config, defaults: Defaults) -> Result<App, Error> {
+/// Adds static files, with a health check, or the welcome page.
+pub(super) fn mount_files(app: App, live: &Live, defaults: Defaults) -> Result<App, Error> {
+    let running = live.running();
+    let config = &running.loaded.config;
     let standard = defaults.static_dir.filter(|dir| dir.is_dir());
     if let Some(dir) = config.static_dir.as_deref().or(standard.as_deref()) {
-        return mount_directory(app, dir, config.static_prefix.trim_end_matches('/'));
+        return mount_directory(app, dir, config.static_prefix.trim_end_matches('/'), live);
     }
     if !defaults.welcome {
         return Ok(app);
@@ -83,8 +104,11 @@ fn mount_files(app: App, config: &Config, defaults: Defaults) -> Result<App, Err
     Ok(app.route("/", get(move |received: Arc<Received>| welcome.serve(&received.head))))
 }
 
-fn mount_directory(app: App, dir: &Path, prefix: &str) -> Result<App, Error> {
+fn mount_directory(mut app: App, dir: &Path, prefix: &str, live: &Live) -> Result<App, Error> {
     let files = Arc::new(Files::new(dir).map_err(ErrorKind::StaticDir)?);
+    let (checked, told) = (files.clone(), files.clone());
+    app.health().check("static-dir").public().run(move || checked.check());
+    live.follow(move |config| told.set_cache_control(config.static_cache_control.clone()));
     let below = prefix.to_owned();
     let serve = move || -> MethodRouter {
         let (files, below) = (files.clone(), below.clone());

@@ -109,7 +109,7 @@ impl RequestHead {
     }
 
     /// The values of all fields called `name` (in any case), in order.
-    pub fn values<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    pub fn values<'a, 'n>(&'a self, name: &'n str) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, 'n> {
         self.fields.iter().filter(move |field| self.is_called(field, name)).map(|field| field.value.of(&self.raw))
     }
 

@@ -3,6 +3,8 @@
 //! Knows no header map and makes no ids. What does not follow the grammar to the letter is no context at all,
 //! as the recommendation demands: guessing would tie log lines to the wrong trace.
 
+use super::head::RequestHead;
+
 /// Who called: the trace a request belongs to and the caller's span in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext<'a> {
@@ -18,6 +20,13 @@ pub struct TraceContext<'a> {
 const LENGTH: usize = 55;
 
 impl<'a> TraceContext<'a> {
+    /// The context a request came with. Two of them are as good as none: either may be the wrong one.
+    pub fn of(head: &'a RequestHead) -> Option<Self> {
+        let mut values = head.values("traceparent");
+        let value = values.next().filter(|_| values.next().is_none())?;
+        TraceContext::parse(value)
+    }
+
     /// Parses the value of the one `traceparent` field of a request; `None` for anything malformed.
     ///
     /// Versions above 00 may append fields after a dash; version ff is invalid (section 3.2.2).

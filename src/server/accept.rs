@@ -13,8 +13,10 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::io::Errno;
 
+use super::role::Role;
 use super::shared::{Mail, Shared, lock};
 use super::stats::RejectReason;
+use super::vitals::Pulse;
 use crate::net::listener;
 
 const LISTENER: Token = Token(0);
@@ -38,6 +40,8 @@ pub(super) struct AcceptHandle {
     closed: AtomicBool,
     /// When each reason was last warned of.
     warned: [Mutex<Option<Instant>>; RejectReason::ALL.len()],
+    /// The loop's turns.
+    pub(super) pulse: Pulse,
 }
 
 impl AcceptHandle {
@@ -49,12 +53,19 @@ impl AcceptHandle {
             full: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             warned: Default::default(),
+            pulse: Pulse::default(),
         })
     }
 
     /// Asks the loop to admit nobody new, to take in who is already there, and to close the listener.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// MAX_CONNECTIONS is another: looks whether there is room now.
+    pub(super) fn limit_changed(&self) {
+        self.full.store(false, Ordering::SeqCst);
         self.wake();
     }
 
@@ -80,7 +91,8 @@ impl AcceptHandle {
         due
     }
 
-    fn wake(&self) {
+    /// Makes the loop take a turn.
+    pub(super) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "cannot wake the accept loop");
         }
@@ -108,7 +120,8 @@ pub(super) fn run(shared: &Shared, mut poll: Poll, listener: TcpListener) {
     }
     let mut next = 0;
     while !shared.accept.stop.load(Ordering::Acquire) {
-        let pause = accept_waiting(shared, &listener, &mut next, shared.settings.max_connections);
+        let most = shared.settings.load().max_connections;
+        let pause = accept_waiting(shared, &listener, &mut next, most);
         let timeout = (pause == Pause::Starved).then_some(RECOVERY);
         wait(&mut poll, &mut events, timeout);
     }
@@ -120,6 +133,7 @@ pub(super) fn run(shared: &Shared, mut poll: Poll, listener: TcpListener) {
 
 /// Accepts until there is a reason to pause.
 fn accept_waiting(shared: &Shared, listener: &TcpListener, next: &mut usize, most: usize) -> Pause {
+    shared.accept.pulse.beat();
     loop {
         if !has_room(shared, most) {
             return Pause::Full;
@@ -162,7 +176,12 @@ fn has_room(shared: &Shared, most: usize) -> bool {
     if !shared.accept.full.swap(true, Ordering::SeqCst) {
         shared.stats.reject(RejectReason::MaxConnections);
         if shared.accept.may_warn(RejectReason::MaxConnections, shared.clock.now()) {
-            tracing::warn!(most, "RWS_CONFIG_MAX_CONNECTIONS reached; new connections wait in the backlog");
+            match shared.role {
+                Role::Main => {
+                    tracing::warn!(most, "RWS_CONFIG_MAX_CONNECTIONS reached; new connections wait in the backlog");
+                }
+                Role::Admin => tracing::warn!(most, "no room on the admin port; new connections wait in the backlog"),
+            }
         }
     }
     // One may have closed before the flag was up.
@@ -179,7 +198,7 @@ fn least_loaded(shared: &Shared, next: &mut usize) -> usize {
 
 /// Shuts out who has not begun to connect, then accepts until nobody else gets through.
 fn take_in_the_last(shared: &Shared, poll: &mut Poll, events: &mut Events, listener: &TcpListener, next: &mut usize) {
-    let mut most = shared.settings.drain_timeout;
+    let mut most = shared.settings.load().drain_timeout;
     if let Err(error) = listener::refuse_new(listener) {
         tracing::warn!(%error, "cannot shut out new connections: those that arrive while the listener closes are reset");
         most = most.min(CLAMOUR);

@@ -39,7 +39,7 @@ impl Clock {
     }
 
     /// Whether real time passes on this clock, so that waiting for a moment makes sense.
-    pub(super) fn is_real(&self) -> bool {
+    pub fn is_real(&self) -> bool {
         self.manual.is_none()
     }
 }

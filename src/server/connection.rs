@@ -9,6 +9,7 @@ mod buffer;
 mod incoming;
 mod output;
 mod receive;
+mod secure;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,13 +37,6 @@ const OUTPUT_HIGH: usize = 64 * 1024;
 const TURN: u32 = 256;
 /// How many reads in a row, for the same reason.
 const READS: u32 = 16;
-/// How long to go on reading after the last response, so that no reset overtakes it.
-const LINGER: Duration = Duration::from_secs(2);
-/// How long an idle connection may still bring a last request once the server is stopping.
-pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
-
-/// How long half a head may take to be completed then.
-const LAST_HEAD: Duration = Duration::from_secs(2);
 
 /// A connection, wherever it is.
 pub(super) struct Connection {
@@ -62,8 +56,9 @@ pub(super) struct Connection {
     finishing: Option<Box<Finishing>>,
     /// Why the connection ends once everything is written.
     closing: Option<CloseReason>,
-    /// Requests so far.
+    /// Requests so far, and whether the current one is the last that may be.
     requests: u64,
+    last_request: bool,
     /// Bytes of the current request's body so far, and how many it may have.
     body_bytes: u64,
     body_limit: u64,
@@ -92,6 +87,8 @@ enum Phase {
 enum Waiting {
     /// For nothing: it is being served.
     No,
+    /// For keys to be agreed on.
+    Handshake,
     Idle,
     Head,
     Body,
@@ -211,6 +208,7 @@ impl Connection {
             finishing: None,
             closing: None,
             requests: 0,
+            last_request: false,
             body_bytes: 0,
             body_limit: 0,
             readable: false,
@@ -221,7 +219,7 @@ impl Connection {
 
     /// Whether something waits to be written.
     pub(super) fn has_output(&self) -> bool {
-        !self.output.is_empty()
+        !self.output.is_empty() || self.stream.has_unsent()
     }
 
     /// The input buffer, if a waiting connection does not need it or needs only a small one.
@@ -268,10 +266,13 @@ impl Connection {
             {
                 return next;
             }
-            match self.output.flush(&self.stream) {
+            match self.output.flush(&mut self.stream) {
                 Ok(Flushed::All) if self.waiting == Waiting::Write => self.waiting = Waiting::No,
                 Ok(Flushed::All) => {}
                 Ok(Flushed::More) => return Next::Yield,
+                Ok(Flushed::Blocked(_)) if self.stream.is_handshaking() => {
+                    return self.wait(reactor, Waiting::Handshake, false);
+                }
                 Ok(Flushed::Blocked(progress)) => return self.wait(reactor, Waiting::Write, progress),
                 Err(error) => self.broke(reactor.shared(), Failure::Reset, &error),
             }
@@ -292,6 +293,11 @@ impl Connection {
             }
             if !self.readable {
                 return self.wait_for_peer(reactor);
+            }
+            if self.stream.is_handshaking() && !reactor.may_shake_hands() {
+                // Its time runs meanwhile.
+                self.wait(reactor, Waiting::Handshake, false);
+                return Next::Yield;
             }
             if reads == 0 {
                 return Next::Yield;

@@ -1,7 +1,7 @@
 //! From the first word of stopping to the last: the states, the delays, and what is told afterwards.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
@@ -19,6 +19,8 @@ pub(super) enum Command {
     Drain { delay: bool, signal: i32 },
     /// End at once.
     Abort { signal: i32 },
+    /// End at once, as failed.
+    Fail,
 }
 
 /// What the threads tell the one that waits for the end.
@@ -32,6 +34,8 @@ pub(super) struct DrainCounters {
     news: (Sender<News>, Receiver<News>),
     over: AtomicBool,
     start: Mutex<Option<Instant>>,
+    /// DRAIN_DELAY, once it is over without having been cut short.
+    delay: OnceLock<Duration>,
     served: AtomicU64,
     /// Microseconds from the start of the drain, plus one; zero: none.
     first_arrival: AtomicU64,
@@ -45,6 +49,7 @@ impl Default for DrainCounters {
             news: unbounded(),
             over: AtomicBool::new(false),
             start: Mutex::default(),
+            delay: OnceLock::new(),
             served: AtomicU64::new(0),
             first_arrival: AtomicU64::new(0),
             last_arrival: AtomicU64::new(0),
@@ -97,6 +102,7 @@ impl DrainCounters {
         let arrival = |at: &AtomicU64| at.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros);
         Report {
             verdict,
+            delay: self.delay.get().copied(),
             served_while_draining: self.served.load(Ordering::Relaxed),
             first_arrival: arrival(&self.first_arrival),
             last_arrival: arrival(&self.last_arrival),
@@ -122,7 +128,7 @@ pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> R
     enter(shared, state);
     let report = shared.drain.report(verdict);
     shared.drain.over.store(true, Ordering::Release);
-    shared.monitor.end();
+    shared.monitor.wake();
     shared.pool.end();
     report
 }
@@ -136,6 +142,7 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
             recv(commands) -> command => match command {
                 Ok(Command::Drain { delay, .. }) => break delay,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
@@ -143,16 +150,21 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
     };
     *lock(&shared.drain.start) = Some(shared.clock.now());
     enter(shared, State::Draining);
-    let over = if delay { after(shared.settings.drain_delay) } else { after(Duration::ZERO) };
+    let delay = delay.then(|| shared.settings.load().drain_delay);
+    let over = after(delay.unwrap_or_default());
     loop {
         select! {
             recv(commands) -> command => match command {
                 Ok(Command::Drain { .. }) => break,
                 Ok(Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(news) -> _ => return Verdict::Failed,
-            recv(over) -> _ => break,
+            recv(over) -> _ => {
+                let _ = delay.map(|delay| shared.drain.delay.set(delay));
+                break;
+            }
         }
     }
     enter(shared, State::Stopping);
@@ -162,12 +174,13 @@ fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict 
 
 /// Waits for the reactors to end, until the time is up or somebody loses patience.
 fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
-    let over = after(shared.settings.drain_timeout);
+    let over = after(shared.settings.load().drain_timeout);
     let mut left = shared.reactors.len();
     while left > 0 {
         select! {
             recv(commands) -> command => match command {
                 Ok(Command::Drain { signal, .. } | Command::Abort { signal }) => return Verdict::Killed(signal),
+                Ok(Command::Fail) => return Verdict::Failed,
                 Err(_) => commands = never(),
             },
             recv(shared.drain.news.1) -> news => match news {
@@ -181,7 +194,7 @@ fn stop(shared: &Arc<Shared>, mut commands: Receiver<Command>) -> Verdict {
 }
 
 fn enter(shared: &Shared, state: State) {
-    if shared.lifecycle.advance(state) {
+    if shared.lifecycle.advance(state) && shared.role.is_logged() {
         tracing::info!(state = state.name(), "life cycle");
     }
     shared.wake_reactors();

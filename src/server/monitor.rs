@@ -39,8 +39,8 @@ impl MonitorHandle {
         reactor.awake.store(false, Ordering::Release);
     }
 
-    /// Lets the monitor see that it is over.
-    pub(super) fn end(&self) {
+    /// Lets the monitor see that it is over, or that HANDLER_TIMEOUT is another.
+    pub(super) fn wake(&self) {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
@@ -70,21 +70,21 @@ pub(super) fn run(shared: &Arc<Shared>) {
             look(shared, reactor, seen);
         }
         quiet = if busy { 0 } else { quiet + 1 };
-        if !shared.settings.handler_timeout.is_zero() && shared.clock.now() >= next_report {
-            next_report = shared.clock.now() + report_interval(shared);
-            report_overdue(shared);
+        let limit = shared.settings.load().handler_timeout;
+        if !limit.is_zero() && shared.clock.now() >= next_report {
+            next_report = shared.clock.now() + report_interval(limit);
+            report_overdue(shared, limit);
         }
     }
 }
 
 /// How often to look for handlers that exceed their time: often enough to be a tenth late at most.
-fn report_interval(shared: &Shared) -> Duration {
-    (shared.settings.handler_timeout / 10).max(LOOK)
+fn report_interval(limit: Duration) -> Duration {
+    (limit / 10).max(LOOK)
 }
 
 /// Tells of each handler that takes longer than HANDLER_TIMEOUT, once.
-fn report_overdue(shared: &Shared) {
-    let limit = shared.settings.handler_timeout;
+fn report_overdue(shared: &Shared, limit: Duration) {
     for worker in shared.pool.workers() {
         let mut running = lock(&worker.running);
         let Some(in_flight) = running.as_mut().filter(|in_flight| !in_flight.reported) else { continue };
@@ -108,11 +108,12 @@ fn report_overdue(shared: &Shared) {
 fn sleep(shared: &Shared) {
     shared.monitor.asleep.store(true, Ordering::SeqCst);
     while !shared.reactors.iter().any(|reactor| reactor.awake.load(Ordering::SeqCst)) && !shared.drain.is_over() {
+        let limit = shared.settings.load().handler_timeout;
         // With handlers left that may have to be reported, not too long.
-        if shared.settings.handler_timeout.is_zero() || shared.stats.workers_busy.load(Ordering::Relaxed) == 0 {
+        if limit.is_zero() || shared.stats.workers_busy.load(Ordering::Relaxed) == 0 {
             thread::park();
         } else {
-            thread::park_timeout(report_interval(shared));
+            thread::park_timeout(report_interval(limit));
             break;
         }
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 
 use crate::app::request::Received;
+pub use crate::proto::error::ProtoError;
 
 /// Makes a [`Recorder`] for each reactor.
 pub trait Observer: Send + Sync + 'static {
@@ -37,6 +38,8 @@ pub struct Exchange<'a> {
     pub remote: SocketAddr,
     /// Index into the service's endpoints; `None` when the request was refused before routing.
     pub endpoint: Option<u32>,
+    /// Why the bytes were no request, if that is what the server found.
+    pub refused: Option<ProtoError>,
     /// The status that was sent (or would have been).
     pub status: StatusCode,
     /// Bytes of the request body that were received.
@@ -51,6 +54,18 @@ pub struct Exchange<'a> {
     pub outcome: Outcome,
     /// When it ended.
     pub now: Instant,
+}
+
+impl Exchange<'_> {
+    /// Whether it did not go well, on whoever's account.
+    pub fn failed(&self) -> bool {
+        self.status.as_u16() >= 400 || self.outcome != Outcome::Ok
+    }
+
+    /// Whether the request only asked to see something (RFC 9110 section 9.2.1), as far as its head was understood.
+    pub fn is_safe(&self) -> bool {
+        self.received.is_none_or(|received| received.head.method().is_safe())
+    }
 }
 
 /// How an exchange ended.

@@ -4,18 +4,17 @@
 //! a batch of events: everything it is at is in the struct.
 
 mod date;
+mod mail;
 mod records;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use http::StatusCode;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -25,22 +24,25 @@ use self::records::SPARE;
 use super::connection::{Buffer, Connection, InFlight, serve};
 use super::deadlines::Deadlines;
 use super::lifecycle::State;
-use super::observe::{Outcome, Recorder};
+use super::observe::Recorder;
+use super::settings::{CurrentSettings, Settings};
 use super::shared::{Mail, Shared, lock};
 use super::workers::Worker;
 use crate::app::request::Received;
 use crate::app::request_id::Generator;
-use crate::net::stream::Stream;
 
 /// The token of the waker; connections have their place in the slab.
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// How many events one look at the poller may bring.
 const EVENTS: usize = 256;
+/// How many steps of handshakes one batch may bring: a signature can take a millisecond, and others wait.
+const HANDSHAKES: u32 = 4;
 /// How much one read may bring.
 pub(super) const ROOMY: usize = 32 * 1024;
 /// One event loop's state.
 pub(super) struct Reactor {
     shared: Arc<Shared>,
+    settings: CurrentSettings,
     index: usize,
     poll: Poll,
     events: Events,
@@ -61,6 +63,8 @@ pub(super) struct Reactor {
     date_second: u64,
     ids: Generator,
     state: State,
+    /// How many steps of handshakes may still be taken in this batch.
+    handshakes: u32,
     /// The request whose handler runs inline.
     pub(super) running: Option<InFlight>,
     spare_received: Vec<Arc<Received>>,
@@ -128,6 +132,7 @@ impl Reactor {
     ) -> Self {
         let now = shared.clock.now();
         Reactor {
+            settings: CurrentSettings::new(&shared.settings),
             shared,
             index,
             poll,
@@ -146,6 +151,7 @@ impl Reactor {
             date_second: 0,
             ids: Generator::new(),
             state: State::Starting,
+            handshakes: HANDSHAKES,
             running: None,
             spare_received: Vec::with_capacity(SPARE),
             spare_input: None,
@@ -157,13 +163,19 @@ impl Reactor {
         &self.shared
     }
 
+    /// Limits and deadlines as of this turn.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The time as of the last look at the clock: at the start of the batch and after each handler.
     pub(super) fn now(&self) -> Instant {
         self.now
     }
 
-    /// Looks at the clock.
+    /// Looks at the clock, and shows that it comes round.
     pub(super) fn tick(&mut self) -> Instant {
+        self.shared.reactors[self.index].pulse.beat();
         self.now = self.shared.clock.now();
         self.now
     }
@@ -239,6 +251,7 @@ impl Reactor {
         self.shared.monitor.reactor_works(&self.shared.reactors[self.index]);
         self.tick();
         self.refresh_date();
+        self.settings.refresh();
         if let Err(error) = polled
             && error.kind() != io::ErrorKind::Interrupted
         {
@@ -268,6 +281,7 @@ impl Reactor {
     fn gather(&mut self) {
         self.batch.clear();
         self.dealt_with = 0;
+        self.handshakes = HANDSHAKES;
         let left_over = self.again.drain(..);
         self.batch.extend(left_over.map(|token| Ready { token, readable: true, writable: true, ending: false }));
         self.batch.extend(self.events.iter().filter(|event| event.token() != WAKER).map(|event| Ready {
@@ -278,46 +292,6 @@ impl Reactor {
         }));
     }
 
-    fn read_mail(&mut self) {
-        // First take the flag back, then read: who sends in between wakes us again.
-        // A swap, so that what was sent before the flag went up is seen from here on.
-        self.shared.reactors[self.index].notified.swap(false, Ordering::AcqRel);
-        while let Ok(mail) = self.mailbox.try_recv() {
-            match mail {
-                Mail::Open(stream, remote) => self.open(stream, remote),
-                Mail::Return(connection) => self.welcome_back(connection),
-                Mail::Abandoned(in_flight, now) => {
-                    self.now = self.now.max(now);
-                    self.record_aborted(&in_flight, StatusCode::SERVICE_UNAVAILABLE, 0, Outcome::Timeout);
-                }
-            }
-        }
-    }
-
-    /// A connection comes back from a worker, and hears what the poller said of it meanwhile.
-    fn welcome_back(&mut self, mut connection: Box<Connection>) {
-        if let Some(place) = self.connections.get_mut(connection.token)
-            && let Place::Away { readable, ending, entry_gone } = std::mem::replace(place, Place::AWAY)
-        {
-            if readable {
-                connection.became_readable(ending);
-            }
-            if entry_gone {
-                connection.deadline.forget_entry();
-            }
-        }
-        self.returned.push_back(connection);
-    }
-
-    /// A new connection is served at once: most clients have sent their request by now, and one that is answered and
-    /// closed in the same turn never needs the poller.
-    fn open(&mut self, stream: Stream, remote: SocketAddr) {
-        let token = self.connections.insert(Place::AWAY);
-        let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
-        connection.became_readable(false);
-        self.returned.push_back(connection);
-    }
-
     /// Keeps a connection that waits. It leaves behind what memory it does not need.
     pub(super) fn park(&mut self, mut connection: Box<Connection>) {
         if !connection.watched
@@ -326,6 +300,7 @@ impl Reactor {
             tracing::error!(%error, "cannot watch a connection; it is closed");
             return self.close(connection);
         }
+        connection.stream.rest();
         self.reclaim_input(&mut connection);
         if let Some(buffer) = connection.give_output_back() {
             self.keep_output(buffer);
@@ -364,6 +339,7 @@ impl Reactor {
     /// Closes a connection.
     pub(super) fn close(&mut self, mut connection: Box<Connection>) {
         connection.finish_response(self);
+        connection.stream.finish();
         self.connections.remove(connection.token);
         // The descriptor goes before the count: who waits for room must find some.
         drop(connection);
@@ -395,9 +371,10 @@ impl Reactor {
         }
         self.state = state;
         if state == State::Stopping {
+            let role = self.shared.role;
             for (_, place) in &mut self.connections {
                 if let Place::Here(connection) = place {
-                    connection.hurry(self.now);
+                    connection.hurry(role, self.now);
                     self.deadlines.watch(connection.token, &mut connection.deadline);
                 }
             }

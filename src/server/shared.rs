@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
 use super::accept::AcceptHandle;
@@ -12,16 +13,22 @@ use super::connection::{Connection, InFlight};
 use super::drain::DrainCounters;
 use super::lifecycle::{Lifecycle, State};
 use super::monitor::MonitorHandle;
+use super::role::Role;
+use super::secure::Secure;
 use super::settings::Settings;
 use super::stats::Stats;
+use super::vitals::Pulse;
 use super::workers::{Pool, Worker};
 use crate::app::service::{Endpoint, Service};
+use crate::config::Config;
 use crate::net::stream::Stream;
 
 /// One server's common parts.
 pub(super) struct Shared {
     pub(super) service: Arc<dyn Service>,
-    pub(super) settings: Settings,
+    pub(super) role: Role,
+    /// What may change while the server runs. A reactor looks once a turn.
+    pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) lifecycle: Lifecycle,
     pub(super) stats: Arc<Stats>,
     pub(super) clock: Clock,
@@ -30,6 +37,8 @@ pub(super) struct Shared {
     pub(super) monitor: MonitorHandle,
     pub(super) accept: AcceptHandle,
     pub(super) drain: DrainCounters,
+    /// `None`: connections are plain.
+    pub(super) secure: Option<Secure>,
 }
 
 impl Shared {
@@ -41,6 +50,19 @@ impl Shared {
     /// Whether a response must say that its connection closes.
     pub(super) fn is_draining(&self) -> bool {
         self.lifecycle.state() >= State::Draining
+    }
+
+    /// Takes over what may change of a configuration.
+    pub(super) fn reconfigure(&self, config: &Config) {
+        let before = self.settings.load_full();
+        let settings = Settings::within_limits(config, Some(&before));
+        if settings == *before {
+            return;
+        }
+        self.settings.store(Arc::new(settings));
+        self.accept.limit_changed();
+        self.monitor.wake();
+        self.wake_reactors();
     }
 
     /// Makes every reactor look at the life cycle, its mail and its deadlines.
@@ -71,6 +93,8 @@ pub(super) struct ReactorHandle {
     pub(super) connections: AtomicUsize,
     /// Whether it has ended.
     pub(super) ended: AtomicBool,
+    /// Its turns.
+    pub(super) pulse: Pulse,
 }
 
 /// What a reactor is sent.

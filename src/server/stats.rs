@@ -71,16 +71,22 @@ pub enum ErrorKind {
     WriteTimeout,
     /// The client reset the connection or left in the middle of an exchange.
     Reset,
+    /// No TLS session came about: an alert, bytes that are no TLS, an early end, or the time was up.
+    TlsHandshake,
+    /// Plain HTTP where HTTPS is spoken.
+    PlainHttp,
 }
 
 impl ErrorKind {
     /// All kinds, in order.
-    pub const ALL: [ErrorKind; 5] = [
+    pub const ALL: [ErrorKind; 7] = [
         ErrorKind::Protocol,
         ErrorKind::HeadTimeout,
         ErrorKind::BodyTimeout,
         ErrorKind::WriteTimeout,
         ErrorKind::Reset,
+        ErrorKind::TlsHandshake,
+        ErrorKind::PlainHttp,
     ];
 
     /// The label's value.
@@ -91,6 +97,8 @@ impl ErrorKind {
             ErrorKind::BodyTimeout => "body_timeout",
             ErrorKind::WriteTimeout => "write_timeout",
             ErrorKind::Reset => "reset",
+            ErrorKind::TlsHandshake => "tls_handshake",
+            ErrorKind::PlainHttp => "plain_http",
         }
     }
 }

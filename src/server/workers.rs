@@ -16,6 +16,7 @@ use super::connection::{Connection, InFlight, away};
 use super::handoff::Slot;
 use super::reactor::{self, Reactor};
 use super::shared::{Shared, lock};
+use super::vitals::Pulse;
 use crate::app::request::Request;
 use crate::app::service::Pace;
 
@@ -67,6 +68,8 @@ pub(super) struct Pool {
     /// Closed when the server has ended.
     over: (Mutex<Option<Sender<()>>>, Receiver<()>),
     ids: AtomicUsize,
+    /// What workers begin and finish.
+    pub(super) progress: Pulse,
 }
 
 impl Pool {
@@ -87,6 +90,7 @@ impl Pool {
             workers: Mutex::default(),
             over: (Mutex::new(Some(open)), over),
             ids: AtomicUsize::new(0),
+            progress: Pulse::default(),
         }
     }
 
@@ -126,6 +130,16 @@ impl Pool {
     /// Ends all threads that rest, and others once they would.
     pub(super) fn end(&self) {
         lock(&self.over.0).take();
+    }
+
+    /// Whether a request or a response waits for a worker.
+    pub(super) fn has_waiting_work(&self) -> bool {
+        !self.jobs.1.is_empty() || !self.pulls.1.is_empty()
+    }
+
+    /// How many requests wait for a worker.
+    pub(super) fn waiting_jobs(&self) -> usize {
+        self.jobs.1.len()
     }
 
     fn is_idle(&self) -> bool {
@@ -220,7 +234,8 @@ impl Shared {
         let pool = &self.pool;
         let id = pool.ids.fetch_add(1, Ordering::Relaxed);
         let shared = self.clone();
-        let thread = thread::Builder::new().name(format!("rws-worker-{id}")).spawn(move || shared.work(id));
+        let thread =
+            thread::Builder::new().name(self.role.thread(&format!("worker-{id}"))).spawn(move || shared.work(id));
         if thread.is_err() {
             pool.threads.fetch_sub(1, Ordering::SeqCst);
         }
@@ -292,6 +307,7 @@ impl Shared {
     fn run(self: &Arc<Self>, job: Job, worker: &Arc<Worker>) {
         let Job { connection, request, streams, mut in_flight, since } = job;
         self.stats.queue_depth.store(self.pool.jobs.1.len(), Ordering::Relaxed);
+        self.pool.progress.beat_among_others();
         in_flight.started = self.clock.now();
         in_flight.queued = Some(in_flight.started.saturating_duration_since(since));
         self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
@@ -303,6 +319,7 @@ impl Shared {
     fn pull(self: &Arc<Self>, connection: Box<Connection>) {
         self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
         away::pull(self, connection);
+        self.pool.progress.beat_among_others();
         self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -310,5 +327,6 @@ impl Shared {
     pub(super) fn handler_is_over(&self) {
         self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
         self.pool.outstanding.fetch_sub(1, Ordering::AcqRel);
+        self.pool.progress.beat_among_others();
     }
 }

@@ -48,7 +48,7 @@ fn sigterm_drains_and_the_last_line_tells_how_it_went() {
         .filter(|line| line["msg"] == "life cycle")
         .map(|line| line["state"].clone())
         .collect();
-    assert_eq!(states, ["ready", "draining", "stopping", "stopped"]);
+    assert_eq!(states, ["starting", "ready", "draining", "stopping", "stopped"]);
     assert_eq!(server.stdout.all_json().len(), 1, "the line of the one request is written");
 }
 
@@ -137,7 +137,7 @@ fn sighup_and_sigpipe_stop_nobody() {
     let mut server = rws(&[]).start();
     server.signal(Sig::PIPE);
     server.signal(Sig::HUP);
-    server.stderr.wait_for(|line| line.contains("SIGHUP"));
+    server.stderr.wait_for(|line| line.contains("nothing changed"));
     assert_eq!(server.get("/demo/plaintext").status, 200);
     assert_eq!(server.stop(), 0);
 }
@@ -238,7 +238,7 @@ fn it_obeys_as_the_first_process_of_a_container() {
     let first = rustix::process::Pid::from_raw(first).unwrap();
     // Sent from within, as from `kubectl exec`: then the kernel drops what has no handler.
     rustix::process::kill_process(first, Sig::HUP).unwrap();
-    server.stderr.wait_for(|line| line.contains("SIGHUP"));
+    server.stderr.wait_for(|line| line.contains("nothing changed"));
     assert_eq!(server.get("/demo/plaintext").status, 200);
     rustix::process::kill_process(first, Sig::TERM).unwrap();
     assert_eq!(server.wait(PATIENCE), 0);

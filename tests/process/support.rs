@@ -69,8 +69,19 @@ impl Setup {
         self
     }
 
+    /// Starts it on this port.
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Starts it and waits until it serves.
-    pub(crate) fn start(mut self) -> Server {
+    pub(crate) fn start(self) -> Server {
+        self.start_until("ready")
+    }
+
+    /// Starts it and waits until it says that it is in this state of its life cycle.
+    pub(crate) fn start_until(mut self, state: &str) -> Server {
         let port = self.port;
         self.set("PORT", &port.to_string());
         let mut command = match &self.shell {
@@ -91,7 +102,7 @@ impl Setup {
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         let mut server = Server { child, pidfd, port, stdout, stderr };
         if port == 0 {
-            let ready = server.stderr.wait_for(|line| line.contains(" life cycle ") || line.contains(r#""ready""#));
+            let ready = server.stderr.wait_for(|line| line.contains(&format!(r#""{state}""#)));
             let address = ready.split("127.0.0.1:").nth(1).unwrap_or_else(|| panic!("no address in {ready}"));
             let digits: String = address.chars().take_while(char::is_ascii_digit).collect();
             server.port = digits.parse().unwrap();
@@ -269,9 +280,11 @@ impl Log {
 
     /// The next line for which `wanted` holds; those before it are passed over.
     pub(crate) fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + PATIENCE;
         loop {
             match self.next(PATIENCE) {
                 Ok(line) if wanted(&line) => return line,
+                Ok(_) if Instant::now() > end => panic!("never came, in {} lines", self.seen.len()),
                 Ok(_) => {}
                 Err(error) => panic!("{error}; so far: {:#?}", self.so_far()),
             }

@@ -54,17 +54,21 @@ impl Site {
 
     /// The same on `clock`.
     pub(crate) fn on(config: Config, clock: Clock) -> Self {
+        Site::of(config, clock, |server| server)
+    }
+
+    /// The same, with something done to the server before it starts.
+    pub(crate) fn of(config: Config, clock: Clock, prepare: impl FnOnce(Server) -> Server) -> Self {
         quiet_panics();
         let gate = Arc::new(Gate::default());
         let (sender, seen) = unbounded();
         let service = app().state(gate.clone()).build().expect("the test routes are valid");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
-        let running = Server::new(listener, Arc::new(service), Arc::new(Witness(sender)), config)
+        let server = Server::new(listener, Arc::new(service), Arc::new(Witness(sender)), config)
             .with_clock(clock.clone())
-            .with_handles(stats.clone(), lifecycle.clone())
-            .start()
-            .unwrap();
+            .with_handles(stats.clone(), lifecycle.clone());
+        let running = prepare(server).start().unwrap();
         let (address, stop, wake) = (running.address(), running.stop(), Box::new(running.waker()));
         let (done, report) = unbounded();
         thread::spawn(move || done.send(running.wait()));
@@ -274,9 +278,28 @@ impl Recorder for Witness {
     fn finish(&mut self) {}
 }
 
+/// An observer that takes note of nothing.
+pub(crate) struct Nobody;
+
+impl Observer for Nobody {
+    fn recorder(&self, _: usize) -> Box<dyn Recorder> {
+        Box::new(Nobody)
+    }
+}
+
+impl Recorder for Nobody {
+    fn record(&mut self, _: &Exchange<'_>) {}
+
+    fn flush(&mut self, _: Instant) -> Option<Instant> {
+        None
+    }
+
+    fn finish(&mut self) {}
+}
+
 /// A connection that speaks bytes.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     received: Vec<u8>,
 }
 
@@ -316,6 +339,23 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client::over(stream)
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn half_close(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Ends with a reset in place of a goodbye.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// A client that speaks over something of the caller's.
+    pub(crate) fn over(stream: S) -> Self {
         Client { stream, received: Vec::new() }
     }
 
@@ -327,11 +367,6 @@ impl Client {
     /// Sends as much as the server takes before it refuses more.
     pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
-    }
-
-    /// Says that nothing more will come.
-    pub(crate) fn half_close(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// The next response to anything but HEAD.
@@ -432,11 +467,6 @@ impl Client {
         if self.received.is_empty() {
             self.more().unwrap();
         }
-    }
-
-    /// Ends with a reset in place of a goodbye.
-    pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 

@@ -251,13 +251,9 @@ impl Settings {
     }
 }
 
-/// Whether a value can be judged outside of its container: a path cannot.
+/// Whether a value can be judged outside of its container: whether a directory exists cannot.
 fn can_be_known_here(name: &str) -> bool {
-    find(name).is_none_or(|variable| {
-        variable.status != Status::Supported
-            || !["directory", "file", "path"].iter().any(|word| variable.type_name().contains(word))
-            || variable.type_name() == "URL path"
-    })
+    find(name).is_none_or(|variable| variable.status != Status::Supported || variable.type_name() != "directory")
 }
 
 /// As rws reads files: without the line break at their end.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::table::find;
-use super::super::{Change, LogFormat, LogLevel, LogProbes, PREFIX};
+use super::super::{Change, HealthDetails, LogFormat, LogLevel, LogProbes, PREFIX};
 use super::*;
 
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
@@ -124,6 +124,8 @@ fn every_value_reaches_its_field() {
     let want = Config {
         ip: "::".parse().expect("an address"),
         port: 80,
+        admin_port: Some(81),
+        admin_ip: Some("::1".parse().expect("an address")),
         thread_count: 1,
         reactor_count: 2,
         queue_depth: 3,
@@ -137,6 +139,7 @@ fn every_value_reaches_its_field() {
         body_timeout: Duration::from_secs(11),
         idle_timeout: Duration::from_secs(12),
         write_timeout: Duration::from_secs(13),
+        tls_handshake_timeout: Duration::from_secs(18),
         handler_timeout: Duration::from_secs(14),
         drain_delay: Duration::from_secs(15),
         drain_timeout: Duration::from_secs(16),
@@ -145,14 +148,22 @@ fn every_value_reaches_its_field() {
         log_level: LogLevel::Trace,
         log_probes: LogProbes::None,
         log_redact_query: vec!["a".to_owned(), "b".to_owned()],
+        log_gcp_project: "p-1".to_owned(),
+        trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
         healthz_path: "/h".to_owned(),
         readyz_path: "/r".to_owned(),
         startupz_path: "/s".to_owned(),
         metrics_path: "/m".to_owned(),
+        health_details: HealthDetails::Full,
+        liveness_stall: Duration::from_secs(18),
+        startup_timeout: Duration::from_secs(19),
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
+        static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
         demo_routes: true,
         routes: Vec::new(),
+        tls_cert_file: Some("/etc/tls/tls.crt".into()),
+        tls_key_file: Some("/etc/tls/tls.key".into()),
         dir: Some(dir.path().to_owned()),
         strict: true,
         allow_loopback: true,
@@ -160,6 +171,8 @@ fn every_value_reaches_its_field() {
     let got = loaded([
         ("IP", "::"),
         ("PORT", "80"),
+        ("ADMIN_PORT", "81"),
+        ("ADMIN_IP", "::1"),
         ("THREAD_COUNT", "1"),
         ("REACTOR_COUNT", "2"),
         ("QUEUE_DEPTH", "3"),
@@ -173,6 +186,9 @@ fn every_value_reaches_its_field() {
         ("BODY_TIMEOUT", "11"),
         ("IDLE_TIMEOUT", "12s"),
         ("WRITE_TIMEOUT", "13s"),
+        ("TLS_HANDSHAKE_TIMEOUT", "18s"),
+        ("TLS_CERT_FILE", "/etc/tls/tls.crt"),
+        ("TLS_KEY_FILE", "/etc/tls/tls.key\n"),
         ("HANDLER_TIMEOUT", "14s"),
         ("DRAIN_DELAY", "15s"),
         ("DRAIN_TIMEOUT", "16s"),
@@ -181,12 +197,18 @@ fn every_value_reaches_its_field() {
         ("LOG_LEVEL", "TRACE"),
         ("LOG_PROBES", " none\n"),
         ("LOG_REDACT_QUERY", "a, b"),
+        ("LOG_GCP_PROJECT", "p-1"),
+        ("TRUSTED_PROXIES", "10.1.2.3/8"),
         ("HEALTHZ_PATH", "/h"),
         ("READYZ_PATH", "/r"),
         ("STARTUPZ_PATH", "/s"),
         ("METRICS_PATH", "/m"),
+        ("HEALTH_DETAILS", "full"),
+        ("LIVENESS_STALL", "18s"),
+        ("STARTUP_TIMEOUT", "19s"),
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
+        ("STATIC_CACHE_CONTROL", "max-age=60"),
         ("DEMO_ROUTES", "on"),
         ("DIR", path),
         ("STRICT", "1"),
@@ -198,6 +220,7 @@ fn every_value_reaches_its_field() {
 
 #[test]
 fn every_choice_sets_its_own_value() {
+    use HealthDetails as D;
     use LogFormat as F;
     use LogLevel as L;
     use LogProbes as P;
@@ -211,6 +234,9 @@ fn every_choice_sets_its_own_value() {
     }
     for (text, probes) in [("failures", P::Failures), ("all", P::All), ("none", P::None)] {
         assert_eq!(loaded([("LOG_PROBES", text)]).config.log_probes, probes);
+    }
+    for (text, details) in [("none", D::None), ("names", D::Names), ("full", D::Full)] {
+        assert_eq!(loaded([("HEALTH_DETAILS", text)]).config.health_details, details);
     }
 }
 
@@ -240,7 +266,7 @@ fn wrong_values_are_explained() {
         (
             "LOG_FORMAT",
             "text",
-            "must be one of json, combined, common, off, for example RWS_CONFIG_LOG_FORMAT=json".to_owned(),
+            "must be one of json, ecs, gcp, combined, common, off, for example RWS_CONFIG_LOG_FORMAT=json".to_owned(),
         ),
         (
             "STRICT",
@@ -380,10 +406,7 @@ fn what_is_wrong_in_the_directory_names_the_file() {
             "RWS_CONFIG_PORT=\"banana\" (from {path}/PORT): must be a whole number from 0 to 65535, for example \
              RWS_CONFIG_PORT=7878"
         ),
-        format!(
-            "RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (stream did not contain valid \
-             UTF-8)"
-        ),
+        format!("RWS_CONFIG_QUEUE_DEPTH (from {path}/QUEUE_DEPTH): the file cannot be read (it is not UTF-8 text)"),
     ];
     let notice = format!(
         "RWS_CONFIG_LOG_FROMAT (from {path}/LOG_FROMAT) is not a known setting and has no effect; did you mean \
@@ -438,13 +461,15 @@ fn every_variable_can_be_read_from_a_file() {
     assert_eq!(loaded.config.log_format, LogFormat::Off);
     assert_eq!(loaded.config.routes, [RouteSpec::parse("A", "/a -> respond 200 text/plain a").expect("a route")]);
     assert_eq!(effective(&loaded, "PORT").origin, Origin::File(dir.path().join("port")));
-    assert_eq!(effective(&loaded, "PORT").value, "81");
+    // It may come from a Secret.
+    assert_eq!(effective(&loaded, "PORT").value, "<redacted>");
+    assert!(effective(&loaded, "PORT").redacted);
 }
 
 #[test]
 fn a_name_that_ends_in_file_by_itself_is_not_a_value_file() {
-    let error = errors([("TLS_CERT_FILE", "/no/such/place")]);
-    assert!(error.starts_with("RWS_CONFIG_TLS_CERT_FILE=\"/no/such/place\": is not supported"), "{error}");
+    let both = loaded([("TLS_CERT_FILE", "/no/such/place"), ("TLS_KEY_FILE", "/nor/this")]);
+    assert_eq!(both.config.tls_cert_file, Some("/no/such/place".into()));
     let error = errors([("VIRTUAL_HOST_1_KEY_FILE", "/no/such/place")]);
     assert!(error.contains("is not supported by this version"), "{error}");
     let error = errors([("TLS_CERT_FILE_FILE", "/no/such/place")]);
@@ -465,7 +490,7 @@ fn an_unreadable_value_file_names_the_path_and_the_reason() {
                     or directory (os error 2)), for example RWS_CONFIG_PORT_FILE=/run/secrets/port";
     assert_eq!(errors([("PORT_FILE", "/no/such/place")]), expected);
     let dir = directory(&[]);
-    assert!(errors([("PORT_FILE", text(dir.path()))]).contains("Is a directory"));
+    assert!(errors([("PORT_FILE", text(dir.path()))]).contains("it is a directory"));
     assert!(errors([("PORT_FILE", "")]).contains("must be the path of a file"));
     assert!(errors([("PORT_FILE", "/dev/zero")]).contains("larger than 1048576 bytes"));
 }
@@ -628,8 +653,6 @@ fn a_feature_that_is_missing_stops_the_start_only_when_it_is_asked_for() {
 #[test]
 fn what_would_be_unsafe_to_ignore_is_refused() {
     for name in [
-        "TLS_CERT_FILE",
-        "TLS_KEY_FILE",
         "TLS_CLIENT_CA_FILE",
         "HTTP_REDIRECT_PORT",
         "VIRTUAL_HOST_1_DOMAIN",
@@ -638,8 +661,6 @@ fn what_would_be_unsafe_to_ignore_is_refused() {
         "CSP",
         "SPA_FALLBACK",
         "RATE_LIMIT_MAX_REQUESTS",
-        "ADMIN_PORT",
-        "TRUSTED_PROXIES",
         "MAX_CONNECTIONS_PER_IP",
     ] {
         assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
@@ -671,6 +692,79 @@ fn the_target_limit_follows_a_small_head_limit_unless_it_is_set() {
     assert_eq!((small.config.max_head_bytes, small.config.max_uri_bytes), (4096, 4096));
     assert_eq!(effective(&small, "MAX_URI_BYTES").value, "4KiB");
     assert!(errors([("MAX_HEAD_BYTES", "4096"), ("MAX_URI_BYTES", "8KiB")]).contains("MAX_URI_BYTES"));
+}
+
+// The admin port
+
+#[test]
+fn the_admin_port_is_none_unless_it_is_set_and_has_the_address_of_the_main_one() {
+    for (settings, expected) in [
+        (&[][..], None),
+        (&[("ADMIN_IP", "127.0.0.1")], None),
+        (&[("ADMIN_PORT", "")], None),
+        (&[("ADMIN_PORT", "9090")], Some("0.0.0.0:9090")),
+        (&[("ADMIN_PORT", "9090"), ("IP", "10.0.0.7")], Some("10.0.0.7:9090")),
+        (&[("ADMIN_PORT", "9090"), ("IP", "10.0.0.7"), ("ADMIN_IP", "::")], Some("[::]:9090")),
+        (&[("ADMIN_PORT", "9090"), ("ADMIN_IP", " ")], Some("0.0.0.0:9090")),
+        (&[("ADMIN_PORT", "0"), ("PORT", "0")], Some("0.0.0.0:0")),
+    ] {
+        let address = loaded(settings.iter().copied()).config.admin_address();
+        assert_eq!(address.map(|address| address.to_string()).as_deref(), expected, "{settings:?}");
+    }
+    assert_eq!(effective(&loaded([("IP", "10.0.0.7")]), "ADMIN_IP").value, "10.0.0.7");
+    assert!(errors([("ADMIN_PORT", "65536")]).contains("must be a port number from 0 to 65535, or empty for none"));
+    assert!(errors([("ADMIN_IP", "here")]).contains("RWS_CONFIG_ADMIN_IP=\"here\": must be an IPv4 or IPv6 address"));
+}
+
+#[test]
+fn the_admin_port_is_another_than_the_main_one() {
+    let text = errors([("ADMIN_PORT", "7878")]);
+    assert!(text.contains("RWS_CONFIG_ADMIN_PORT=\"7878\": must differ from RWS_CONFIG_PORT (7878)"), "{text}");
+    let text = errors([("ADMIN_PORT", "80"), ("PORT", "80"), ("ADMIN_IP", "127.0.0.1")]);
+    assert!(text.contains("must differ"), "two addresses do not make it better: {text}");
+}
+
+#[test]
+fn no_probe_is_in_the_place_of_an_admin_page() {
+    let text = errors([("ADMIN_PORT", "9090"), ("METRICS_PATH", "/statusz")]);
+    assert!(text.contains("RWS_CONFIG_METRICS_PATH=\"/statusz\": must not be /statusz"), "{text}");
+    assert_eq!(loaded([("METRICS_PATH", "/statusz")]).config.metrics_path, "/statusz");
+}
+
+#[test]
+fn a_loopback_admin_port_inside_kubernetes_is_worth_a_warning() {
+    let inside = |settings: &[(&str, &str)]| notices(&loaded(settings.iter().copied().chain([KUBERNETES])));
+    let found = inside(&[("ADMIN_PORT", "9090"), ("ADMIN_IP", "127.0.0.1")]);
+    assert!(found[0].contains("RWS_CONFIG_ADMIN_IP") && found[0].contains("Prometheus"), "{found:?}");
+    for quiet in [
+        &[("ADMIN_PORT", "9090")][..],
+        &[("ADMIN_IP", "127.0.0.1")],
+        &[("ADMIN_PORT", "9090"), ("ADMIN_IP", "127.0.0.1"), ("ALLOW_LOOPBACK", "true")],
+    ] {
+        assert_eq!(inside(quiet), Vec::<String>::new(), "{quiet:?}");
+    }
+}
+
+#[test]
+fn what_came_from_a_secret_and_could_be_anything_is_not_shown() {
+    let dir = directory(&[("secret", "-----BEGIN PRIVATE KEY-----"), ("port", "81")]);
+    let path = |name: &str| text(&dir.path().join(name)).to_owned();
+    let (secret, port) = (path("secret"), path("port"));
+    let found = loaded([("LOG_REDACT_QUERY_FILE", secret.as_str()), ("PORT_FILE", port.as_str())]);
+    assert_eq!(effective(&found, "LOG_REDACT_QUERY").value, "<redacted>");
+    assert_eq!(effective(&found, "PORT").value, "81", "a port is no secret");
+}
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    let expected = "RWS_CONFIG_TLS_KEY_FILE: must be set as well, since RWS_CONFIG_TLS_CERT_FILE is, for example \
+                    RWS_CONFIG_TLS_KEY_FILE=/etc/tls/tls.key";
+    assert_eq!(errors([("TLS_CERT_FILE", "/a")]), expected);
+    let expected = "RWS_CONFIG_TLS_CERT_FILE: must be set as well, since RWS_CONFIG_TLS_KEY_FILE is, for example \
+                    RWS_CONFIG_TLS_CERT_FILE=/etc/tls/tls.crt";
+    assert_eq!(errors([("TLS_KEY_FILE", "/a")]), expected);
+    assert!(errors([("TLS_CERT_FILE", ""), ("TLS_KEY_FILE", "/a")]).contains("must be set as well"));
+    assert_eq!(loaded([("TLS_CERT_FILE", ""), ("TLS_KEY_FILE", " ")]).config, Config::default());
 }
 
 // Kubernetes

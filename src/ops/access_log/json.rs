@@ -11,6 +11,7 @@
 //! | query | there is one | without the `?`, secrets replaced |
 //! | host, user_agent, referer | the client sent it | secrets in the referer replaced |
 //! | trace_id, span_id | valid `traceparent` | the trace and the *caller's* span |
+//! | reason | not understood | which rule of HTTP was broken |
 //! | queue_ms | waited for a worker | milliseconds with microseconds |
 //!
 //! What is absent is left out rather than null: the line is shorter, and log stores treat both alike.
@@ -51,7 +52,7 @@ pub(super) fn fixed_part(
     out
 }
 
-fn level(status: StatusCode, outcome: Outcome) -> &'static str {
+pub(super) fn level(status: StatusCode, outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Timeout | Outcome::Rejected => "warn",
         Outcome::Error => "error",
@@ -70,6 +71,9 @@ pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange<'_>, fixed: &[u8], clo
     // From here on a string is open at the end of every step.
     if let Some(received) = exchange.received {
         request(out, received, redactor);
+    }
+    if let Some(refused) = exchange.refused {
+        string(out, br#"","reason":""#, refused.explain().as_bytes());
     }
     out.extend_from_slice(br#"","remote_addr":""#);
     text::socket_address(out, exchange.remote);
@@ -119,13 +123,13 @@ fn request(out: &mut Vec<u8>, received: &Received, redactor: &Redactor) {
 }
 
 /// `opening` ends the string before and begins this one.
-fn string(out: &mut Vec<u8>, opening: &[u8], value: &[u8]) {
+pub(super) fn string(out: &mut Vec<u8>, opening: &[u8], value: &[u8]) {
     out.extend_from_slice(opening);
     text::json(out, value);
 }
 
 /// Milliseconds with three places, as a JSON number.
-fn millis(out: &mut Vec<u8>, duration: Duration) {
+pub(super) fn millis(out: &mut Vec<u8>, duration: Duration) {
     let micros = duration.subsec_micros();
     text::number(out, duration.as_secs().saturating_mul(1000).saturating_add((micros / 1000).into()));
     out.push(b'.');

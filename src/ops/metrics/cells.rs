@@ -68,7 +68,7 @@ impl Durations {
 
 /// The sum of several [`Durations`] at one moment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Folded {
+pub(in crate::ops) struct Folded {
     pub(super) buckets: [u64; BOUNDS.len() + 1],
     pub(super) sum_nanos: u64,
 }
@@ -81,9 +81,39 @@ impl Folded {
         self.sum_nanos = self.sum_nanos.wrapping_add(durations.sum.value());
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(in crate::ops) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
+
+    /// What was added since `earlier`.
+    pub(in crate::ops) fn since(&self, earlier: &Folded) -> Folded {
+        let mut rest = self.clone();
+        for (bucket, before) in rest.buckets.iter_mut().zip(&earlier.buckets) {
+            *bucket = bucket.saturating_sub(*before);
+        }
+        rest.sum_nanos = rest.sum_nanos.wrapping_sub(earlier.sum_nanos);
+        rest
+    }
+
+    /// The duration that a share of `q` (0 to 1) stayed below, estimated as Prometheus' `histogram_quantile` does: as if
+    /// durations lay evenly within a bucket. Whatever is above the last bound counts as that. `None` without any.
+    pub(in crate::ops) fn quantile(&self, q: f64) -> Option<Duration> {
+        let rank = q * self.count() as f64;
+        let mut below = 0_u64;
+        for (index, &count) in self.buckets.iter().enumerate() {
+            if count > 0 && (below + count) as f64 >= rank {
+                let Some(&upper) = BOUNDS.get(index) else { break };
+                let lower = if index == 0 { 0 } else { BOUNDS[index - 1] };
+                let share = (rank - below as f64) / count as f64;
+                return Some(Duration::from_nanos(lower + ((upper - lower) as f64 * share) as u64));
+            }
+            below += count;
+        }
+        (self.count() > 0).then(|| Self::LARGEST)
+    }
+
+    /// The last bound: what takes longer is not told apart.
+    pub(in crate::ops) const LARGEST: Duration = Duration::from_nanos(BOUNDS[BOUNDS.len() - 1]);
 }
 
 #[cfg(test)]
@@ -114,6 +144,25 @@ mod tests {
     #[test]
     fn bounds_ascend() {
         assert!(BOUNDS.is_sorted());
+    }
+
+    #[test]
+    fn quantiles_lie_within_their_bucket() {
+        let folded = |durations: &[u64]| {
+            let cell = Durations::default();
+            durations.iter().for_each(|&millis| cell.observe(Duration::from_millis(millis)));
+            let mut folded = Folded::default();
+            folded.add(&cell);
+            folded
+        };
+        assert_eq!(folded(&[]).quantile(0.5), None);
+        // Two in (2.5, 5], two in (75, 100].
+        let four = folded(&[3, 4, 80, 90]);
+        for (q, micros) in [(0.25, 3_750), (0.5, 5_000), (0.75, 87_500), (1.0, 100_000)] {
+            assert_eq!(four.quantile(q), Some(Duration::from_micros(micros)), "{q}");
+        }
+        assert_eq!(folded(&[1, 60_000]).quantile(0.99), Some(Duration::from_secs(10)), "beyond the last bound");
+        assert_eq!(folded(&[3, 4, 80, 90, 7]).since(&four).quantile(1.0), Some(Duration::from_millis(10)));
     }
 
     #[test]

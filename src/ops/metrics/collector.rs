@@ -11,6 +11,7 @@ use super::cells::Folded;
 use super::process::ProcessFacts;
 use super::{AllCells, families as f, locked};
 use crate::app::service::EndpointKind;
+use crate::ops::diagnosis::{Misrouted, Reason};
 use crate::ops::log_writer::LogHandle;
 use crate::server::lifecycle::{Lifecycle, State};
 use crate::server::stats::{ErrorKind, RejectReason, Stats};
@@ -19,6 +20,7 @@ use crate::server::stats::{ErrorKind, RejectReason, Stats};
 pub(super) struct ServerCollector {
     descs: Vec<Desc>,
     cells: Arc<AllCells>,
+    misrouted: Arc<Misrouted>,
     stats: Arc<Stats>,
     lifecycle: Lifecycle,
     logs: Vec<LogHandle>,
@@ -28,12 +30,35 @@ pub(super) struct ServerCollector {
 impl ServerCollector {
     pub(super) fn new(
         cells: Arc<AllCells>,
+        misrouted: Arc<Misrouted>,
         stats: Arc<Stats>,
         lifecycle: Lifecycle,
         logs: Vec<LogHandle>,
     ) -> prometheus::Result<Self> {
-        let descs = f::ALL.iter().map(|family| family.desc()).collect::<prometheus::Result<_>>()?;
-        Ok(ServerCollector { descs, cells, stats, lifecycle, logs, process: ProcessFacts::new() })
+        let descs = f::descs()?;
+        Ok(ServerCollector { descs, cells, misrouted, stats, lifecycle, logs, process: ProcessFacts::new() })
+    }
+}
+
+/// Takes the server's names in a registry of the user's, so that a clash shows when the user registers and not at the
+/// next scrape. Collects nothing.
+pub(super) struct Reserved {
+    descs: Vec<Desc>,
+}
+
+impl Reserved {
+    pub(super) fn new() -> prometheus::Result<Self> {
+        Ok(Reserved { descs: f::descs()? })
+    }
+}
+
+impl Collector for Reserved {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        Vec::new()
     }
 }
 
@@ -61,6 +86,7 @@ impl ServerCollector {
             let series = &cell.series;
             let folded = match series.kind {
                 EndpointKind::Probe => probes.entry((&*series.route, series.status.as_u16())).or_default(),
+                EndpointKind::Admin => continue,
                 EndpointKind::Route | EndpointKind::Metrics => {
                     routes.entry((&*series.route, series.method, series.status.as_u16())).or_default()
                 }
@@ -109,6 +135,9 @@ impl ServerCollector {
             f::HANDLER_PANICS.single(stats.handler_panics.load(Relaxed)),
             f::LIFECYCLE_STATE
                 .with(each(State::ALL, |each| f::LIFECYCLE_STATE.sample(&[each.name()], u64::from(each == state)))),
+            f::PROBE_MISROUTED.with(each(Reason::ALL, |reason| {
+                f::PROBE_MISROUTED.sample(&[reason.name()], self.misrouted.count(reason))
+            })),
             f::LOG_DROPPED.single(self.logs.iter().map(LogHandle::dropped).sum::<u64>()),
             build_info(),
         ]);

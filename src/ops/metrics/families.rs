@@ -35,6 +35,11 @@ pub(super) const REQUEST_DURATION: Family = histogram(
 );
 pub(super) const PROBE_REQUESTS: Family =
     counter("rws_probe_requests_total", &["probe", "status"], "Requests to the health probes.");
+pub(super) const PROBE_MISROUTED: Family = counter(
+    "rws_probe_misrouted_total",
+    &["reason"],
+    "Requests of kubelets, load balancers and scrapers that were not set up for this server, by what was wrong.",
+);
 pub(super) const ACTIVE_REQUESTS: Family =
     gauge("http_server_active_requests", &[], "Requests being answered at the moment.");
 pub(super) const REQUEST_BYTES: Family =
@@ -81,9 +86,10 @@ pub(super) const PROCESS_START: Family =
 pub(super) const PROCESS_THREADS: Family = gauge("process_threads", &[], "Threads of the process.");
 
 /// Every family there is.
-pub(super) const ALL: [&Family; 24] = [
+pub(super) const ALL: [&Family; 25] = [
     &REQUEST_DURATION,
     &PROBE_REQUESTS,
+    &PROBE_MISROUTED,
     &ACTIVE_REQUESTS,
     &REQUEST_BYTES,
     &RESPONSE_BYTES,
@@ -108,8 +114,13 @@ pub(super) const ALL: [&Family; 24] = [
     &PROCESS_THREADS,
 ];
 
+/// The descriptions of all families.
+pub(super) fn descs() -> prometheus::Result<Vec<Desc>> {
+    ALL.iter().map(|family| family.desc()).collect()
+}
+
 impl Family {
-    pub(super) fn desc(&self) -> prometheus::Result<Desc> {
+    fn desc(&self) -> prometheus::Result<Desc> {
         let labels = self.labels.iter().map(|&label| label.to_owned()).collect();
         Desc::new(self.name.to_owned(), self.help.to_owned(), labels, Default::default())
     }

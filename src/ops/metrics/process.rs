@@ -32,8 +32,35 @@ impl ProcessFacts {
             families.extend(self.boot.map(|boot| f::PROCESS_START.single(boot + ticks(stat.start))));
         }
         families.extend(open_fds().map(|open| f::PROCESS_OPEN_FDS.single(open)));
-        let limit = getrlimit(Resource::Nofile).current;
-        families.push(f::PROCESS_MAX_FDS.single(limit.map_or(f64::INFINITY, |limit| limit as f64)));
+        families.push(f::PROCESS_MAX_FDS.single(max_fds().map_or(f64::INFINITY, |limit| limit as f64)));
+    }
+}
+
+/// The process at one moment, as far as it can be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::ops) struct ProcessSample {
+    /// Processor time so far, in seconds.
+    pub(in crate::ops) cpu_seconds: f64,
+    /// Memory that is in RAM.
+    pub(in crate::ops) resident_bytes: u64,
+    pub(in crate::ops) threads: u64,
+    pub(in crate::ops) open_fds: u64,
+    /// `None`: no limit.
+    pub(in crate::ops) max_fds: Option<u64>,
+}
+
+impl ProcessSample {
+    /// Reads it.
+    pub(in crate::ops) fn take() -> Self {
+        let stat = fs::read("/proc/self/stat").ok().as_deref().and_then(Stat::parse);
+        let stat = stat.unwrap_or(Stat { cpu: 0, threads: 0, start: 0, resident_pages: 0 });
+        ProcessSample {
+            cpu_seconds: ticks(stat.cpu),
+            resident_bytes: stat.resident_pages.saturating_mul(page_size() as u64),
+            threads: stat.threads,
+            open_fds: open_fds().unwrap_or(0),
+            max_fds: getrlimit(Resource::Nofile).current,
+        }
     }
 }
 
@@ -66,8 +93,13 @@ fn ticks(ticks: u64) -> f64 {
     ticks as f64 / clock_ticks_per_second() as f64
 }
 
+/// The limit of open files; `None`: there is none.
+pub(super) fn max_fds() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Since Linux 6.2 the directory's size is the number of descriptors; before that, it is 0 and they have to be counted.
-fn open_fds() -> Option<u64> {
+pub(super) fn open_fds() -> Option<u64> {
     const FDS: &str = "/proc/self/fd";
     match fs::metadata(FDS).ok()?.len() {
         // One of the entries is the listing itself.

@@ -2,6 +2,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 
+use http::HeaderName;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, Opts};
@@ -170,28 +171,65 @@ fn users_add_their_own_and_a_clash_of_names_is_an_error() {
     assert!(again.is_err());
 }
 
-#[test]
-fn a_collector_that_yields_nonsense_makes_a_500() {
-    struct Nonsense(Desc, MetricType, &'static str);
-    impl Collector for Nonsense {
-        fn desc(&self) -> Vec<&Desc> {
-            vec![&self.0]
-        }
+/// A collector that yields what it is told to.
+struct Odd(Desc, fn() -> Vec<MetricFamily>);
 
-        fn collect(&self) -> Vec<MetricFamily> {
-            let mut family = MetricFamily::default();
-            family.set_name(self.2.to_owned());
-            family.set_field_type(self.1);
-            family.set_metric(vec![Default::default()]);
-            vec![family]
-        }
+impl Odd {
+    fn new(collect: fn() -> Vec<MetricFamily>) -> Box<Self> {
+        Box::new(Odd(
+            Desc::new("odd".into(), "Odd.".into(), Vec::new(), Default::default()).expect("a description"),
+            collect,
+        ))
     }
-    for (kind, name) in [(MetricType::UNTYPED, "odd"), (MetricType::COUNTER, "")] {
+}
+
+impl Collector for Odd {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.0]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        (self.1)()
+    }
+}
+
+fn odd_family(name: &str) -> Vec<MetricFamily> {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_metric(vec![Default::default()]);
+    vec![family]
+}
+
+#[test]
+fn nothing_that_a_users_collector_does_takes_the_metrics_down() {
+    let cases: [fn() -> Vec<MetricFamily>; 4] = [
+        || panic!("a collector"),
+        || odd_family(""),
+        || odd_family("no name"),
+        // Under another name than it registered: one of the server's.
+        || odd_family("http_server_active_requests"),
+    ];
+    for collect in cases {
         let metrics = metrics();
-        let desc = Desc::new("odd".into(), "Odd.".into(), Vec::new(), Default::default()).expect("a description");
-        metrics.registry().register(Box::new(Nonsense(desc, kind, name))).expect("a free name");
-        assert_eq!(metrics.render(&RequestHead::default()).status(), StatusCode::INTERNAL_SERVER_ERROR);
+        metrics.registry().register(Odd::new(collect)).expect("a free name");
+        let other = Registry::new();
+        other.register(Box::new(IntCounter::new("orders_total", "Orders.").expect("a counter"))).expect("a free name");
+        let metrics = Arc::into_inner(metrics).expect("nobody else has it").with_registry(other).expect("free names");
+        let text = scrape(&metrics);
+        assert_eq!(value(&text, "http_server_active_requests"), 0.0);
+        assert_eq!(value(&text, "orders_total"), 0.0);
     }
+}
+
+#[test]
+fn a_name_of_the_servers_is_refused_when_it_is_registered() {
+    let metrics = metrics();
+    let clash = IntCounter::new("rws_handoffs_total", "Mine.").expect("a counter");
+    assert!(metrics.registry().register(Box::new(clash.clone())).is_err());
+    assert!(metrics.own_registry().register(Box::new(clash)).is_err());
+    let more = IntCounter::new("rws_more_total", "More.").expect("a counter");
+    metrics.own_registry().register(Box::new(more)).expect("a free name");
+    assert_eq!(value(&scrape(&metrics), "rws_more_total"), 0.0);
 }
 
 #[test]
@@ -247,4 +285,45 @@ fn promtool_has_no_complaints() {
     let output = promtool.wait_with_output().expect("promtool ends");
     let complaints = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success() && complaints.trim().is_empty(), "{complaints}\n{text}");
+}
+
+#[test]
+fn the_format_and_the_coding_are_what_the_scraper_asks_for() {
+    let (metrics, get) = (metrics(), received("GET", b"/users/1", &[]));
+    observed(&metrics, |record| record(0, &exchange(&get)));
+    let prometheus: &[u8] =
+        b"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+                              text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let (text, open) =
+        ("text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let cases: [(&[(&str, &[u8])], &str, bool); 7] = [
+        (&[], text, false),
+        (&[("accept", b"*/*")], text, false),
+        (&[("accept", b"text/html")], text, false),
+        (&[("accept", prometheus)], open, false),
+        (&[("accept", prometheus), ("accept-encoding", b"gzip")], open, true),
+        (&[("Accept", b"text/plain;version=0.0.4;q=1,*/*;q=0.1"), ("Accept-Encoding", b"br, gzip;q=0.5")], text, true),
+        (&[("accept", b"application/openmetrics-text"), ("accept-encoding", b"gzip;q=0")], open, false),
+    ];
+    for (fields, media_type, compressed) in cases {
+        let mut response = metrics.render(&received("GET", b"/metrics", fields).head);
+        let field =
+            |name: &HeaderName| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
+        assert_eq!(field(&CONTENT_TYPE).as_deref(), Some(media_type), "{fields:?}");
+        assert_eq!(field(&VARY).as_deref(), Some("Accept, Accept-Encoding"));
+        assert_eq!(field(&CONTENT_ENCODING).as_deref(), compressed.then_some("gzip"));
+        let mut body = Vec::new();
+        response.body_mut().read_to_end(&mut body).expect("a body");
+        if compressed {
+            let mut whole = Vec::new();
+            flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut whole).expect("gzip");
+            assert!(body.len() < whole.len() / 4);
+            body = whole;
+        }
+        let body = String::from_utf8(body).expect("UTF-8");
+        assert!(body.contains("\nrws_probe_misrouted_total{reason=\"not_found\"} 0\n"));
+        if media_type == open {
+            exposition::tests::check_openmetrics(&body);
+        }
+    }
 }

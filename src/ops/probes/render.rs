@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::{Check, MAX_BODY, OK, Probe, Verdict};
+use crate::config::HealthDetails;
 use crate::ops::text::{formatted, one_line};
 
 /// Longest reason shown, in characters.
@@ -18,11 +19,12 @@ pub(super) struct Entry<'a> {
     check: &'a dyn Check,
     excluded: bool,
     verdict: Verdict,
+    details: HealthDetails,
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn new(check: &'a dyn Check, excluded: bool) -> Self {
-        Entry { check, excluded, verdict: check.verdict() }
+    pub(super) fn new(check: &'a dyn Check, probe: Probe, excluded: bool, details: HealthDetails) -> Self {
+        Entry { check, excluded, verdict: check.verdict(probe), details }
     }
 
     /// Whether there is nothing to say about it.
@@ -43,7 +45,8 @@ impl<'a> Entry<'a> {
         let (Verdict::Degraded(reason) | Verdict::Fail(reason) | Verdict::FailWith(_, reason)) = &self.verdict else {
             return String::new();
         };
-        reason.chars().take(MAX_REASON).collect()
+        let text = if self.details == HealthDetails::Full { reason.full() } else { reason.public() };
+        text.chars().take(MAX_REASON).collect()
     }
 
     fn line(&self) -> Vec<u8> {

@@ -17,7 +17,7 @@ impl Check for Fixed {
         probe == Probe::Readyz
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self, _: Probe) -> Verdict {
         self.1.clone()
     }
 }

@@ -9,6 +9,7 @@ use crate::app::request::Received;
 use crate::ops::log_writer::tests::collect;
 use crate::semantics::head::{Field, RequestHead, Span};
 use crate::server::lifecycle::Lifecycle;
+use crate::server::observe::Outcome;
 use crate::server::stats::Stats;
 
 /// A request as the wire parser would hand it over.
@@ -29,7 +30,7 @@ pub(in crate::ops) fn received(method: &str, target: &[u8], fields: &[(&str, &[u
     head.host = fields.iter().zip(&places).find(|((name, _), _)| *name == "host").map(|(_, field)| field.value);
     head.fields = places;
     let remote = SocketAddr::from(([192, 0, 2, 7], 40_000));
-    Received { head, remote, id: "4d3f".into(), ..Received::default() }
+    Received { head, remote, client_ip: remote.ip(), id: "4d3f".into(), ..Received::default() }
 }
 
 /// An exchange that went well on endpoint 0.
@@ -38,6 +39,7 @@ pub(in crate::ops) fn exchange(received: &Received) -> Exchange<'_> {
         received: Some(received),
         remote: received.remote,
         endpoint: Some(0),
+        refused: None,
         status: StatusCode::OK,
         bytes_in: 0,
         bytes_out: 13,
@@ -167,4 +169,42 @@ fn without_a_log_there_is_nothing_to_flush() {
         assert_eq!(recorder.flush(request.at), None);
     });
     assert_eq!(log, "");
+}
+
+#[test]
+fn a_change_of_settings_takes_effect_with_the_next_request() {
+    use crate::config::LogFormat;
+    let request = received("GET", b"/users/1?token=s3cret&visible=1", &[]);
+    let metrics = metrics();
+    let log = collect(|writer| {
+        let telemetry = Telemetry::new(&Config::default(), Arc::clone(&metrics), &endpoints(), writer);
+        let mut recorder = telemetry.recorder(0);
+        let settings = [
+            Config::default(),
+            Config { log_format: LogFormat::Ecs, ..Config::default() },
+            Config { log_format: LogFormat::Off, ..Config::default() },
+            Config { log_format: LogFormat::Common, ..Config::default() },
+            Config { log_redact_query: vec!["visible".to_owned()], ..Config::default() },
+        ];
+        for config in &settings {
+            telemetry.apply(config);
+            recorder.record(&exchange(&request));
+            recorder.record(&Exchange { endpoint: None, ..exchange(&request) });
+        }
+        recorder.finish();
+    });
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 8, "{log}");
+    assert!(lines[0].contains(r#""route":"/users/{id}""#) && lines[0].contains("token=[redacted]&visible=1"));
+    assert!(!lines[1].contains("route"), "{}", lines[1]);
+    assert!(lines[2].contains(r#""rws.route":"/users/{id}""#), "{}", lines[2]);
+    assert!(lines[4].starts_with("192.0.2.7 - - ["), "{}", lines[4]);
+    assert!(lines[6].contains("token=s3cret&visible=[redacted]"), "{}", lines[6]);
+    // Nothing is counted twice or forgotten.
+    let mut response = metrics.render(&RequestHead::default());
+    let mut text = String::new();
+    std::io::Read::read_to_string(response.body_mut(), &mut text).expect("UTF-8");
+    let counts: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("http_server_request_duration_seconds_count")).collect();
+    assert!(counts.len() == 2 && counts.iter().all(|line| line.ends_with(" 5")), "{counts:?}");
 }

@@ -68,6 +68,10 @@ fn other_protocols_on_this_port() {
     assert_eq!(parse_once(&hello[..1], &ROOMY), Ok(None));
     assert_eq!(error_of(b"\x16GET / HTTP/1.1\r\n\r\n"), Some(BadMethod));
     assert_eq!(error_of(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Some(Http2Preface));
+    assert_eq!(error_of(b"PROXY TCP4 192.0.2.1 192.0.2.2 4000 80\r\nGET / HTTP/1.1\r\n"), Some(ProxyProtocol));
+    assert_eq!(error_of(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"), Some(ProxyProtocol));
+    assert_eq!(error_of(b"\r\n\r\n\0\r\nQUIP\n\x21\x11\0\x0c"), Some(BadMethod));
+    assert_eq!(error_of(b"\0GET / HTTP/1.1\r\n"), Some(BadMethod));
     assert_eq!(error_of(b"SSH-2.0-OpenSSH_9.6\r\n"), Some(BadMethod));
     assert_eq!(error_of(b"EHLO mail.example\r\n"), Some(UnknownMethod));
 }

@@ -139,7 +139,7 @@ impl Connection {
         if shared.is_draining() {
             return Some(CloseReason::Draining);
         }
-        if self.requests >= shared.settings.max_requests_per_connection {
+        if self.last_request {
             return Some(CloseReason::MaxRequests);
         }
         (!streams && !self.cycle.body_done()).then_some(CloseReason::UnreadBody)
@@ -245,6 +245,7 @@ impl Connection {
             }
         }
         self.output.discard();
+        self.stream.discard();
         // What the body was read from is the user's; it ends on a worker, where it may block.
         if !matches!(self.phase, Phase::Pull(_)) {
             self.phase = Phase::Head;

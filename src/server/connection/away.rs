@@ -39,7 +39,7 @@ pub(in crate::server) fn run(
         return finish(shared, connection, worker, answered, None);
     }
     let lease = Arc::new(Lease::default());
-    let timeout = shared.settings.body_timeout;
+    let timeout = shared.settings.load().body_timeout;
     let length = match connection.cycle.framing().body {
         BodyLength::Length(n) => Some(n),
         _ => None,
@@ -75,7 +75,7 @@ fn finish(
     if let Some(in_flight) = in_flight {
         if lease.is_some() && matches!(answered.response.body().kind, Kind::Reader { .. }) {
             // The response may be made of the request, so the client must send that now. A failure shows below.
-            let _ = connection.ask_for_body(shared.settings.body_timeout);
+            let _ = connection.ask_for_body(shared.settings.load().body_timeout);
         }
         let took = shared.clock.now().saturating_duration_since(in_flight.started);
         shared.endpoint(in_flight.endpoint).pace.observe(took);
@@ -183,7 +183,7 @@ fn go_home(shared: &Shared, connection: Box<Connection>) {
 impl Connection {
     /// Writes what the socket takes. Returns whether it took everything.
     fn flush_here(&mut self, shared: &Shared) -> bool {
-        match self.output.flush(&self.stream) {
+        match self.output.flush(&mut self.stream) {
             Ok(Flushed::Blocked(_) | Flushed::More) => false,
             Ok(Flushed::All) => {
                 if !matches!(self.phase, Phase::Pull(_))
@@ -203,7 +203,7 @@ impl Connection {
     /// Writes what was answered before this request, which may take long. What the socket does not take now waits.
     pub(super) fn flush_before_leaving(&mut self) {
         // An error shows again when the response is written.
-        let _ = self.output.flush(&self.stream);
+        let _ = self.output.flush(&mut self.stream);
     }
 
     /// A response that cannot be completed: the client must not take it for whole.
@@ -217,6 +217,7 @@ impl Connection {
         }
         self.drop_source();
         self.closing = Some(CloseReason::BodyCutShort);
+        self.stream.cut_short();
         if framing == Length::UntilClose {
             // Where the end of the connection is the end of the body, only a reset tells that something is missing.
             let _ = self.stream.reset_on_close();

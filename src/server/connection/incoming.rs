@@ -88,7 +88,7 @@ impl Connection {
         }
         self.output.bytes().extend_from_slice(encode::CONTINUE);
         loop {
-            match self.output.flush(&self.stream)? {
+            match self.output.flush(&mut self.stream)? {
                 Flushed::All => return Ok(()),
                 Flushed::More => continue,
                 Flushed::Blocked(_) => {}
@@ -112,6 +112,11 @@ impl Connection {
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // What TLS has to say on the way: who is to answer it may not send on before.
+                    match self.stream.flush() {
+                        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                        _ => {}
+                    }
                     if !self.stream.wait_readable(timeout)? {
                         return Err(BodyError::Timeout.into());
                     }

@@ -99,10 +99,10 @@ impl Output {
     ///
     /// # Errors
     /// The operating system's; `UnexpectedEof` when a file turned out shorter than was promised.
-    pub(in crate::server) fn flush(&mut self, stream: &Stream) -> io::Result<Flushed> {
+    pub(in crate::server) fn flush(&mut self, stream: &mut Stream) -> io::Result<Flushed> {
         let mut progress = false;
         let mut turn = TURN;
-        while !self.is_empty() {
+        while !self.is_empty() || stream.has_unsent() {
             if turn == 0 {
                 return Ok(Flushed::More);
             }
@@ -119,7 +119,10 @@ impl Output {
         Ok(Flushed::All)
     }
 
-    fn write_once(&mut self, stream: &Stream) -> io::Result<()> {
+    fn write_once(&mut self, stream: &mut Stream) -> io::Result<()> {
+        if self.is_empty() || stream.is_full() {
+            return stream.flush();
+        }
         let unsent = &self.bytes[self.sent..];
         match &mut self.tail {
             Tail::None => self.sent += stream.write(unsent)?,

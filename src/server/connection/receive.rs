@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::answer::{overloaded, refusal};
-use super::{Connection, Failure, InFlight, LAST_HEAD, LAST_REQUEST, LINGER, Next, Phase, Waiting};
+use super::{Connection, Failure, InFlight, Next, Phase, Waiting};
 use crate::app::body::Body;
 use crate::app::response::Response;
 use crate::app::service::{BodyUse, Resolved};
@@ -16,10 +16,11 @@ use crate::proto::cycle::CloseReason;
 use crate::proto::encode;
 use crate::proto::error::ProtoError;
 use crate::proto::framing::BodyLength;
+use crate::proto::head::Limits;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::{ROOMY, Reactor};
-use crate::server::shared::Shared;
+use crate::server::role::Role;
 use crate::server::stats::RejectReason;
 
 /// Bodies of a known length up to this are gathered before the handler runs, even if it could read a stream.
@@ -64,7 +65,12 @@ impl Connection {
         let mut received = reactor.take_received();
         let now = reactor.now();
         let parts = Arc::get_mut(&mut received)?;
-        match self.cycle.head(self.input.unused(), &reactor.shared().settings.limits, &mut parts.head) {
+        match self.cycle.head(self.input.unused(), &reactor.settings().limits, &mut parts.head) {
+            Ok(Some(_)) if self.stream.lacks_tls() => {
+                self.refuse_plaintext(reactor, Some(&parts.head));
+                reactor.keep_received(received);
+                return None;
+            }
             Ok(Some(consumed)) => self.input.consume(consumed),
             Ok(None) => {
                 self.fresh = false;
@@ -73,7 +79,11 @@ impl Connection {
             }
             Err(error) => {
                 reactor.keep_received(received);
-                self.refuse_protocol(reactor, error);
+                if self.stream.lacks_tls() {
+                    self.refuse_plaintext(reactor, None);
+                } else {
+                    self.refuse_protocol(reactor, error);
+                }
                 return None;
             }
         }
@@ -82,6 +92,7 @@ impl Connection {
         reactor.identify(parts);
         self.waiting = Waiting::No;
         self.requests += 1;
+        self.last_request = self.requests >= reactor.settings().max_requests_per_connection;
         self.body_bytes = 0;
 
         let resolved = reactor.shared().service.resolve(&parts.head);
@@ -109,7 +120,7 @@ impl Connection {
         length: BodyLength,
     ) -> Option<Next> {
         let endpoint = reactor.shared().endpoint(in_flight.endpoint);
-        self.body_limit = endpoint.max_body_bytes.unwrap_or(reactor.shared().settings.max_body_bytes);
+        self.body_limit = endpoint.max_body_bytes.unwrap_or(reactor.settings().max_body_bytes);
         let (known, small) = match length {
             BodyLength::Length(n) => (Some(n), n <= SMALL_BODY),
             _ => (None, false),
@@ -178,13 +189,14 @@ impl Connection {
     }
 
     /// Refuses what never became a request.
-    fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
+    pub(super) fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
         let status = response.status();
         self.encode(response, Some(reason), reactor.date(), "");
         self.closing = Some(reason);
         self.input.consume(usize::MAX);
         let outcome = if reason == CloseReason::HeadTimeout { Outcome::Timeout } else { Outcome::Rejected };
-        reactor.record_unparsed(self.remote, status, outcome);
+        let refused = if let CloseReason::ProtocolError(error) = reason { Some(error) } else { None };
+        reactor.record_unparsed(self.remote, refused, status, outcome);
     }
 
     /// Answers a request that a full server cannot take.
@@ -206,16 +218,17 @@ impl Connection {
             self.input.move_into(reactor.take_input());
         }
         let before = self.input.unused().len();
+        let handshaking = self.stream.is_handshaking();
         match self.input.fill(|room| self.stream.read(room)) {
             Ok((0, _)) => self.end_of_input(reactor),
             Ok((_, full)) => {
                 // A read that did not fill its room has emptied the socket; the poller tells when more comes. It does
                 // not tell again that the peer has ended, so then we read on until we see it.
-                self.readable = full || self.ending;
+                self.readable = full || self.ending || self.stream.holds_input();
                 if matches!(self.phase, Phase::Linger) {
                     self.input.consume(usize::MAX);
                 } else {
-                    self.fresh = self.fresh || self.is_worth_a_look(before, reactor.shared());
+                    self.fresh = self.fresh || self.is_worth_a_look(before, &reactor.settings().limits);
                 }
                 self.progressed();
                 true
@@ -223,12 +236,23 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
                 self.ending = false;
+                if self.stream.holds_input() {
+                    // Only a part of a TLS record, but it came.
+                    self.progressed();
+                }
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            Err(error) if handshaking => {
+                self.handshake_failed(reactor, &error);
+                true
+            }
             Err(error) => {
                 self.abort_collect(reactor, Outcome::ClientAbort);
-                self.broke(reactor.shared(), Failure::Reset, &error);
+                let is_no_tls = error.kind() == io::ErrorKind::InvalidData;
+                // The alert that says so; if it cannot be sent at once, it is not.
+                let _ = self.stream.flush();
+                self.broke(reactor.shared(), if is_no_tls { Failure::Protocol } else { Failure::Reset }, &error);
                 self.readable = false;
                 true
             }
@@ -237,9 +261,8 @@ impl Connection {
 
     /// Whether what arrived behind the first `before` bytes could complete a head or shows that it is none. Looking at
     /// every byte that trickles in would cost time that grows with the square of the head's length.
-    fn is_worth_a_look(&self, before: usize, shared: &Shared) -> bool {
+    fn is_worth_a_look(&self, before: usize, limits: &Limits) -> bool {
         let unused = self.input.unused();
-        let limits = &shared.settings.limits;
         !matches!(self.phase, Phase::Head)
             || before < 16
             || unused.len() > limits.max_uri_bytes.min(limits.max_head_bytes)
@@ -275,7 +298,8 @@ impl Connection {
         let waiting = match self.phase {
             Phase::Linger => Waiting::Linger,
             Phase::Collect(_) => Waiting::Body,
-            _ if self.input.is_empty() => Waiting::Idle,
+            _ if self.stream.is_handshaking() => Waiting::Handshake,
+            _ if self.input.is_empty() && !self.stream.holds_input() => Waiting::Idle,
             _ => Waiting::Head,
         };
         self.wait(reactor, waiting, false)
@@ -284,17 +308,18 @@ impl Connection {
     /// Waits with the deadline that belongs to it. It starts anew with `progress`, or when it was not this one before.
     pub(super) fn wait(&mut self, reactor: &Reactor, waiting: Waiting, progress: bool) -> Next {
         if waiting != self.waiting || progress {
-            let settings = &reactor.shared().settings;
+            let (settings, role) = (reactor.settings(), reactor.shared().role);
+            let is_stopping = || reactor.shared().lifecycle.state() >= State::Stopping;
             let timeout = match waiting {
-                Waiting::Idle | Waiting::No if reactor.shared().lifecycle.state() >= State::Stopping => LAST_REQUEST,
+                Waiting::Handshake if is_stopping() => settings.tls_handshake_timeout.min(role.last_head()),
+                Waiting::Handshake => settings.tls_handshake_timeout,
+                Waiting::Idle | Waiting::No if is_stopping() => role.last_request(),
                 Waiting::Idle | Waiting::No => settings.idle_timeout,
-                Waiting::Head if reactor.shared().lifecycle.state() >= State::Stopping => {
-                    settings.head_timeout.min(LAST_HEAD)
-                }
+                Waiting::Head if is_stopping() => settings.head_timeout.min(role.last_head()),
                 Waiting::Head => settings.head_timeout,
                 Waiting::Body => settings.body_timeout,
                 Waiting::Write => settings.write_timeout,
-                Waiting::Linger => LINGER,
+                Waiting::Linger => role.linger(is_stopping()),
             };
             self.deadline.set(reactor.now() + timeout);
             self.waiting = waiting;
@@ -310,10 +335,11 @@ impl Connection {
     }
 
     /// The server is stopping: an idle connection has a moment for one last request, and half a head little more.
-    pub(in crate::server) fn hurry(&mut self, now: Instant) {
+    pub(in crate::server) fn hurry(&mut self, role: Role, now: Instant) {
         let moment = match self.waiting {
-            Waiting::Idle => LAST_REQUEST,
-            Waiting::Head => LAST_HEAD,
+            Waiting::Idle => role.last_request(),
+            Waiting::Head | Waiting::Handshake => role.last_head(),
+            Waiting::Linger => role.linger(true),
             _ => return,
         };
         self.deadline.set(self.deadline.due().min(now + moment));
@@ -325,6 +351,7 @@ impl Connection {
         match std::mem::replace(&mut self.waiting, Waiting::No) {
             Waiting::No => {}
             Waiting::Idle => self.closing = Some(CloseReason::IdleTimeout),
+            Waiting::Handshake => self.handshake_failed(reactor, &"the time was up"),
             Waiting::Head => {
                 shared.stats.error(Failure::HeadTimeout);
                 self.refuse_unparsed(reactor, refusal(StatusCode::REQUEST_TIMEOUT), CloseReason::HeadTimeout);
@@ -349,7 +376,9 @@ impl Connection {
     pub(super) fn linger(&mut self, reason: CloseReason) -> bool {
         let direct = match reason {
             CloseReason::ClientClosed | CloseReason::IoError | CloseReason::BodyCutShort => true,
-            CloseReason::ConnectionClose | CloseReason::Http10 | CloseReason::BodyUnframed => self.input.is_empty(),
+            CloseReason::ConnectionClose | CloseReason::Http10 | CloseReason::BodyUnframed => {
+                self.input.is_empty() && !self.stream.is_secured()
+            }
             _ => false,
         };
         if direct || self.stream.shut_down_writing().is_err() {

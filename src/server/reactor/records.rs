@@ -10,8 +10,9 @@ use http::StatusCode;
 use super::Reactor;
 use crate::app::request::Received;
 use crate::app::request_id::is_well_formed;
+use crate::semantics::forwarded;
 use crate::server::connection::{Finishing, InFlight};
-use crate::server::observe::{Exchange, Outcome};
+use crate::server::observe::{Exchange, Outcome, ProtoError};
 
 /// How many request heads are kept for reuse.
 pub(super) const SPARE: usize = 8;
@@ -34,8 +35,13 @@ impl Reactor {
         }
     }
 
-    /// Gives a request its id.
+    /// Gives a request its id and finds out whose it is.
     pub(in crate::server) fn identify(&mut self, received: &mut Received) {
+        let trusted = &self.settings().trusted_proxies;
+        received.client_ip = match received.remote.ip() {
+            peer if trusted.is_empty() => peer,
+            peer => forwarded::client_ip(&received.head, peer, trusted),
+        };
         match received.head.field("x-request-id") {
             Some(id) if is_well_formed(id) => {
                 received.id.clear();
@@ -66,11 +72,18 @@ impl Reactor {
     }
 
     /// Tells the recorder of bytes that never became a request.
-    pub(in crate::server) fn record_unparsed(&mut self, remote: SocketAddr, status: StatusCode, outcome: Outcome) {
+    pub(in crate::server) fn record_unparsed(
+        &mut self,
+        remote: SocketAddr,
+        refused: Option<ProtoError>,
+        status: StatusCode,
+        outcome: Outcome,
+    ) {
         self.recorder.record(&Exchange {
             received: None,
             remote,
             endpoint: None,
+            refused,
             status,
             bytes_in: 0,
             bytes_out: 0,
@@ -94,6 +107,7 @@ fn exchange<'a>(
         received: Some(&in_flight.received),
         remote: in_flight.received.remote,
         endpoint: Some(in_flight.endpoint),
+        refused: None,
         status,
         bytes_in,
         bytes_out,

@@ -1,7 +1,8 @@
-//! The built-in checks.
+//! The checks that every server has, of its life cycle.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -22,19 +23,20 @@ impl Check for Ping {
         true
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self, _: Probe) -> Verdict {
         Verdict::Pass
     }
 }
 
-/// Fails until the server is ready for the first time.
+/// Fails until the start-up hooks and checks are through.
 pub(super) struct Startup {
     lifecycle: Lifecycle,
+    started: Arc<AtomicBool>,
 }
 
 impl Startup {
-    pub(super) fn new(lifecycle: Lifecycle) -> Self {
-        Startup { lifecycle }
+    pub(super) fn new(lifecycle: Lifecycle, started: Arc<AtomicBool>) -> Self {
+        Startup { lifecycle, started }
     }
 }
 
@@ -47,11 +49,15 @@ impl Check for Startup {
         matches!(probe, Probe::Readyz | Probe::Startupz)
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self, _: Probe) -> Verdict {
         match self.lifecycle.state() {
-            State::Starting => Verdict::Fail("the server is starting".into()),
+            State::Starting if !self.started.load(Acquire) => Verdict::Fail("the server is starting".into()),
             _ => Verdict::Pass,
         }
+    }
+
+    fn is_logged(&self) -> bool {
+        false
     }
 }
 
@@ -59,13 +65,12 @@ impl Check for Startup {
 pub(super) struct Shutdown {
     lifecycle: Lifecycle,
     stats: Arc<Stats>,
-    status: StatusCode,
+    status: Arc<AtomicU16>,
 }
 
 impl Shutdown {
     /// `status` is RWS_CONFIG_DRAIN_READY_STATUS; what is no status code counts as 503.
-    pub(super) fn new(lifecycle: Lifecycle, stats: Arc<Stats>, status: u16) -> Self {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    pub(super) fn new(lifecycle: Lifecycle, stats: Arc<Stats>, status: Arc<AtomicU16>) -> Self {
         Shutdown { lifecycle, stats, status }
     }
 }
@@ -79,13 +84,18 @@ impl Check for Shutdown {
         probe == Probe::Readyz
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self, _: Probe) -> Verdict {
         let reason = match self.lifecycle.state() {
             State::Starting | State::Ready => return Verdict::Pass,
             State::Draining => "the server is draining",
             State::Stopping | State::Stopped | State::Forced => "the server is stopping",
         };
-        Verdict::FailWith(self.status, reason.into())
+        let status = StatusCode::from_u16(self.status.load(Relaxed)).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        Verdict::FailWith(status, reason.into())
+    }
+
+    fn is_logged(&self) -> bool {
+        false
     }
 
     fn data(&self) -> Map<String, Value> {

@@ -1,0 +1,274 @@
+//! What the objects have in common: names, ports, times, memory, settings and mounts, all from one configuration.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{ConfigFrom, Options};
+use crate::config::{self, Change, Config, Effective, Loaded, Origin, PREFIX};
+
+/// Where the ConfigMap with the live settings is mounted.
+pub(super) const LIVE_DIR: &str = "/etc/rws";
+/// Where the Secret with single values is mounted.
+pub(super) const SECRETS_DIR: &str = "/etc/rws-secrets";
+
+/// Between a limit of the server's own and the kubelet's. Connections that are being closed take up to 3 s.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// One of the container's ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Port {
+    /// Its name in the pod and in the Service.
+    pub(super) name: &'static str,
+    pub(super) number: u16,
+    pub(super) tls: bool,
+}
+
+/// Files from a Secret, mounted as a directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    pub(super) volume: String,
+    pub(super) secret: String,
+    pub(super) directory: String,
+    /// Keys that the Secret must have.
+    pub(super) keys: Vec<String>,
+}
+
+/// Everything that the texts need.
+pub(super) struct Plan<'a> {
+    pub(super) options: &'a Options,
+    pub(super) config: &'a Config,
+    pub(super) main: Port,
+    pub(super) admin: Option<Port>,
+    /// Plain HTTP that redirects to TLS.
+    pub(super) redirect: Option<Port>,
+    /// Settings for the environment.
+    pub(super) environment: BTreeMap<String, String>,
+    /// Settings for the mounted directory.
+    pub(super) live: BTreeMap<String, String>,
+    pub(super) mounts: Vec<Mount>,
+    pub(super) grace_seconds: u64,
+    pub(super) memory_mib: u64,
+    /// What the operator should know.
+    pub(super) doubts: Vec<String>,
+}
+
+impl<'a> Plan<'a> {
+    /// The plan for this configuration, or why there is none.
+    pub(super) fn of(options: &'a Options, loaded: &'a Loaded) -> Result<Self, String> {
+        let config = &loaded.config;
+        if config.port == 0 {
+            return Err("RWS_CONFIG_PORT=0 lets the system choose the port, which no probe could know: set one".into());
+        }
+        if options.max_replicas < options.replicas {
+            return Err("--max-replicas must not be less than --replicas".into());
+        }
+        let value = |name: &str| set_value(loaded, name);
+        let port = |name: &str| value(name).and_then(|text| text.trim().parse().ok());
+        let tls = config.tls_cert_file.is_some();
+        let main = Port { name: if tls { "https" } else { "http" }, number: config.port, tls };
+        let admin = port("ADMIN_PORT").map(|number| Port { name: "admin", number, tls: false });
+        let redirect = port("HTTP_REDIRECT_PORT").map(|number| Port { name: "http", number, tls: false });
+        let mut plan = Plan {
+            options,
+            config,
+            main,
+            admin,
+            redirect,
+            environment: BTreeMap::new(),
+            live: BTreeMap::new(),
+            mounts: mounts(options, loaded)?,
+            grace_seconds: grace_seconds(config),
+            memory_mib: memory_mib(config),
+            doubts: Vec::new(),
+        };
+        loaded.effective.iter().filter(|value| value.origin != Origin::Default).for_each(|value| plan.sort_in(value));
+        plan.doubt(loaded);
+        Ok(plan)
+    }
+
+    /// The port that probes ask: the operators' own, if there is one, since it never runs out of connections and asks
+    /// for no client certificate.
+    pub(super) fn probed(&self) -> Port {
+        self.admin.unwrap_or(self.main)
+    }
+
+    /// The port that is scraped.
+    pub(super) fn scraped(&self) -> Port {
+        self.probed()
+    }
+
+    /// All ports.
+    pub(super) fn ports(&self) -> impl Iterator<Item = Port> {
+        [Some(self.main), self.redirect, self.admin].into_iter().flatten()
+    }
+
+    /// Name of the ConfigMap for the environment.
+    pub(super) fn environment_map(&self) -> String {
+        format!("{}-env", self.options.name)
+    }
+
+    /// Name of the ConfigMap for the mounted directory, if one is mounted.
+    pub(super) fn live_map(&self) -> Option<String> {
+        (self.options.config == ConfigFrom::Dir).then(|| format!("{}-live", self.options.name))
+    }
+
+    /// Changes whenever a pod must be replaced for the settings to take effect.
+    pub(super) fn fingerprint(&self) -> Option<String> {
+        let text: String = self.environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        (!text.is_empty()).then(|| format!("{:016x}", fnv_1a(text.as_bytes())))
+    }
+
+    /// Finds the place of a setting.
+    fn sort_in(&mut self, value: &Effective) {
+        let own = value.name.strip_prefix(PREFIX).unwrap_or(&value.name);
+        // The directory is where the manifest mounts it.
+        if own == "DIR" {
+            return;
+        }
+        if value.redacted {
+            let name = format!("{}_FILE", value.name);
+            self.environment.insert(name, format!("{SECRETS_DIR}/{}", value.name));
+            return;
+        }
+        let reloadable = config::find(own).is_some_and(|variable| variable.change == Change::Reload);
+        let live = reloadable && self.options.config == ConfigFrom::Dir;
+        let place = if live { &mut self.live } else { &mut self.environment };
+        // What auto came to here is not what it comes to there.
+        let text = value.value.strip_suffix(" (auto)").map_or(value.value.as_str(), |_| "auto");
+        place.insert(value.name.clone(), text.to_owned());
+    }
+
+    fn doubt(&mut self, loaded: &Loaded) {
+        let odd: Vec<_> = self.environment.keys().filter(|name| !is_environment_name(name)).cloned().collect();
+        for name in odd {
+            self.doubts
+                .push(format!("{name} is no environment variable's name, so older clusters leave it out: rename it"));
+        }
+        if set_value(loaded, "TLS_CLIENT_CA_FILE").is_some() && self.admin.is_none() {
+            let text = "the kubelet has no client certificate, so its probes would fail: set RWS_CONFIG_ADMIN_PORT";
+            self.doubts.push(text.to_owned());
+        }
+        if self.config.static_dir.is_some() {
+            let text = "RWS_CONFIG_STATIC_DIR must be in the image, or in a volume that you add";
+            self.doubts.push(text.to_owned());
+        }
+    }
+}
+
+/// The value that somebody gave to a variable, if it is not empty.
+fn set_value<'l>(loaded: &'l Loaded, name: &str) -> Option<&'l str> {
+    let is = |value: &&Effective| value.name.strip_prefix(PREFIX) == Some(name) && value.origin != Origin::Default;
+    loaded.effective.iter().find(is).map(|value| value.value.as_str()).filter(|value| !value.trim().is_empty())
+}
+
+/// Kubernetes' C_IDENTIFIER, which is what envFrom has always taken.
+fn is_environment_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Seconds that a pod gets to start: longer than the server gives itself, so that it ends with a reason of its own.
+pub(super) fn startup_seconds(config: &Config) -> u64 {
+    const UNLIMITED: u64 = 60;
+    if config.startup_timeout.is_zero() { UNLIMITED } else { whole_seconds(config.startup_timeout + MARGIN) }
+}
+
+/// SIGKILL must come after the drain has ended by itself.
+fn grace_seconds(config: &Config) -> u64 {
+    whole_seconds(config.drain_delay + config.drain_timeout + MARGIN)
+}
+
+/// Rounded up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// A limit that is not reached by connections and threads alone, in MiB. A connection that is not idle holds about
+/// 16 KiB in buffers of ours and the kernel's, a thread 256 KiB of stack and allocator; the process itself 32 MiB.
+/// What handlers keep comes on top.
+fn memory_mib(config: &Config) -> u64 {
+    const STEP: u64 = 64;
+    let kib = 32 * 1024 + config.max_connections as u64 * 16 + config.thread_count as u64 * 256;
+    kib.div_ceil(1024).div_ceil(STEP) * STEP
+}
+
+/// A Secret for each directory that a setting wants a certificate or key from, and one for single values.
+fn mounts(options: &Options, loaded: &Loaded) -> Result<Vec<Mount>, String> {
+    let mut directories = BTreeMap::<&str, Vec<String>>::new();
+    let set = loaded.effective.iter().filter(|value| value.origin != Origin::Default);
+    for value in set.clone().filter(|value| value.name.ends_with("_FILE") && !value.value.trim().is_empty()) {
+        let path = Path::new(value.value.trim());
+        let parts = path.parent().and_then(Path::to_str).zip(path.file_name().and_then(|name| name.to_str()));
+        let Some((directory, file)) = parts.filter(|_| path.is_absolute()) else {
+            return Err(format!("{}={} must be an absolute path: a Secret is mounted there", value.name, value.value));
+        };
+        let keys = directories.entry(directory).or_default();
+        if !keys.iter().any(|key| key == file) {
+            keys.push(file.to_owned());
+        }
+    }
+    let ending = |index| if index == 0 { String::new() } else { format!("-{}", index + 1) };
+    let tls = directories.into_iter().enumerate().map(|(index, (directory, keys))| Mount {
+        volume: format!("tls{}", ending(index)),
+        secret: format!("{}-tls{}", options.name, ending(index)),
+        directory: directory.to_owned(),
+        keys,
+    });
+    let mut mounts: Vec<Mount> = tls.collect();
+    let keys: Vec<String> = set.filter(|value| value.redacted).map(|value| value.name.clone()).collect();
+    if !keys.is_empty() {
+        let secret = format!("{}-secrets", options.name);
+        mounts.push(Mount { volume: "secrets".into(), secret, directory: SECRETS_DIR.into(), keys });
+    }
+    Ok(mounts)
+}
+
+/// FNV-1a, 64 bits: tells texts apart, and always the same way.
+fn fnv_1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(change: impl FnOnce(&mut Config)) -> Config {
+        let mut config = Config::default();
+        change(&mut config);
+        config
+    }
+
+    #[test]
+    fn the_grace_period_outlasts_the_drain() {
+        let cases = [((0, 20_000), 25), ((5_000, 20_000), 30), ((500, 1_200), 7), ((0, 0), 5)];
+        for ((delay, timeout), expected) in cases {
+            let config = config(|config| {
+                config.drain_delay = Duration::from_millis(delay);
+                config.drain_timeout = Duration::from_millis(timeout);
+            });
+            assert_eq!(grace_seconds(&config), expected, "{delay} {timeout}");
+        }
+    }
+
+    #[test]
+    fn the_startup_probe_outlasts_the_start() {
+        for (millis, expected) in [(0, 60), (30_000, 35), (300_000, 305), (1_500, 7)] {
+            let config = config(|config| config.startup_timeout = Duration::from_millis(millis));
+            assert_eq!(startup_seconds(&config), expected, "{millis}");
+        }
+    }
+
+    #[test]
+    fn memory_grows_with_threads_and_connections() {
+        for ((threads, connections), expected) in [((200, 10_000), 256), ((1, 1), 64), ((1000, 100_000), 1856)] {
+            let config = config(|config| (config.thread_count, config.max_connections) = (threads, connections));
+            assert_eq!(memory_mib(&config), expected, "{threads} {connections}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_those_that_are_published() {
+        assert_eq!(fnv_1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv_1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

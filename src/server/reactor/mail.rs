@@ -1,0 +1,67 @@
+//! How connections come to a reactor, from the accept loop and back from workers, and how handshakes share its time.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use http::StatusCode;
+
+use super::{Place, Reactor};
+use crate::net::stream::Stream;
+use crate::server::connection::Connection;
+use crate::server::observe::Outcome;
+use crate::server::shared::Mail;
+
+impl Reactor {
+    /// Deals with all mail there is.
+    pub(super) fn read_mail(&mut self) {
+        // First take the flag back, then read: who sends in between wakes us again.
+        // A swap, so that what was sent before the flag went up is seen from here on.
+        self.shared.reactors[self.index].notified.swap(false, Ordering::AcqRel);
+        while let Ok(mail) = self.mailbox.try_recv() {
+            match mail {
+                Mail::Open(stream, remote) => self.open(stream, remote),
+                Mail::Return(connection) => self.welcome_back(connection),
+                Mail::Abandoned(in_flight, now) => {
+                    self.now = self.now.max(now);
+                    self.record_aborted(&in_flight, StatusCode::SERVICE_UNAVAILABLE, 0, Outcome::Timeout);
+                }
+            }
+        }
+    }
+
+    /// A connection comes back from a worker, and hears what the poller said of it meanwhile.
+    fn welcome_back(&mut self, mut connection: Box<Connection>) {
+        if let Some(place) = self.connections.get_mut(connection.token)
+            && let Place::Away { readable, ending, entry_gone } = std::mem::replace(place, Place::AWAY)
+        {
+            // A worker may have taken from the socket what it did not use.
+            if readable || connection.stream.holds_input() {
+                connection.became_readable(ending);
+            }
+            if entry_gone {
+                connection.deadline.forget_entry();
+            }
+        }
+        self.returned.push_back(connection);
+    }
+
+    /// A new connection is served at once: most clients have sent their request by now, and one that is answered and
+    /// closed in the same turn never needs the poller.
+    fn open(&mut self, stream: Stream, remote: SocketAddr) {
+        let stream = match &self.shared.secure {
+            Some(secure) => stream.secured(secure.acceptor.clone()),
+            None => stream,
+        };
+        let token = self.connections.insert(Place::AWAY);
+        let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
+        connection.became_readable(false);
+        self.returned.push_back(connection);
+    }
+
+    /// Whether another step of a handshake may be taken before others have their turn.
+    pub(in crate::server) fn may_shake_hands(&mut self) -> bool {
+        let may = self.handshakes > 0;
+        self.handshakes = self.handshakes.saturating_sub(1);
+        may
+    }
+}

@@ -1,0 +1,80 @@
+//! What TLS adds to the engine: what connections are secured with, and warnings that say at most once a minute what
+//! goes wrong before there is a request.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::shared::lock;
+use crate::net::tls::Acceptor;
+
+/// How long trouble goes without saying again.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// One server's TLS.
+pub(super) struct Secure {
+    pub(super) acceptor: Arc<Acceptor>,
+    failed: Trouble,
+    plaintext: Trouble,
+    probes: Trouble,
+}
+
+impl Secure {
+    pub(super) fn new(acceptor: Arc<Acceptor>) -> Self {
+        Secure { acceptor, failed: Trouble::default(), plaintext: Trouble::default(), probes: Trouble::default() }
+    }
+
+    /// A handshake came to nothing.
+    pub(super) fn handshake_failed(&self, reason: &dyn Display, now: Instant) {
+        if let Some(count) = self.failed.report(now) {
+            tracing::warn!(count, last = %reason, "TLS handshakes failed (log level debug has each of them)");
+        }
+    }
+
+    /// A client spoke plain HTTP.
+    pub(super) fn plaintext(&self, is_kubelet: bool, now: Instant) {
+        let trouble = if is_kubelet { &self.probes } else { &self.plaintext };
+        let Some(count) = trouble.report(now) else { return };
+        if is_kubelet {
+            tracing::warn!(
+                count,
+                "the kubelet probes with plain HTTP, but this port speaks HTTPS: set httpGet.scheme: HTTPS"
+            );
+        } else {
+            tracing::warn!(count, "a client speaks plain HTTP to this port, which speaks HTTPS: use https://");
+        }
+    }
+}
+
+/// Something that may happen often and is to be said seldom.
+#[derive(Default)]
+struct Trouble {
+    since: AtomicU64,
+    said: Mutex<Option<Instant>>,
+}
+
+impl Trouble {
+    /// Counts one. How many there were since the last time it was said, if it is time to say it again.
+    fn report(&self, now: Instant) -> Option<u64> {
+        self.since.fetch_add(1, Ordering::Relaxed);
+        let mut said = lock(&self.said);
+        if said.is_some_and(|said| now.saturating_duration_since(said) < MINUTE) {
+            return None;
+        }
+        *said = Some(now);
+        Some(self.since.swap(0, Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_said_once_a_minute_with_how_often_it_happened() {
+        let (trouble, start) = (Trouble::default(), Instant::now());
+        let at = |seconds| trouble.report(start + Duration::from_secs(seconds));
+        assert_eq!([at(0), at(1), at(59), at(60), at(61), at(120)], [Some(1), None, None, Some(3), None, Some(2)]);
+    }
+}

@@ -1,0 +1,214 @@
+//! `rws manifest`: that the objects follow the configuration.
+
+use std::fs;
+
+use crate::rws;
+use crate::support::{clean, program};
+
+/// What `rws manifest` prints.
+fn manifest(arguments: &[&str], settings: &[(&str, &str)]) -> String {
+    let said = rws(&[&["manifest"], arguments].concat(), settings);
+    assert_eq!(said.code, 0, "{}", said.err);
+    said.out
+}
+
+/// The object of this kind, of this name.
+fn object<'m>(manifest: &'m str, kind: &str, name: &str) -> &'m str {
+    let (kind, name) = (format!("\nkind: {kind}\n"), format!("\n  name: {name}\n"));
+    let mut objects = manifest.split("---\n");
+    objects.find(|object| object.contains(&kind) && object.contains(&name)).unwrap_or_else(|| panic!("no {kind}{name}"))
+}
+
+fn assert_contains(text: &str, needles: &[&str]) {
+    for needle in needles {
+        assert!(text.contains(needle), "{needle:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn ports_paths_and_times_follow_the_configuration() {
+    let settings = [
+        ("PORT", "8080"),
+        ("READYZ_PATH", "/health/ready"),
+        ("HEALTHZ_PATH", "/alive"),
+        ("STARTUPZ_PATH", "/up"),
+        ("METRICS_PATH", "/prom"),
+        ("DRAIN_DELAY", "10s"),
+        ("DRAIN_TIMEOUT", "45s"),
+        ("THREAD_COUNT", "1000"),
+    ];
+    let text = manifest(&["--service-monitor"], &settings);
+    let deployment = object(&text, "Deployment", "rws");
+    assert_contains(
+        deployment,
+        &[
+            "- name: http\n              containerPort: 8080\n",
+            "path: \"/health/ready\"\n              port: http\n",
+            "path: \"/alive\"\n",
+            "path: \"/up\"\n",
+            "terminationGracePeriodSeconds: 60\n",
+            "memory: 448Mi\n",
+            "enableServiceLinks: false\n",
+        ],
+    );
+    assert_contains(object(&text, "Service", "rws"), &["port: 80\n      targetPort: http\n"]);
+    assert_contains(object(&text, "ServiceMonitor", "rws"), &["port: http\n      path: \"/prom\"\n"]);
+    assert_contains(object(&text, "ConfigMap", "rws-env"), &["RWS_CONFIG_PORT: \"8080\"\n"]);
+    assert_contains(object(&text, "ConfigMap", "rws-live"), &["RWS_CONFIG_DRAIN_DELAY: \"10s\"\n"]);
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn with_a_certificate_all_speak_tls_and_the_secrets_are_mounted() {
+    let files = [("TLS_CERT_FILE", "/etc/tls/tls.crt"), ("TLS_KEY_FILE", "/run/key/tls.key")];
+    let text = manifest(&["--host", "a.example", "--service-monitor"], &files);
+    assert_contains(
+        object(&text, "Deployment", "rws"),
+        &[
+            "- name: https\n              containerPort: 7878\n",
+            "path: \"/healthz\"\n              port: https\n              scheme: HTTPS\n",
+            "mountPath: \"/etc/tls\"\n",
+            "mountPath: \"/run/key\"\n",
+            "secretName: rws-tls\n",
+            "secretName: rws-tls-2\n",
+        ],
+    );
+    assert_contains(
+        object(&text, "Service", "rws"),
+        &["port: 443\n      targetPort: https\n      appProtocol: https\n"],
+    );
+    assert_contains(object(&text, "NetworkPolicy", "rws"), &["- port: https\n"]);
+    assert_contains(object(&text, "Ingress", "rws"), &["name: https\n"]);
+    assert_contains(object(&text, "ServiceMonitor", "rws"), &["scheme: https\n"]);
+    let said = rws(&["manifest"], &[("TLS_CERT_FILE", "tls.crt"), ("TLS_KEY_FILE", "/run/key/tls.key")]);
+    assert!(said.code == 2 && said.err.contains("must be an absolute path"), "{}", said.err);
+}
+
+#[test]
+fn it_is_written_for_a_cluster_wherever_it_is_written() {
+    // DRAIN_DELAY=auto is 0 here and 5 s there.
+    let text = manifest(&[], &[("DRAIN_DELAY", "auto")]);
+    assert_contains(object(&text, "Deployment", "rws"), &["terminationGracePeriodSeconds: 30\n"]);
+    assert_contains(object(&text, "ConfigMap", "rws-live"), &["RWS_CONFIG_DRAIN_DELAY: \"auto\"\n"]);
+    let said = rws(&["manifest"], &[("IP", "127.0.0.1")]);
+    assert!(said.code == 2 && said.err.contains("kubelet probes"), "{}", said.err);
+}
+
+#[test]
+fn settings_reach_the_pod_by_the_way_they_can_change() {
+    // Unquoted, YAML would take this for something else.
+    let settings = [("LOG_LEVEL", "debug"), ("DEMO_ROUTES", "on")];
+    let both = manifest(&[], &settings);
+    assert_contains(object(&both, "ConfigMap", "rws-env"), &["data:\n  RWS_CONFIG_DEMO_ROUTES: \"on\"\n"]);
+    assert_contains(object(&both, "ConfigMap", "rws-live"), &["data:\n  RWS_CONFIG_LOG_LEVEL: \"debug\"\n"]);
+    let pod = object(&both, "Deployment", "rws");
+    assert_contains(
+        pod,
+        &["name: RWS_CONFIG_DIR\n              value: /etc/rws\n", "mountPath: /etc/rws ", "name: rws-live\n"],
+    );
+
+    let all = manifest(&["--config", "env"], &settings);
+    assert_contains(object(&all, "ConfigMap", "rws-env"), &["RWS_CONFIG_DEMO_ROUTES", "RWS_CONFIG_LOG_LEVEL"]);
+    assert!(!all.contains("RWS_CONFIG_DIR") && !all.contains("rws-live") && !all.contains("volumes:"), "{all}");
+}
+
+#[test]
+fn pods_are_replaced_when_a_setting_needs_it() {
+    let print = |settings: &[(&str, &str)]| {
+        let text = manifest(&["--only", "deployment"], settings);
+        text.lines().find_map(|line| line.trim().strip_prefix("rws/settings: ").map(String::from))
+    };
+    let (few, many) = (print(&[("REACTOR_COUNT", "2")]), print(&[("REACTOR_COUNT", "3")]));
+    assert!(few.is_some() && few != many, "{few:?} {many:?}");
+    assert_eq!(few, print(&[("REACTOR_COUNT", "2"), ("LOG_LEVEL", "debug")]), "what is live replaces no pod");
+    assert_eq!(print(&[]), None);
+}
+
+#[test]
+fn what_may_be_secret_is_expected_in_a_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys");
+    fs::write(&file, "hunter2").unwrap();
+    let text = manifest(&[], &[("LOG_REDACT_QUERY_FILE", file.to_str().unwrap())]);
+    assert!(!text.contains("hunter2"), "{text}");
+    assert_contains(
+        object(&text, "ConfigMap", "rws-env"),
+        &["RWS_CONFIG_LOG_REDACT_QUERY_FILE: \"/etc/rws-secrets/RWS_CONFIG_LOG_REDACT_QUERY\"\n"],
+    );
+    assert_contains(
+        object(&text, "Deployment", "rws"),
+        &["secretName: rws-secrets\n", "mountPath: \"/etc/rws-secrets\"\n", "keys RWS_CONFIG_LOG_REDACT_QUERY:"],
+    );
+}
+
+#[test]
+fn names_are_where_they_belong_and_wrong_ones_are_refused() {
+    let text = manifest(
+        &[
+            "--name",
+            "shop",
+            "--namespace",
+            "shops",
+            "--image",
+            "r.example/shop:1",
+            "--replicas",
+            "3",
+            "--host",
+            "shop.example",
+        ],
+        &[],
+    );
+    for object in text.split("---\n") {
+        assert_contains(object, &["\n  namespace: shops\n", "app.kubernetes.io/name: shop\n"]);
+    }
+    assert_contains(
+        &text,
+        &["image: \"r.example/shop:1\"", "minReplicas: 3", "host: \"shop.example\"", "name: shop-env"],
+    );
+    assert_eq!(manifest(&["--only", "service"], &[]).matches("kind:").count(), 1);
+    assert_eq!(manifest(&["--only", "service,pdb"], &[]).matches("\nkind:").count(), 2);
+
+    let cases: &[(&[&str], &str)] = &[
+        (&["--name", "Shop"], "lower case"),
+        (&["--name", "a\nb"], "lower case"),
+        (&["--namespace", "-"], "lower case"),
+        (&["--image", "a b"], "must be an image"),
+        (&["--image", ""], "must be an image"),
+        (&["--host", "shop_example"], "must be a host name"),
+        (&["--replicas", "0"], "not in 1..=1000"),
+        (&["--replicas", "20"], "--max-replicas"),
+        (&["--only", "pod"], "possible values"),
+        (&["--set", "PORT=0"], "lets the system choose"),
+    ];
+    for (arguments, expected) in cases {
+        let said = rws(&[&["manifest"], *arguments].concat(), &[]);
+        assert!(said.code == 2 && said.err.contains(expected), "{arguments:?}: {}", said.err);
+    }
+}
+
+/// Configurations whose manifests must be right in every respect.
+const CONFIGURATIONS: &[(&[&str], &[(&str, &str)])] = &[
+    (&[], &[]),
+    (&["--config", "env", "--replicas", "1"], &[("PORT", "8080"), ("LOG_LEVEL", "debug")]),
+    (&["--host", "a.example", "--service-monitor"], &[("PORT", "80"), ("DRAIN_TIMEOUT", "1m")]),
+    (
+        &["--name", "x", "--namespace", "y"],
+        &[("ROUTE_A", "GET /a/{b} -> respond 200 application/json {\"b\": \"{b}\"}")],
+    ),
+];
+
+#[test]
+fn the_schema_of_kubernetes_holds() {
+    let Some(validate) = program("kubernetes-validate") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for (index, (arguments, settings)) in CONFIGURATIONS.iter().enumerate() {
+        let file = dir.path().join(format!("{index}.yaml"));
+        fs::write(&file, manifest(arguments, settings)).unwrap();
+        files.push(file);
+    }
+    let output = clean(&validate).args(["--strict", "--no-warn"]).args(&files).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.matches(" passed for resource ").count() >= 8 * files.len(), "{text}");
+}

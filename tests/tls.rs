@@ -1,0 +1,21 @@
+//! HTTPS, over real sockets: in this process with a clock that is moved by hand, and the binary with curl and openssl.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "tls/certificates.rs"]
+mod certificates;
+#[path = "tls/client.rs"]
+mod client;
+#[path = "tls/endings.rs"]
+mod endings;
+#[path = "tls/exchanges.rs"]
+mod exchanges;
+#[path = "tls/handshakes.rs"]
+mod handshakes;
+#[allow(dead_code, reason = "shared with process.rs, which uses all of it")]
+#[path = "process/support.rs"]
+mod process;
+#[path = "wire/support.rs"]
+mod support;
+#[path = "tls/tools.rs"]
+mod tools;

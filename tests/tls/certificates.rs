@@ -1,0 +1,196 @@
+//! What is wrong with certificates and keys is said when they are read, in one line that tells what to do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rws::net::tls::identity::expiry::Remark;
+use rws::net::tls::identity::{Identity, Part};
+use rws::server::clock::Clock;
+
+use super::client::{Authority, acceptor, authority, connect_with};
+use super::support::{Site, config, get_of};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/fixtures").join(name)
+}
+
+/// Believes every certificate, but not every signature.
+#[derive(Debug)]
+struct Gullible(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Gullible {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+#[test]
+fn keys_of_every_kind_and_form_serve() {
+    let pairs = [
+        ("rsa.crt", "rsa.pkcs8.key"),
+        ("rsa.crt", "rsa.pkcs1.key"),
+        ("ec.crt", "ec.sec1.key"),
+        ("ec.crt", "ec.pkcs8.key"),
+        ("p384.crt", "p384.key"),
+        ("ed25519.crt", "ed25519.key"),
+    ];
+    for (certificate, key) in pairs {
+        let acceptor = acceptor(&fixture(certificate), &fixture(key));
+        let site = Site::of(config(), Clock::manual(), |server| server.with_tls(Some(acceptor)));
+        for version in [&TLS12, &TLS13] {
+            let algorithms = ring::default_provider().signature_verification_algorithms;
+            let wanted = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Gullible(algorithms)))
+                .with_no_client_auth();
+            let mut client = connect_with(site.address, Arc::new(wanted));
+            client.send(get_of("/text"));
+            assert_eq!(client.reply().text(), "Hello", "{key}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_serve_is_said_in_one_line() {
+    let authority = Authority::new("another authority");
+    let (certificate, key) = authority.issue(|_| {});
+    let (strange, _) = authority.issue(|_| {});
+    let good = authority.write("tls.crt", &certificate);
+    let good_key = authority.write("tls.key", &key);
+    let file = |name: &str, text: &str| authority.write(name, text);
+    let der = |pem: &str| pem::parse(pem).unwrap().into_contents();
+    let ca = authority.certificate.as_str();
+    let missing = PathBuf::from("/no/such/tls.crt");
+    let dir = good.parent().unwrap().to_owned();
+
+    let in_certificate = [
+        (missing.clone(), "does not exist: mount the Secret"),
+        (dir.clone(), "is a directory: name the file in it"),
+        (file("empty", ""), "is empty"),
+        (file("text", "Hello"), "holds no certificate: there must be a line -----BEGIN CERTIFICATE-----"),
+        (file("key", &key), "holds a private key and no certificate"),
+        (fixture("rsa.pkcs1.encrypted.key"), "holds a private key and no certificate"),
+        (fixture("request.csr"), "holds a certificate request"),
+        (authority.write("der", der(&certificate)), "is not PEM but binary (DER?): convert it"),
+        (file("half", &certificate[..certificate.len() - 10]), "is not valid PEM (the line -----END CERTIFICATE-----"),
+        (file("broken", &certificate.replace('M', "!")), "is not valid PEM ("),
+        (
+            file("junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            "holds something else as certificate number 1",
+        ),
+        (file("reversed", &format!("{ca}{certificate}")), "number 2 belongs to the key and must come first"),
+        (
+            file("stranger", &format!("{certificate}{strange}")),
+            "number 2 (CN=localhost) issued none of those before it",
+        ),
+        (file("large", &"x".repeat((1 << 20) + 1)), "cannot be read (it is larger than 1 MiB)"),
+    ];
+    for (path, expected) in &in_certificate {
+        expect(path, &good_key, Part::Certificate, path, expected);
+    }
+    let in_key = [
+        (missing, "does not exist: mount the Secret"),
+        (dir, "is a directory: name the file in it"),
+        (file("empty", ""), "is empty"),
+        (file("text", "Hello"), "holds no private key: there must be a line -----BEGIN PRIVATE KEY-----"),
+        (good.clone(), "holds a certificate and no private key"),
+        (fixture("public.pem"), "holds a public key where the private one should be"),
+        (fixture("rsa.pkcs8.encrypted.key"), "holds an encrypted private key"),
+        (fixture("rsa.pkcs1.encrypted.key"), "holds an encrypted private key"),
+        (authority.write("der", der(&key)), "is not PEM but binary (DER?): convert it"),
+        (fixture("ec.sec1.key"), "does not belong to the certificate in"),
+        (fixture("rsa.pkcs1.key"), "does not belong to the certificate in"),
+        (fixture("p521.key"), "holds a private key that cannot be used"),
+        (fixture("short.key"), "holds a private key that cannot be used"),
+        (
+            file("junk", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+            "holds a private key that cannot be used",
+        ),
+    ];
+    for (path, expected) in &in_key {
+        expect(&good, path, Part::Key, path, expected);
+    }
+}
+
+fn expect(certificate: &Path, key: &Path, part: Part, blamed: &Path, expected: &str) {
+    let error = Identity::load(certificate, key).expect_err(expected);
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("{} {expected}", blamed.display())) || text.contains(expected), "{text}");
+    assert!(text.starts_with(&blamed.display().to_string()) && !text.contains('\n'), "{text}");
+    assert_eq!(error.part(), part, "{text}");
+}
+
+#[test]
+fn whole_chains_and_keys_with_something_around_them_are_fine() {
+    let (authority, certificate, key) = authority();
+    let leaf = std::fs::read_to_string(certificate).unwrap();
+    let key_text = std::fs::read_to_string(key).unwrap();
+    let chains = [
+        format!("{leaf}{}", authority.certificate),
+        format!("# issued for tests\n{leaf}\n\n{}\n", authority.certificate),
+        leaf.replace('\n', "\r\n"),
+    ];
+    for chain in chains {
+        let path = authority.write("chain.crt", chain);
+        let identity = Identity::load(&path, key).unwrap();
+        assert_eq!(identity.names(), ["localhost", "127.0.0.1"]);
+    }
+    // Some put everything into one file.
+    let both = authority.write("both.pem", format!("{key_text}{leaf}"));
+    Identity::load(&both, &both).unwrap();
+}
+
+#[test]
+fn dates_are_no_error_but_are_remarked_on() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let now = SystemTime::now();
+    let authority = Authority::new("an authority in its time");
+    let issue = |from: SystemTime, to: SystemTime| {
+        let (certificate, key) = authority.issue(|params| {
+            (params.not_before, params.not_after) = (from.into(), to.into());
+        });
+        let (certificate, key) = (authority.write("tls.crt", certificate), authority.write("tls.key", key));
+        Identity::load(&certificate, &key).unwrap().expiry().remark(now)
+    };
+    assert_eq!(issue(now - DAY, now + 15 * DAY), None);
+    assert!(matches!(issue(now - DAY, now + 13 * DAY), Some(Remark::ExpiresSoon(_))));
+    assert!(matches!(issue(now - 2 * DAY, now - DAY), Some(Remark::Expired(_))));
+    assert!(matches!(issue(now + DAY, now + 2 * DAY), Some(Remark::NotYetValid(_))));
+}
