@@ -7,14 +7,6 @@ use rws::cli::check::rules;
 
 use crate::support::{directory, found};
 
-/// Rules whose manifest that keeps them still needs a word, with the rules that say it.
-const NOT_CLEAN: &[(&str, &[&str])] = &[
-    // Nothing is expected of these two until this version has what they are about.
-    ("tls-not-mounted", &["env-invalid", "probe-scheme", "not-given"]),
-    ("liveness-window", &["env-no-effect"]),
-    ("startup-window", &["env-no-effect"]),
-];
-
 #[test]
 fn every_rule_finds_what_breaks_it_and_passes_what_keeps_it() {
     for rule in rules() {
@@ -24,9 +16,7 @@ fn every_rule_finds_what_breaks_it_and_passes_what_keeps_it() {
         assert!(hit.line > 0, "{id} has no place");
         let pass = found(&format!("fixtures/{id}/pass.yaml"));
         assert!(pass.iter().all(|found| found.rule != id), "{id} is found in what keeps it: {pass:?}");
-        let allowed = NOT_CLEAN.iter().find(|(own, _)| *own == id).map_or(&[][..], |(_, allowed)| allowed);
-        let rest: Vec<_> = pass.iter().filter(|found| !allowed.contains(&found.rule.as_str())).collect();
-        assert!(rest.is_empty(), "{id}/pass.yaml is not clean: {rest:?}");
+        assert!(pass.is_empty(), "{id}/pass.yaml is not clean: {pass:?}");
     }
 }
 
