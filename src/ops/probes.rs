@@ -9,7 +9,6 @@
 //! - Bodies have at most [`MAX_BODY`] bytes; what fails is listed before what fits.
 
 mod built_in;
-mod certificate;
 mod engine;
 mod render;
 mod verdict;
@@ -24,7 +23,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTI
 use percent_encoding::percent_decode_str;
 
 use self::built_in::{Ping, Shutdown, Startup};
-pub use self::certificate::{CertificateCheck, CertificateEnd};
 pub use self::engine::{EngineCheck, LogCheck};
 use self::render::Entry;
 pub use self::verdict::{Reason, Verdict};

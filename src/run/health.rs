@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::net::tls::Acceptor;
 use crate::ops::health::scheduler::Scheduler;
 use crate::ops::health::{Health, HealthChecks};
 use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::open_descriptors;
-use crate::ops::probes::{CertificateCheck, CertificateEnd, EngineCheck, LogCheck, Probes};
+use crate::ops::probes::{EngineCheck, LogCheck, Probes};
 use crate::server::clock::Clock;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
@@ -23,9 +24,9 @@ const OWN: [&str; 11] = [
     "reactors",
     "workers",
     "log-writer",
+    "tls-cert",
     "fd-headroom",
     "static-dir",
-    "tls-cert",
     "main-listener",
 ];
 
@@ -81,8 +82,9 @@ pub(super) struct Subjects<'a> {
     pub(super) lifecycle: &'a Lifecycle,
     pub(super) vitals: &'a Vitals,
     pub(super) logs: &'a [LogHandle],
-    /// Of the main port, if it has one.
-    pub(super) certificate: Option<&'a CertificateEnd>,
+    /// `None`: connections are plain.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there are no certificates"))]
+    pub(super) acceptor: Option<Arc<Acceptor>>,
 }
 
 /// The probes with all checks, and what runs those that have to be run.
@@ -97,8 +99,9 @@ pub(super) fn assemble(app: &mut App, config: &Config, subjects: &Subjects<'_>) 
         probes.add(check);
     }
     probes.add(LogCheck::new(subjects.logs.to_vec()));
-    if let Some(end) = subjects.certificate {
-        probes.add(CertificateCheck::new(end.clone()));
+    #[cfg(feature = "tls")]
+    if let Some(acceptor) = subjects.acceptor.clone() {
+        probes.add(super::tls::CertificateCheck { acceptor });
     }
     for check in scheduler.checks() {
         probes.add(check);
@@ -149,13 +152,11 @@ mod tests {
     #[test]
     fn all_checks_of_the_server_have_the_names_that_are_kept_for_them() {
         let (stats, lifecycle, vitals) = subjects();
-        let end = CertificateEnd::default();
-        let (logs, certificate) = (&[][..], Some(&end));
-        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs, certificate };
+        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[], acceptor: None };
         let (probes, _) = assemble(&mut App::new(), &Config::default(), &subjects);
         let names: Vec<&str> = probes.names().collect();
         assert!(names.iter().all(|name| OWN.contains(name)), "{names:?}");
-        assert_eq!(names.len(), OWN.len() - 2, "all but static-dir and the admin port's main-listener: {names:?}");
+        assert_eq!(names.len(), OWN.len() - 3, "all but those that need a directory, a certificate, a port: {names:?}");
     }
 
     #[test]
