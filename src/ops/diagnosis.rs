@@ -135,7 +135,13 @@ const SHOWN: usize = 200;
 
 impl Diagnosis {
     pub(super) fn new(config: &Config, misrouted: std::sync::Arc<Misrouted>) -> Self {
-        Diagnosis { paths: Paths::new(config), port: config.port, admin_port: config.admin_port, misrouted, throttle: Throttle::default() }
+        Diagnosis {
+            paths: Paths::new(config),
+            port: config.port,
+            admin_port: config.admin_port,
+            misrouted,
+            throttle: Throttle::default(),
+        }
     }
 
     /// Whether it is worth a look: what went well is not, except that a health check may ask for the metrics.
