@@ -15,7 +15,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::App;
 use crate::config::{PREFIX, Sources};
-use crate::run::{Defaults, run};
+use crate::run::{Defaults, leave_reason, run};
 
 const ABOUT: &str = "An HTTP/1.1 application server for Kubernetes";
 
@@ -104,9 +104,20 @@ impl Settings {
     }
 }
 
+/// Ends because of the arguments, or because they ask for no more than help. What keeps a server from starting is left
+/// for `kubectl describe pod`; what is wrong with a command beside it, such as a probe's, is not why the pod ends.
+fn refuse(error: &clap::Error) -> ! {
+    let matches = Cli::command().ignore_errors(true).try_get_matches().ok();
+    let aside = matches.is_some_and(|matches| matches.subcommand_name().is_some_and(|name| name != "serve"));
+    if error.use_stderr() && !aside {
+        leave_reason(&error.render().to_string());
+    }
+    error.exit()
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let Cli { command, settings } = Cli::parse();
+    let Cli { command, settings } = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     let settings = settings.into_pairs();
     let sources = Sources::from_process().with_command_line(settings.clone());
     match command.unwrap_or(Command::Serve) {

@@ -86,6 +86,18 @@ fn kustomize_takes_every_directory_and_the_schema_holds() {
 }
 
 #[test]
+fn rws_check_finds_nothing() {
+    for (place, _) in PLACES {
+        let Some(objects) = built(place) else { return };
+        let mut check = clean(support::RWS);
+        check.args(["check", "--min-severity=warning", "--deny=warning", "-"]);
+        let found = with_stdin(&mut check, &objects);
+        let said = String::from_utf8_lossy(&found.stdout).into_owned() + &String::from_utf8_lossy(&found.stderr);
+        assert!(found.status.success() && said.starts_with("nothing found"), "{place}: {said}");
+    }
+}
+
+#[test]
 fn the_dockerfile_has_nothing_to_complain_of() {
     let Some(hadolint) = program("hadolint") else { return };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile");
@@ -93,6 +105,26 @@ fn the_dockerfile_has_nothing_to_complain_of() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let version = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
     assert!(fs::read_to_string(file).unwrap().contains(&version), "the label has another version than Cargo.toml");
+}
+
+#[test]
+fn the_dockerfile_builds_dependencies_without_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["Cargo.toml", "Cargo.lock"] {
+        fs::copy(root.join(name), dir.path().join(name)).unwrap();
+    }
+    // Its commands, up to the one that compiles.
+    let dockerfile = fs::read_to_string(root.join("Dockerfile")).unwrap();
+    let commands = dockerfile.split("\nRUN ").nth(1).unwrap().split("&& cargo build").next().unwrap();
+    let prepared = clean("sh").args(["-ec", commands]).current_dir(dir.path()).output().unwrap();
+    text(&prepared);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--offline", "--locked", "--format-version=1"]).current_dir(dir.path());
+    let metadata: Value = serde_json::from_str(&text(&cargo.output().unwrap())).unwrap();
+    let targets: Vec<_> =
+        metadata["packages"][0]["targets"].as_array().unwrap().iter().map(|t| &t["kind"][0]).collect();
+    assert_eq!(targets, ["lib", "bin"], "the empty program has nothing else");
 }
 
 #[test]

@@ -304,6 +304,8 @@ fn shutdown_hooks_run_last_first_whatever_one_of_them_does() {
         assert!(*msg == wanted && hook.contains(name), "{hooks:?}");
     }
     assert_eq!(lines.last().unwrap()["verdict"], "drained");
+    let not_ready = lines.iter().filter(|line| line["msg"].as_str().is_some_and(|msg| msg.contains("ready:")));
+    assert_eq!(not_ready.count(), 0, "a drain has lines of its own: {lines:#?}");
 }
 
 #[test]

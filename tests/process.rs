@@ -13,8 +13,12 @@ mod clients;
 mod drain;
 #[path = "process/faults.rs"]
 mod faults;
+#[path = "process/last_words.rs"]
+mod last_words;
 #[path = "process/logs.rs"]
 mod logs;
+#[path = "process/observe.rs"]
+mod observe;
 #[path = "process/start.rs"]
 mod start;
 #[path = "process/support.rs"]

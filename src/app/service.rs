@@ -24,6 +24,20 @@ pub trait Service: Send + Sync + 'static {
     fn call(&self, request: Request) -> Response;
 }
 
+impl<S: Service + ?Sized> Service for Arc<S> {
+    fn endpoints(&self) -> &[Endpoint] {
+        (**self).endpoints()
+    }
+
+    fn resolve(&self, head: &RequestHead) -> Resolved {
+        (**self).resolve(head)
+    }
+
+    fn call(&self, request: Request) -> Response {
+        (**self).call(request)
+    }
+}
+
 /// The endpoint a head resolved to, and its path parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {

@@ -202,9 +202,16 @@ impl fmt::Display for Notice {
 pub(super) struct Report {
     errors: Vec<ConfigError>,
     notices: Vec<Notice>,
+    /// The configuration is for another machine: what it names cannot be looked at here.
+    pub(super) elsewhere: bool,
 }
 
 impl Report {
+    /// A report about a configuration that is for another machine, or for this one.
+    pub(super) fn new(elsewhere: bool) -> Self {
+        Report { elsewhere, ..Report::default() }
+    }
+
     pub(super) fn error(&mut self, error: ConfigError) {
         self.errors.push(error);
     }

@@ -62,7 +62,7 @@ impl Config {
 
     /// As [`load`](Self::load), and tells where the files are that were read, or should have been.
     pub fn load_from_places(sources: &Sources) -> (Places, Result<Loaded, ConfigErrors>) {
-        let mut report = Report::default();
+        let mut report = Report::new(sources.elsewhere);
         let Gathered { settings, unknown, places, .. } = gather(sources, &mut report);
         (places, build(settings, unknown, sources.in_kubernetes(), report))
     }
@@ -132,6 +132,9 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
     // One error for a variable is enough.
     if report.failed(name) {
         return;
+    }
+    if let (Kind::Directory { set }, true) = (&variable.kind, report.elsewhere) {
+        return set(config, Some(setting.text.trim()).filter(|path| !path.is_empty()).map(PathBuf::from));
     }
     if let Err(fault) = parse(variable, name, &setting.text, config) {
         let rule = match fault {
@@ -229,7 +232,14 @@ fn directory(text: &str) -> io::Result<Option<PathBuf>> {
 }
 
 fn judge_unknown(unknown: Vec<Unknown>, strict: bool, report: &mut Report) {
-    for Unknown { name, message } in unknown {
+    /// More say nothing more: RWS_CONFIG_DIR is not what was meant.
+    const TOLD: usize = 20;
+    let more = unknown.len().saturating_sub(TOLD);
+    for (index, Unknown { name, message }) in unknown.into_iter().take(TOLD).enumerate() {
+        let message = match more {
+            1.. if index == TOLD - 1 => format!("{message} (and so are {more} more names)"),
+            _ => message,
+        };
         if strict {
             report.error(ConfigError::new(&name, message));
         } else {
@@ -245,11 +255,8 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
         let before = effective.len();
         effective.extend(set.map(|(name, setting)| Effective {
             name: full_name(name),
-            value: match setting.hidden && variable.takes_any_text() {
-                true => REDACTED.to_owned(),
-                false => resolved(variable, &setting.text, config),
-            },
-            redacted: setting.hidden && variable.takes_any_text() || variable.secret,
+            value: if setting.is_secret() { REDACTED.to_owned() } else { resolved(variable, &setting.text, config) },
+            redacted: setting.is_secret(),
             origin: setting.origin.clone(),
         }));
         let has_default = variable.status == Status::Supported && variable.family().is_none();

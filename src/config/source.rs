@@ -16,6 +16,8 @@ const KUBERNETES: &str = "KUBERNETES_SERVICE_HOST";
 pub struct Sources {
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) command_line: Vec<(String, String)>,
+    /// Whether they are for another machine.
+    pub(super) elsewhere: bool,
 }
 
 impl Sources {
@@ -24,7 +26,7 @@ impl Sources {
         let environment = environment.into_iter().map(|(name, value)| (name.into(), value.into()));
         let of_interest =
             |name: &OsString| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) || name == KUBERNETES;
-        Sources { environment: environment.filter(|(name, _)| of_interest(name)).collect(), command_line: Vec::new() }
+        Sources { environment: environment.filter(|(name, _)| of_interest(name)).collect(), ..Sources::default() }
     }
 
     /// The environment of this process: the only place where the crate reads it.
@@ -40,11 +42,11 @@ impl Sources {
         self
     }
 
-    /// The same sources as they would be read in a container of a Kubernetes pod.
+    /// The same sources as a container of a Kubernetes pod would read them: its directories are not looked for here.
     #[must_use]
-    pub fn inside_kubernetes(mut self) -> Self {
+    pub fn for_a_pod(mut self) -> Self {
         self.environment.push((KUBERNETES.into(), "kubernetes.default.svc".into()));
-        self
+        Sources { elsewhere: true, ..self }
     }
 
     /// Whether this is a container of a Kubernetes pod.

@@ -2,7 +2,7 @@
 //! what to set instead.
 //!
 //! A kubelet that gets 404 restarts the pod and says nothing but "statuscode: 404"; the server knows more: which paths it
-//! has, and which of them was meant. The same goes for a TLS client on the plain port, an HTTP/2 client and a PROXY
+//! has, and which of them was meant. The same goes for a TLS client on the plain port, a plain one on the TLS port, an HTTP/2 client and a PROXY
 //! preface. Each finding is one warning a minute, however often it occurs, and counts in `rws_probe_misrouted_total`.
 //!
 //! Knows what an exchange looks like once it is over; answers nothing itself. Ordinary requests cost one comparison.
@@ -44,6 +44,8 @@ pub(super) enum Reason {
     Scrape,
     /// TLS on the plain port.
     Tls,
+    /// Plain HTTP on the TLS port.
+    Plain,
     /// HTTP/2 with prior knowledge, as gRPC probes speak it.
     Http2,
     /// The preface of the PROXY protocol.
@@ -52,7 +54,7 @@ pub(super) enum Reason {
 
 impl Reason {
     /// All reasons, in order.
-    pub(super) const ALL: [Reason; 11] = [
+    pub(super) const ALL: [Reason; 12] = [
         Reason::NotFound,
         Reason::Method,
         Reason::Auth,
@@ -62,6 +64,7 @@ impl Reason {
         Reason::Metrics,
         Reason::Scrape,
         Reason::Tls,
+        Reason::Plain,
         Reason::Http2,
         Reason::ProxyProtocol,
     ];
@@ -78,6 +81,7 @@ impl Reason {
             Reason::Metrics => "metrics",
             Reason::Scrape => "scrape",
             Reason::Tls => "tls_on_plain_port",
+            Reason::Plain => "plain_on_tls_port",
             Reason::Http2 => "http2",
             Reason::ProxyProtocol => "proxy_protocol",
         }
@@ -185,6 +189,7 @@ impl Diagnosis {
     fn look_at_bytes(&self, refused: ProtoError, exchange: &Exchange<'_>) {
         let reason = match refused {
             ProtoError::TlsOnPlainPort => Reason::Tls,
+            ProtoError::PlainOnTlsPort => Reason::Plain,
             ProtoError::Http2Preface => Reason::Http2,
             ProtoError::ProxyProtocol => Reason::ProxyProtocol,
             _ => return,

@@ -72,8 +72,6 @@ pub enum CloseReason {
     IoError,
     /// No keys were agreed on.
     HandshakeFailed,
-    /// The client spoke plain HTTP on a port that speaks HTTPS.
-    PlaintextOnTlsPort,
     /// The connection now speaks another protocol.
     Upgraded,
     /// A request ended without a response, or a response was written without a request.
@@ -102,7 +100,6 @@ impl CloseReason {
             CloseReason::Overloaded => "the server has no capacity left",
             CloseReason::IoError => "reading from or writing to the connection failed",
             CloseReason::HandshakeFailed => "the TLS handshake failed",
-            CloseReason::PlaintextOnTlsPort => "the client spoke plain HTTP on a port that speaks HTTPS",
             CloseReason::Upgraded => "the connection was handed to another protocol",
             CloseReason::OutOfTurn => "a request without a response, or a response without a request",
         }

@@ -13,6 +13,8 @@ pub enum ProtoError {
     EmptyLines,
     /// The first bytes are those of a TLS handshake.
     TlsOnPlainPort,
+    /// There is no TLS where there should be.
+    PlainOnTlsPort,
     /// The request line is the one that opens an HTTP/2 connection.
     Http2Preface,
     /// The first bytes are those a proxy puts before a connection to tell whose it is.
@@ -118,6 +120,7 @@ impl ProtoError {
         match self {
             EmptyLines => (BAD, "RFC 9112 section 2.2", "too many empty lines before the request line"),
             TlsOnPlainPort => (BAD, "RFC 9112 section 3", "a TLS handshake on a port that speaks plain HTTP: use http:// (probes: scheme HTTP)"),
+            PlainOnTlsPort => (BAD, "RFC 9110 section 4.2.2", "plain HTTP on a port that speaks HTTPS: use https:// (probes: scheme HTTPS)"),
             Http2Preface => (VERSION, "RFC 9113 section 3.4", "HTTP/2 with prior knowledge is not supported: use HTTP/1.1"),
             ProxyProtocol => (BAD, "RFC 9112 section 3", "a PROXY protocol preface before the request: turn it off in the proxy"),
             BareLf => (BAD, "RFC 9112 section 2.2", "a line ends with LF alone instead of CRLF"),
@@ -212,7 +215,7 @@ mod tests {
     const ALL: &[ProtoError] = {
         use ProtoError::*;
         &[
-            EmptyLines, TlsOnPlainPort, Http2Preface, ProxyProtocol, BareLf, BareCr,
+            EmptyLines, TlsOnPlainPort, PlainOnTlsPort, Http2Preface, ProxyProtocol, BareLf, BareCr,
             BadMethod, UnknownMethod, Connect, BadTarget, BadTargetByte,
             TargetFragment, BadTargetHost, TargetUserInfo, TargetAsterisk, TargetTooLong,
             MissingVersion, BadVersion, UnsupportedVersion, HeadTooLarge, TooManyFields,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::net::tls::Acceptor;
 use crate::ops::health::scheduler::Scheduler;
 use crate::ops::health::{Health, HealthChecks};
 use crate::ops::log_writer::LogHandle;
@@ -15,8 +16,19 @@ use crate::server::stats::Stats;
 use crate::server::vitals::Vitals;
 
 /// The names of the server's own checks, whether they are there or not, so that a setting cannot make a name clash.
-const OWN: [&str; 9] =
-    ["ping", "startup", "shutdown", "accept-loop", "reactors", "workers", "log-writer", "fd-headroom", "static-dir"];
+const OWN: [&str; 11] = [
+    "ping",
+    "startup",
+    "shutdown",
+    "accept-loop",
+    "reactors",
+    "workers",
+    "log-writer",
+    "tls-cert",
+    "fd-headroom",
+    "static-dir",
+    "main-listener",
+];
 
 /// From which part of the file descriptors on there is little headroom left, in percent.
 const MANY_DESCRIPTORS: u64 = 90;
@@ -70,6 +82,9 @@ pub(super) struct Subjects<'a> {
     pub(super) lifecycle: &'a Lifecycle,
     pub(super) vitals: &'a Vitals,
     pub(super) logs: &'a [LogHandle],
+    /// `None`: connections are plain.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there are no certificates"))]
+    pub(super) acceptor: Option<Arc<Acceptor>>,
 }
 
 /// The probes with all checks, and what runs those that have to be run.
@@ -84,6 +99,10 @@ pub(super) fn assemble(app: &mut App, config: &Config, subjects: &Subjects<'_>) 
         probes.add(check);
     }
     probes.add(LogCheck::new(subjects.logs.to_vec()));
+    #[cfg(feature = "tls")]
+    if let Some(acceptor) = subjects.acceptor.clone() {
+        probes.add(super::tls::CertificateCheck { acceptor });
+    }
     for check in scheduler.checks() {
         probes.add(check);
     }
@@ -99,4 +118,65 @@ fn add_descriptors(health: Health<'_>) {
         }
         _ => Ok(()),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::built_in::{Defaults, mount_files};
+    use super::*;
+    use crate::app::get;
+    use crate::config::{Live, Sources};
+    use crate::ops::health::Outcome;
+    use crate::ops::probes::Probe;
+
+    fn subjects() -> (Arc<Stats>, Lifecycle, Vitals) {
+        Default::default()
+    }
+
+    #[test]
+    fn a_name_that_the_server_needs_is_told_with_all_other_mistakes_and_both_places() {
+        let mut app = App::new().route("/a", get(|| "")).route("/a", get(|| ""));
+        for name in OWN {
+            app.health().check(name).run(|| Ok::<(), String>(()));
+        }
+        app.health().check("db").run(|| Ok::<(), String>(())).check("db").run(|| Ok::<(), String>(()));
+        validate(&mut app);
+        let errors = app.build().unwrap_err();
+        assert_eq!(errors.iter().count(), 1 + OWN.len() + 1, "{errors}");
+        let last = errors.iter().map(ToString::to_string).find(|error| error.contains("\"db\"")).unwrap();
+        assert_eq!(last.matches("src/run/health.rs:").count(), 2, "{last}");
+    }
+
+    #[test]
+    fn all_checks_of_the_server_have_the_names_that_are_kept_for_them() {
+        let (stats, lifecycle, vitals) = subjects();
+        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[], acceptor: None };
+        let (probes, _) = assemble(&mut App::new(), &Config::default(), &subjects);
+        let names: Vec<&str> = probes.names().collect();
+        assert!(names.iter().all(|name| OWN.contains(name)), "{names:?}");
+        assert_eq!(
+            names.len(),
+            OWN.len() - 3,
+            "all but static-dir, tls-cert and main-listener, which need what they look at: {names:?}"
+        );
+    }
+
+    #[test]
+    fn a_static_directory_is_checked_for_readiness() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("public"), dir.path().join("moved"));
+        fs::create_dir(&path).unwrap();
+        let setting = [("RWS_CONFIG_STATIC_DIR", path.to_str().unwrap())];
+        let live = Live::new(Config::load(&Sources::new(setting)).unwrap());
+        let mut app = mount_files(App::new(), &live, Defaults::default()).unwrap();
+        let check = app.part::<HealthChecks>().find("static-dir");
+        assert!(check.concerns(Probe::Readyz) && !check.concerns(Probe::Healthz));
+        assert_eq!(check.run_once(), Outcome::Pass);
+        fs::rename(&path, &moved).unwrap();
+        assert!(matches!(check.run_once(), Outcome::Fail(reason) if reason.contains("No such file")));
+        fs::create_dir(&path).unwrap();
+        assert!(matches!(check.run_once(), Outcome::Fail(reason) if reason.contains("was replaced")));
+    }
 }

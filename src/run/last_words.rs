@@ -24,7 +24,7 @@ pub(super) struct Circumstances {
 }
 
 /// Leaves the reason where the kubelet looks for it, if there is such a place.
-pub(super) fn leave(reason: &str) {
+pub(crate) fn leave(reason: &str) {
     let end = reason.floor_char_boundary(TERMINATION_LOG_BYTES);
     // Opened for writing only, never made: outside a container there is none.
     if let Ok(mut file) = OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {

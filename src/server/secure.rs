@@ -1,5 +1,5 @@
-//! What TLS adds to the engine: what connections are secured with, and warnings that say at most once a minute what
-//! goes wrong before there is a request.
+//! What TLS adds to the engine: what connections are secured with, and a warning, at most once a minute, of handshakes
+//! that fail.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,33 +16,17 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct Secure {
     pub(super) acceptor: Arc<Acceptor>,
     failed: Trouble,
-    plaintext: Trouble,
-    probes: Trouble,
 }
 
 impl Secure {
     pub(super) fn new(acceptor: Arc<Acceptor>) -> Self {
-        Secure { acceptor, failed: Trouble::default(), plaintext: Trouble::default(), probes: Trouble::default() }
+        Secure { acceptor, failed: Trouble::default() }
     }
 
     /// A handshake came to nothing.
     pub(super) fn handshake_failed(&self, reason: &dyn Display, now: Instant) {
         if let Some(count) = self.failed.report(now) {
             tracing::warn!(count, last = %reason, "TLS handshakes failed (log level debug has each of them)");
-        }
-    }
-
-    /// A client spoke plain HTTP.
-    pub(super) fn plaintext(&self, is_kubelet: bool, now: Instant) {
-        let trouble = if is_kubelet { &self.probes } else { &self.plaintext };
-        let Some(count) = trouble.report(now) else { return };
-        if is_kubelet {
-            tracing::warn!(
-                count,
-                "the kubelet probes with plain HTTP, but this port speaks HTTPS: set httpGet.scheme: HTTPS"
-            );
-        } else {
-            tracing::warn!(count, "a client speaks plain HTTP to this port, which speaks HTTPS: use https://");
         }
     }
 }

@@ -73,20 +73,17 @@ pub enum ErrorKind {
     Reset,
     /// No TLS session came about: an alert, bytes that are no TLS, an early end, or the time was up.
     TlsHandshake,
-    /// Plain HTTP where HTTPS is spoken.
-    PlainHttp,
 }
 
 impl ErrorKind {
     /// All kinds, in order.
-    pub const ALL: [ErrorKind; 7] = [
+    pub const ALL: [ErrorKind; 6] = [
         ErrorKind::Protocol,
         ErrorKind::HeadTimeout,
         ErrorKind::BodyTimeout,
         ErrorKind::WriteTimeout,
         ErrorKind::Reset,
         ErrorKind::TlsHandshake,
-        ErrorKind::PlainHttp,
     ];
 
     /// The label's value.
@@ -98,7 +95,6 @@ impl ErrorKind {
             ErrorKind::WriteTimeout => "write_timeout",
             ErrorKind::Reset => "reset",
             ErrorKind::TlsHandshake => "tls_handshake",
-            ErrorKind::PlainHttp => "plain_http",
         }
     }
 }

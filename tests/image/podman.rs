@@ -83,10 +83,10 @@ impl Podman {
         self.dir.path()
     }
 
-    /// Runs podman for at most a minute.
+    /// Runs podman for at most two minutes, which only a very busy machine needs.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut command = clean("timeout");
-        command.args(["--kill-after=5", "60", "podman", "--runtime=runc", "--cgroup-manager=cgroupfs"]);
+        command.args(["--kill-after=5", "120", "podman", "--runtime=runc", "--cgroup-manager=cgroupfs"]);
         command.args(["--storage-driver=vfs", "--events-backend=file"]);
         for (option, place) in [("--root", "root"), ("--runroot", "runroot"), ("--tmpdir", "tmp")] {
             command.arg(option).arg(self.dir().join(place));

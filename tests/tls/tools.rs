@@ -40,7 +40,7 @@ fn metric(server: &Server, line: &str) -> f64 {
 fn the_binary_speaks_https_and_shows_when_the_certificate_expires() {
     let mut server = secured(&[]).start();
     let mut client = connect(&server);
-    for (path, body) in [("/demo/plaintext", "Hello, World!"), ("/healthz", "ok")] {
+    for (path, body) in [("/demo/plaintext", "Hello, World!"), ("/readyz", "ok"), ("/readyz/tls-cert", "ok")] {
         client.send(get_of(path));
         let reply = client.reply();
         assert_eq!((reply.status, reply.text().trim_end()), (200, body));
@@ -90,6 +90,9 @@ fn an_expired_certificate_is_served_and_said_to_be_an_error() {
     if program("curl").is_some() {
         let url = format!("https://localhost:{}/healthz", server.port);
         assert_eq!(curl(&["--insecure", &url]).stdout, b"ok");
+        let url = format!("https://localhost:{}/readyz", server.port);
+        let answer = String::from_utf8(curl(&["--insecure", "--fail", &url]).stdout).unwrap();
+        assert!(answer.contains("[~]tls-cert degraded: the TLS certificate expired 365 days ago"), "{answer}");
     }
     assert_eq!(server.stop(), 0);
     let lines = server.stderr.all_json();
@@ -104,7 +107,7 @@ fn what_goes_wrong_is_said_once_a_minute_and_counted_each_time() {
         for _ in 0..3 {
             let get = format!("GET /healthz HTTP/1.1\r\nHost: a\r\nUser-Agent: {agent}\r\n\r\n");
             let reply = server.connect().ask(get).unwrap();
-            assert!(reply.status == 400 && reply.text().contains("this port speaks HTTPS"));
+            assert!(reply.status == 400 && reply.text().contains("a port that speaks HTTPS"));
         }
     }
     for _ in 0..3 {
@@ -112,11 +115,11 @@ fn what_goes_wrong_is_said_once_a_minute_and_counted_each_time() {
         client.send(b"\x16\x03\x01\x00\x05hello").unwrap();
         client.read_to_end();
     }
-    assert_eq!(metric(&server, r#"rws_connection_errors_total{kind="plain_http"}"#), 6.0);
+    assert_eq!(metric(&server, r#"rws_probe_misrouted_total{reason="plain_on_tls_port"}"#), 6.0);
     assert_eq!(metric(&server, r#"rws_connection_errors_total{kind="tls_handshake"}"#), 3.0);
     assert_eq!(server.stop(), 0);
     let lines = server.stderr.all_json();
-    for expected in ["set httpGet.scheme: HTTPS", "a client speaks plain HTTP", "TLS handshakes failed"] {
+    for expected in ["set httpGet.scheme: HTTPS", "TLS handshakes failed"] {
         let said = lines.iter().filter(|line| line["msg"].as_str().unwrap().contains(expected));
         assert_eq!(said.filter(|line| line["level"] == "warn").count(), 1, "{expected}: {lines:?}");
     }
@@ -169,6 +172,29 @@ fn a_drain_under_load_loses_nothing() {
     over.store(true, Ordering::SeqCst);
     let lost: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
     assert_eq!((code, lost), (0, Vec::<String>::new()));
+}
+
+/// F6 with TLS: the session's keys are rustls', and no buffer is kept.
+#[test]
+fn an_idle_connection_costs_little() {
+    const COUNT: u64 = 300;
+    let server = secured(&[("REACTOR_COUNT", "1")]).start();
+    let open = |count| -> Vec<TlsClient> {
+        (0..count)
+            .map(|_| {
+                let mut client = connect(&server);
+                client.send(get_of("/demo/bytes/50000"));
+                assert_eq!(client.reply().body.len(), 50_000);
+                client
+            })
+            .collect()
+    };
+    let mut clients = open(50);
+    let before = server.resident_kib();
+    clients.extend(open(COUNT));
+    let each = server.resident_kib().saturating_sub(before) * 1024 / COUNT;
+    assert!(each <= 8 * 1024, "{each} bytes for an idle connection");
+    drop(clients);
 }
 
 fn curl(arguments: &[&str]) -> Output {

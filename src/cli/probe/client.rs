@@ -177,6 +177,7 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
+    use crossbeam_channel::Receiver;
     use proptest::prelude::*;
 
     use super::*;
@@ -230,15 +231,24 @@ mod tests {
     #[test]
     fn a_silent_peer_and_a_dripping_one_end_in_time() {
         let (release, released) = crossbeam_channel::bounded::<()>(0);
-        let silent = peer(move |_socket| _ = released.recv_timeout(Duration::from_secs(20)));
+        let wait = |released: &Receiver<()>| {
+            let released = released.clone();
+            move |_socket| _ = released.recv_timeout(Duration::from_secs(20))
+        };
+        let silent = peer(wait(&released));
         // Each byte comes well within the limit, and all of them do not.
         let dripping = peer(|mut socket| {
             let tick = crossbeam_channel::tick(Duration::from_millis(20));
             while tick.recv().is_ok() && socket.write_all(b"x").is_ok() {}
         });
-        for address in [silent, dripping] {
+        let plain = [(Scheme::Http, silent), (Scheme::Http, dripping)];
+        #[cfg(feature = "tls")]
+        let cases = [plain.as_slice(), &[(Scheme::Https, peer(wait(&released)))]].concat();
+        #[cfg(not(feature = "tls"))]
+        let cases = plain;
+        for (scheme, address) in cases {
             let start = Instant::now();
-            let error = get(Scheme::Http, &[address], "/", Duration::from_millis(200)).expect_err("no answer");
+            let error = get(scheme, &[address], "/", Duration::from_millis(200)).expect_err("no answer");
             assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
             assert!(start.elapsed() < Duration::from_secs(10));
         }

@@ -170,6 +170,10 @@ pub(super) fn about_bytes(reason: Reason, port: u16, client: IpAddr) -> String {
             "a TLS client ({client}) connected to the plain-HTTP port{port}: set scheme: HTTP in the probe and http in the \
              proxy's backend protocol, or turn TLS on with RWS_CONFIG_TLS_CERT_FILE and RWS_CONFIG_TLS_KEY_FILE"
         ),
+        Reason::Plain => format!(
+            "a plain-HTTP client ({client}) connected to the HTTPS port{port}: set httpGet.scheme: HTTPS in the probe, \
+             scheme: https for a scrape, and https in the proxy's backend protocol"
+        ),
         Reason::Http2 => format!(
             "an HTTP/2 client ({client}) connected to the HTTP/1.1 port{port}: use httpGet in place of grpc in the probe, \
              and HTTP/1.1 in the proxy's backend protocol (appProtocol: http)"

@@ -166,6 +166,7 @@ fn clients_that_speak_something_else_are_named() {
     let status = StatusCode::BAD_REQUEST;
     for (refused, reason, says) in [
         (ProtoError::TlsOnPlainPort, "tls_on_plain_port", "scheme: HTTP"),
+        (ProtoError::PlainOnTlsPort, "plain_on_tls_port", "set httpGet.scheme: HTTPS"),
         (ProtoError::Http2Preface, "http2", "httpGet in place of grpc"),
         (ProtoError::ProxyProtocol, "proxy_protocol", "RWS_CONFIG_TRUSTED_PROXIES"),
     ] {

@@ -13,6 +13,8 @@ const MAX_REASON: usize = 200;
 const MAX_NAME: usize = 64;
 /// Most unknown names warned about; the rest is a mistake of the same kind.
 const MAX_WARNINGS: usize = 5;
+/// Room for the line that says how many checks are not shown.
+const MORE: usize = 32;
 
 /// A check as it was when the probe asked.
 pub(super) struct Entry<'a> {
@@ -99,27 +101,32 @@ pub(super) fn text<'a>(
     }
     let verdict = if status.is_success() { "passed" } else { "failed" };
     let last = format!("{} check {verdict}\n", probe.name());
-    let lines: Vec<Vec<u8>> = shown(entries, MAX_BODY - body.len() - last.len(), |entry| entry.line());
-    body.extend(lines.into_iter().flatten());
+    let left = shown(&mut body, entries, MAX_BODY - last.len() - MORE, |entry| entry.line());
+    if left > 0 {
+        body.extend_from_slice(format!("({left} more checks)\n").as_bytes());
+    }
     body.extend_from_slice(last.as_bytes());
     body
 }
 
 /// `{"status":"UP","checks":[{"name":"ping","status":"UP","data":{}}]}`
 pub(super) fn json(entries: &[Entry<'_>], status: StatusCode) -> Vec<u8> {
+    const END: &[u8] = b"]}";
     let up = up(status.is_success());
-    let frame = format!(r#"{{"status":"{up}","checks":["#);
+    let mut body = format!(r#"{{"status":"{up}","checks":["#).into_bytes();
+    let room = MAX_BODY - END.len();
+    // Where there are many, a name says more than the figures of another.
+    let whole = entries.iter().map(|entry| entry.json().len() + 1).sum::<usize>() <= room - body.len();
     let member = |entry: &Entry<'_>| {
-        let whole = entry.json();
-        let member = if whole.len() <= MAX_BODY / 4 { whole } else { entry.json_with(Map::new()) };
+        let member = if whole || !entry.passes() { entry.json() } else { entry.json_with(Map::new()) };
+        let member = if member.len() <= MAX_BODY / 4 { member } else { entry.json_with(Map::new()) };
         (member + ",").into_bytes()
     };
-    let mut body = frame.into_bytes();
-    body.extend(shown(entries, MAX_BODY - body.len() - "]}".len(), member).into_iter().flatten());
+    shown(&mut body, entries, room, member);
     if body.last() == Some(&b',') {
         body.pop();
     }
-    body.extend_from_slice(b"]}");
+    body.extend_from_slice(END);
     body
 }
 
@@ -127,18 +134,21 @@ fn up(well: bool) -> &'static str {
     if well { "UP" } else { "DOWN" }
 }
 
-/// The pieces of as many entries as fit into `room` bytes, in order. If not all fit, those that fail come first.
-fn shown(entries: &[Entry<'_>], room: usize, piece: impl Fn(&Entry<'_>) -> Vec<u8>) -> Vec<Vec<u8>> {
+/// Appends the pieces of as many entries as fit, until the body is `most` bytes long, and returns how many did not. If not
+/// all fit, those that fail come first.
+fn shown(body: &mut Vec<u8>, entries: &[Entry<'_>], most: usize, piece: impl Fn(&Entry<'_>) -> Vec<u8>) -> usize {
     let mut pieces: Vec<(bool, Vec<u8>)> = entries.iter().map(|entry| (entry.passes(), piece(entry))).collect();
-    if pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() > room {
+    if body.len() + pieces.iter().map(|(_, piece)| piece.len()).sum::<usize>() > most {
         pieces.sort_by_key(|(passes, _)| *passes);
     }
-    let mut left = room;
-    let fits = |(_, piece): (bool, Vec<u8>)| {
-        left = left.checked_sub(piece.len())?;
-        Some(piece)
-    };
-    pieces.into_iter().map_while(fits).collect()
+    let fitting = pieces.iter().take_while(|(_, piece)| {
+        let fits = body.len() + piece.len() <= most;
+        if fits {
+            body.extend_from_slice(piece);
+        }
+        fits
+    });
+    pieces.len() - fitting.count()
 }
 
 /// A name that a client made up, fit to be repeated: short, in quotes, and plain.

@@ -169,6 +169,98 @@ fn bodies_stay_small_and_show_failures_first() {
 }
 
 #[test]
+fn a_hundred_checks_with_the_longest_names_leave_room_for_the_one_that_fails() {
+    let mut probes = probes(State::Ready);
+    for n in 0..100 {
+        let name: &'static str = format!("{n:0>63}").leak();
+        probes.add(Fixed(name, if n == 70 { Verdict::Fail("gone".into()) } else { Verdict::Pass }));
+    }
+    let name = format!("{:0>63}", 70);
+    let (status, body) = ask(&probes, Probe::Readyz, "");
+    assert_eq!((status, body.starts_with(&format!("[-]{name} failed: gone\n[+]ping ok\n"))), (503, true), "{body}");
+    let shown = body.lines().filter(|line| line.starts_with('[')).count();
+    assert!(body.ends_with(&format!("\n({} more checks)\nreadyz check failed\n", 103 - shown)), "{body}");
+    let (_, body) = ask(&probes, Probe::Readyz, "?format=json");
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    let expected = json!({ "name": name, "status": "DOWN", "data": { "reason": "gone" } });
+    assert_eq!((&body["checks"][0], &body["status"]), (&expected, &json!("DOWN")));
+    assert!(body["checks"].as_array().is_some_and(|checks| checks.len() > 30));
+}
+
+#[test]
+fn details_are_for_those_who_ask_for_them() {
+    let reason = || Reason::from("no progress").with_detail("GET /slow hangs".into());
+    let secret = || Reason::withheld("postgres://me:pw@db".into());
+    for (details, db, cache) in [
+        (HealthDetails::None, "", ""),
+        (HealthDetails::Names, "[-]db failed: no progress\n", "[~]cache degraded: reason withheld\n"),
+        (HealthDetails::Full, "[-]db failed: GET /slow hangs\n", "[~]cache degraded: postgres://me:pw@db\n"),
+    ] {
+        let mut probes = probes_with(State::Ready, &Config { health_details: details, ..Config::default() });
+        probes.add(Fixed("db", Verdict::Fail(reason())));
+        probes.add(Fixed("cache", Verdict::Degraded(secret())));
+        let (status, body) = ask(&probes, Probe::Readyz, "?verbose");
+        let own = if details == HealthDetails::None { "" } else { "[+]ping ok\n[+]startup ok\n[+]shutdown ok\n" };
+        assert_eq!((status, body), (503, format!("{own}{db}{cache}readyz check failed\n")));
+        let (_, json) = ask(&probes, Probe::Readyz, "?format=json");
+        assert_eq!(json.contains("postgres"), details == HealthDetails::Full, "{json}");
+        assert_eq!(json.contains("cache"), details != HealthDetails::None, "{json}");
+        assert_eq!(ask(&probes, Probe::Readyz, "?exclude=db").0, 200);
+    }
+}
+
+#[test]
+fn startupz_passes_once_it_has_started_although_it_is_not_ready() {
+    let probes = probes(State::Starting);
+    assert_eq!(ask(&probes, Probe::Startupz, "").0, 503);
+    probes.started();
+    assert_eq!((ask(&probes, Probe::Startupz, "").0, ask(&probes, Probe::Readyz, "?exclude=x").0), (200, 200));
+}
+
+/// A sink that takes something only when it is told to, and then may fail.
+struct Valve(crossbeam_channel::Receiver<std::io::Result<()>>);
+
+impl std::io::Write for Valve {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.recv().unwrap_or(Ok(())).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_log_that_loses_lines_degrades_readiness_and_fails_nothing() {
+    let (valve, valves) = crossbeam_channel::unbounded();
+    let (log, _) = crate::ops::log_writer::LogWriter::spawn("log", Valve(valves), 1).expect("a thread");
+    let mut probes = probes(State::Ready);
+    probes.add(LogCheck::new(vec![log.clone()]));
+    let state = || {
+        let (status, body) = ask(&probes, Probe::Readyz, "?verbose");
+        assert_eq!((status, ask(&probes, Probe::Healthz, "").1), (200, "ok".into()));
+        body.lines().find(|line| line.contains("log-writer")).expect("it is shown").to_owned()
+    };
+    // Every buffer is another attempt.
+    let until = |wanted: &str| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while state() != wanted {
+            log.send(&mut b"line\n".to_vec());
+            assert!(std::time::Instant::now() < end, "{} and not {wanted}", state());
+            std::thread::yield_now();
+        }
+    };
+    assert_eq!(state(), "[+]log-writer ok");
+    until("[~]log-writer degraded: whoever reads the log is too slow, lines are dropped");
+    for _ in 0..1000 {
+        valve.send(Err(std::io::ErrorKind::StorageFull.into())).expect("it is there");
+    }
+    until("[~]log-writer degraded: log lines cannot be written and are dropped");
+    drop(valve);
+    until("[+]log-writer ok");
+}
+
+#[test]
 fn a_plain_ok_allocates_nothing() {
     let mut response = probes(State::Ready).answer(Probe::Readyz, &RequestHead::default());
     assert_eq!(response.headers().len(), 3);

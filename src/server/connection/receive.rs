@@ -16,6 +16,7 @@ use crate::proto::cycle::CloseReason;
 use crate::proto::encode;
 use crate::proto::error::ProtoError;
 use crate::proto::framing::BodyLength;
+use crate::proto::goodbye;
 use crate::proto::head::Limits;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
@@ -62,15 +63,14 @@ impl Connection {
     }
 
     fn head(&mut self, reactor: &mut Reactor) -> Option<Next> {
+        if self.stream.lacks_tls() {
+            self.refuse_protocol(reactor, ProtoError::PlainOnTlsPort);
+            return None;
+        }
         let mut received = reactor.take_received();
         let now = reactor.now();
         let parts = Arc::get_mut(&mut received)?;
         match self.cycle.head(self.input.unused(), &reactor.settings().limits, &mut parts.head) {
-            Ok(Some(_)) if self.stream.lacks_tls() => {
-                self.refuse_plaintext(reactor, Some(&parts.head));
-                reactor.keep_received(received);
-                return None;
-            }
             Ok(Some(consumed)) => self.input.consume(consumed),
             Ok(None) => {
                 self.fresh = false;
@@ -79,11 +79,7 @@ impl Connection {
             }
             Err(error) => {
                 reactor.keep_received(received);
-                if self.stream.lacks_tls() {
-                    self.refuse_plaintext(reactor, None);
-                } else {
-                    self.refuse_protocol(reactor, error);
-                }
+                self.refuse_protocol(reactor, error);
                 return None;
             }
         }
@@ -185,13 +181,22 @@ impl Connection {
     /// Refuses bytes that are no request.
     fn refuse_protocol(&mut self, reactor: &mut Reactor, error: ProtoError) {
         reactor.shared().stats.error(Failure::Protocol);
-        self.refuse_unparsed(reactor, protocol_refusal(error), CloseReason::ProtocolError(error));
+        if error == ProtoError::Http2Preface && self.requests == 0 {
+            goodbye::http2(self.output.bytes(), error.explain());
+            self.end_unparsed(reactor, error.status(), CloseReason::ProtocolError(error));
+        } else {
+            self.refuse_unparsed(reactor, protocol_refusal(error), CloseReason::ProtocolError(error));
+        }
     }
 
     /// Refuses what never became a request.
-    pub(super) fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
+    fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
         let status = response.status();
         self.encode(response, Some(reason), reactor.date(), "");
+        self.end_unparsed(reactor, status, reason);
+    }
+
+    fn end_unparsed(&mut self, reactor: &mut Reactor, status: StatusCode, reason: CloseReason) {
         self.closing = Some(reason);
         self.input.consume(usize::MAX);
         let outcome = if reason == CloseReason::HeadTimeout { Outcome::Timeout } else { Outcome::Rejected };
@@ -351,7 +356,10 @@ impl Connection {
         match std::mem::replace(&mut self.waiting, Waiting::No) {
             Waiting::No => {}
             Waiting::Idle => self.closing = Some(CloseReason::IdleTimeout),
-            Waiting::Handshake => self.handshake_failed(reactor, &"the time was up"),
+            Waiting::Handshake => {
+                self.stream.discard();
+                self.handshake_failed(reactor, &"the time was up");
+            }
             Waiting::Head => {
                 shared.stats.error(Failure::HeadTimeout);
                 self.refuse_unparsed(reactor, refusal(StatusCode::REQUEST_TIMEOUT), CloseReason::HeadTimeout);
