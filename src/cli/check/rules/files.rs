@@ -92,7 +92,9 @@ fn is_certificate(name: &str) -> bool {
 
 fn file(server: &Server<'_>, setting: &Setting, path: &str, rule: &'static Rule, findings: &mut Findings) {
     let path = path.trim();
-    if path.is_empty() {
+    // What is put there without a volume of the manifest's: by the kubelet, by an injector, by the image.
+    const ELSEWHERE: [&str; 3] = ["/var/run/secrets/kubernetes.io/", "/vault/", "/etc/ssl/certs/"];
+    if !path.starts_with('/') || ELSEWHERE.iter().any(|known| path.starts_with(known)) {
         return;
     }
     let Setting { written, place, .. } = setting;
@@ -124,8 +126,13 @@ fn file(server: &Server<'_>, setting: &Setting, path: &str, rule: &'static Rule,
         ),
     };
     // The image of another program may bring files of its own.
-    let severity = if server.stock { rule.severity } else { Severity::Warning };
+    let severity = if is_our_image(server) { rule.severity } else { Severity::Warning };
     findings.add_as(severity, rule, *place, message);
+}
+
+/// Whether it is the image of this project, which has no files of its own.
+fn is_our_image(server: &Server<'_>) -> bool {
+    server.container.image_name() == "rws"
 }
 
 fn file_names<'p>(paths: impl Iterator<Item = &'p str>) -> String {
@@ -142,7 +149,7 @@ fn directory(server: &Server<'_>, findings: &mut Findings) {
             "{PREFIX}DIR is {}, and no volume is mounted there: rws would not start; mount the ConfigMap at that path",
             short(path)
         );
-        let severity = if server.stock { Severity::Error } else { Severity::Warning };
+        let severity = if is_our_image(server) { Severity::Error } else { Severity::Warning };
         return findings.add_as(severity, &CONFIG_DIR, place, message);
     }
     for at in mounts.filter_map(|mount| mount.sub_path) {

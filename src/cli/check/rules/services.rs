@@ -1,7 +1,7 @@
 //! Services and what selects pods: whether requests arrive.
 
 use crate::cli::check::finding::{Findings, Rule, Severity, short};
-use crate::cli::check::objects::{Object, matching, selects, shown_labels};
+use crate::cli::check::objects::{Object, selects, shown_labels};
 use crate::cli::check::rules::Table;
 use crate::cli::check::server::{Cluster, Server};
 use crate::cli::check::workload::Workload;
@@ -49,7 +49,7 @@ pub(super) static RULES: Table = &[&SERVICE_SELECTOR, &SERVICE_PORT, &SELECTOR_M
 pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
     for service in cluster.objects.of_kind("Service") {
         let selector = service.node.path(&["spec", "selector"]);
-        let beside = cluster.workloads.iter().filter(|workload| workload.object.is_beside(service));
+        let beside = cluster.workloads.iter().filter(|workload| cluster.objects.beside(&workload.object, service));
         let selected: Vec<&Workload<'_>> = beside.filter(|workload| selects(selector, workload.labels())).collect();
         match selector.filter(|selector| !selector.entries().is_empty()) {
             Some(selector) if selected.is_empty() => selects_nothing(cluster, service, selector, findings),
@@ -65,16 +65,14 @@ pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
     cluster.servers.iter().for_each(|server| own_selector(server, findings));
 }
 
-/// Only a fault if it was meant for a pod of the input: it has its name, or part of its labels.
+/// Only a fault if it was meant for a pod of the input: others may be made by an operator.
 fn selects_nothing(cluster: &Cluster<'_>, service: &Object<'_>, selector: &Node, findings: &mut Findings) {
-    let beside = cluster.servers.iter().filter(|server| server.workload.object.is_beside(service));
-    let alone = cluster.workloads.len() == 1;
-    let meant = beside.map(|server| {
-        let labels = server.workload.labels();
-        let named = server.workload.object.name == service.name;
-        (matching(selector, labels) + usize::from(named) * 2 + usize::from(alone), server)
-    });
-    let Some((_, server)) = meant.max_by_key(|(score, _)| *score).filter(|(score, _)| *score > 0) else { return };
+    let beside = |server: &&Server<'_>| cluster.objects.beside(&server.workload.object, service);
+    let alone = cluster.workloads.len() == 1 && cluster.objects.of_kind("Service").count() == 1;
+    let mut servers = cluster.servers.iter().filter(beside);
+    let meant =
+        servers.find(|server| alone || server.workload.object.name == service.name || is_meant(selector, server));
+    let Some(server) = meant else { return };
     let message = format!(
         "{} selects {}, but the pods of {} have {}: it has no endpoints; make the selector match",
         service.title(),
@@ -83,6 +81,19 @@ fn selects_nothing(cluster: &Cluster<'_>, service: &Object<'_>, selector: &Node,
         short(&shown_labels(server.workload.labels()))
     );
     findings.add(&SERVICE_SELECTOR, selector.place, message);
+}
+
+/// Whether the label that says which application it is is there, or nearly.
+fn is_meant(selector: &Node, server: &Server<'_>) -> bool {
+    /// Labels that name an application.
+    const NAMES: [&str; 4] = ["app", "app.kubernetes.io/name", "k8s-app", "name"];
+    /// Jaro-Winkler similarity of a slip of the pen.
+    const SIMILAR: f64 = 0.88;
+    let label = |key| server.workload.labels().and_then(|labels| labels.text_of(key));
+    NAMES.into_iter().any(|key| {
+        let both = selector.text_of(key).zip(label(key));
+        both.is_some_and(|(wanted, is)| strsim::jaro_winkler(wanted, is) >= SIMILAR)
+    })
 }
 
 fn ports(server: &Server<'_>, service: &Object<'_>, findings: &mut Findings) {
@@ -169,7 +180,8 @@ fn links(cluster: &Cluster<'_>, service: &Object<'_>, findings: &mut Findings) {
     let short_name = format!("{name}_PORT").trim_start_matches(PREFIX).to_owned();
     let variable = find(&short_name).filter(|variable| variable.status == Status::Supported);
     let Some(server) = cluster.servers.iter().find(|server| {
-        server.workload.object.is_beside(service) && server.workload.pod.boolean_of("enableServiceLinks") != Some(false)
+        cluster.objects.beside(&server.workload.object, service)
+            && server.workload.pod.boolean_of("enableServiceLinks") != Some(false)
     }) else {
         return;
     };
