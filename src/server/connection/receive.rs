@@ -356,7 +356,10 @@ impl Connection {
         match std::mem::replace(&mut self.waiting, Waiting::No) {
             Waiting::No => {}
             Waiting::Idle => self.closing = Some(CloseReason::IdleTimeout),
-            Waiting::Handshake => self.handshake_failed(reactor, &"the time was up"),
+            Waiting::Handshake => {
+                self.stream.discard();
+                self.handshake_failed(reactor, &"the time was up");
+            }
             Waiting::Head => {
                 shared.stats.error(Failure::HeadTimeout);
                 self.refuse_unparsed(reactor, refusal(StatusCode::REQUEST_TIMEOUT), CloseReason::HeadTimeout);
