@@ -86,16 +86,15 @@ fn serve(
 ) -> Result<Report, Error> {
     let config = live.running().loaded.config.clone();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
-    let assembly = Assembly::new(app, &live, defaults, logs)?;
-
     #[cfg(feature = "tls")]
-    let acceptor = tls::acceptor(&config, assembly.metrics.own_registry())?;
+    let acceptor = tls::acceptor(&config)?;
     #[cfg(not(feature = "tls"))]
     let acceptor = None;
+    let assembly = Assembly::new(app, &live, defaults, logs, acceptor.clone())?;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let admin = AdminPort::open(&assembly, &live, sources.in_kubernetes(), process, &listener)?;
-    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } = assembly;
+    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals, .. } = assembly;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Telemetry::new(&config, metrics.clone(), endpoints, process.access_log.clone());
     let (telemetry, asked) = match &admin {
@@ -146,7 +145,7 @@ fn serve(
 ///
 /// Routes that contradict each other, or a static directory that cannot be opened.
 pub fn assemble(app: App, loaded: Loaded, defaults: Defaults) -> Result<Arc<BuiltApp>, Error> {
-    Ok(Assembly::new(app, &Live::new(loaded), defaults, Vec::new())?.service)
+    Ok(Assembly::new(app, &Live::new(loaded), defaults, Vec::new(), None)?.service)
 }
 
 /// The exit code of a verdict.

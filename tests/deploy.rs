@@ -86,6 +86,18 @@ fn kustomize_takes_every_directory_and_the_schema_holds() {
 }
 
 #[test]
+fn rws_check_finds_nothing() {
+    for (place, _) in PLACES {
+        let Some(objects) = built(place) else { return };
+        let mut check = clean(support::RWS);
+        check.args(["check", "--min-severity=warning", "--deny=warning", "-"]);
+        let found = with_stdin(&mut check, &objects);
+        let said = String::from_utf8_lossy(&found.stdout).into_owned() + &String::from_utf8_lossy(&found.stderr);
+        assert!(found.status.success() && said.starts_with("nothing found"), "{place}: {said}");
+    }
+}
+
+#[test]
 fn the_dockerfile_has_nothing_to_complain_of() {
     let Some(hadolint) = program("hadolint") else { return };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile");

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::app::build::BuiltApp;
 use crate::config::Live;
 use crate::error::{Error, ErrorKind};
+use crate::net::tls::Acceptor;
 use crate::ops::health::scheduler::Scheduler;
 use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::Metrics;
@@ -39,7 +40,13 @@ impl Assembly {
     ///
     /// # Errors
     /// Routes, checks or metrics that contradict each other, or a static directory that cannot be opened.
-    pub(super) fn new(mut app: App, live: &Live, defaults: Defaults, logs: Vec<LogHandle>) -> Result<Self, Error> {
+    pub(super) fn new(
+        mut app: App,
+        live: &Live,
+        defaults: Defaults,
+        logs: Vec<LogHandle>,
+        acceptor: Option<Arc<Acceptor>>,
+    ) -> Result<Self, Error> {
         let config = live.running().loaded.config.clone();
         let (stats, lifecycle, vitals) = (Arc::<Stats>::default(), Lifecycle::default(), Vitals::default());
         let metrics = registries::metrics(&mut app, &stats, &lifecycle, &logs);
@@ -50,7 +57,11 @@ impl Assembly {
         let hooks = app.take_part::<Hooks>();
         health::validate(&mut app);
         let mut app = built_in::mount_files(app, live, defaults)?;
-        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs };
+        #[cfg(feature = "tls")]
+        if let Some(acceptor) = acceptor.clone() {
+            super::tls::register(metrics.own_registry(), acceptor).map_err(ErrorKind::Metrics)?;
+        }
+        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs, acceptor };
         let (probes, checks) = health::assemble(&mut app, &config, &subjects);
         let app = built_in::mount(app, live, &probes, &metrics);
         let service = Arc::new(app.build().map_err(ErrorKind::Build)?);

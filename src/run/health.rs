@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::net::tls::Acceptor;
 use crate::ops::health::scheduler::Scheduler;
 use crate::ops::health::{Health, HealthChecks};
 use crate::ops::log_writer::LogHandle;
@@ -15,8 +16,19 @@ use crate::server::stats::Stats;
 use crate::server::vitals::Vitals;
 
 /// The names of the server's own checks, whether they are there or not, so that a setting cannot make a name clash.
-const OWN: [&str; 9] =
-    ["ping", "startup", "shutdown", "accept-loop", "reactors", "workers", "log-writer", "fd-headroom", "static-dir"];
+const OWN: [&str; 11] = [
+    "ping",
+    "startup",
+    "shutdown",
+    "accept-loop",
+    "reactors",
+    "workers",
+    "log-writer",
+    "tls-cert",
+    "fd-headroom",
+    "static-dir",
+    "main-listener",
+];
 
 /// From which part of the file descriptors on there is little headroom left, in percent.
 const MANY_DESCRIPTORS: u64 = 90;
@@ -70,6 +82,9 @@ pub(super) struct Subjects<'a> {
     pub(super) lifecycle: &'a Lifecycle,
     pub(super) vitals: &'a Vitals,
     pub(super) logs: &'a [LogHandle],
+    /// `None`: connections are plain.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there are no certificates"))]
+    pub(super) acceptor: Option<Arc<Acceptor>>,
 }
 
 /// The probes with all checks, and what runs those that have to be run.
@@ -84,6 +99,10 @@ pub(super) fn assemble(app: &mut App, config: &Config, subjects: &Subjects<'_>) 
         probes.add(check);
     }
     probes.add(LogCheck::new(subjects.logs.to_vec()));
+    #[cfg(feature = "tls")]
+    if let Some(acceptor) = subjects.acceptor.clone() {
+        probes.add(super::tls::CertificateCheck { acceptor });
+    }
     for check in scheduler.checks() {
         probes.add(check);
     }
@@ -126,18 +145,22 @@ mod tests {
         validate(&mut app);
         let errors = app.build().unwrap_err();
         assert_eq!(errors.iter().count(), 1 + OWN.len() + 1, "{errors}");
-        let last = errors.iter().map(ToString::to_string).filter(|error| error.contains("\"db\"")).next().unwrap();
+        let last = errors.iter().map(ToString::to_string).find(|error| error.contains("\"db\"")).unwrap();
         assert_eq!(last.matches("src/run/health.rs:").count(), 2, "{last}");
     }
 
     #[test]
     fn all_checks_of_the_server_have_the_names_that_are_kept_for_them() {
         let (stats, lifecycle, vitals) = subjects();
-        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[] };
+        let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[], acceptor: None };
         let (probes, _) = assemble(&mut App::new(), &Config::default(), &subjects);
         let names: Vec<&str> = probes.names().collect();
         assert!(names.iter().all(|name| OWN.contains(name)), "{names:?}");
-        assert_eq!(names.len(), OWN.len() - 1, "all but static-dir, which needs a directory: {names:?}");
+        assert_eq!(
+            names.len(),
+            OWN.len() - 3,
+            "all but static-dir, tls-cert and main-listener, which need what they look at: {names:?}"
+        );
     }
 
     #[test]

@@ -8,12 +8,12 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, SignatureScheme};
 use rws::net::tls::identity::expiry::Remark;
 use rws::net::tls::identity::{Identity, Part};
 use rws::server::clock::Clock;
 
-use super::client::{Authority, acceptor, authority, connect_with};
+use super::client::{Authority, TlsClient, acceptor, authority, connect_with, usual};
 use super::support::{Site, config, get_of};
 
 fn fixture(name: &str) -> PathBuf {
@@ -175,6 +175,30 @@ fn whole_chains_and_keys_with_something_around_them_are_fine() {
     // Some put everything into one file.
     let both = authority.write("both.pem", format!("{key_text}{leaf}"));
     Identity::load(&both, &both).unwrap();
+}
+
+#[test]
+fn another_certificate_is_for_new_connections_and_disturbs_no_old_one() {
+    let (authority, certificate, key) = authority();
+    let (other, other_key) = authority.issue(|params| params.serial_number = Some(4711.into()));
+    let (other, other_key) = (authority.write("other.crt", other), authority.write("other.key", other_key));
+    let acceptor = acceptor(certificate, key);
+    let site = Site::of(config(), Clock::manual(), |server| server.with_tls(Some(acceptor.clone())));
+    let wanted = usual();
+    let seen = |client: &mut TlsClient| {
+        client.send(get_of("/text"));
+        assert_eq!(client.reply().text(), "Hello");
+        let session = &client.stream.conn;
+        (session.peer_certificates().unwrap()[0].to_vec(), session.handshake_kind())
+    };
+    let mut old = connect_with(site.address, wanted.clone());
+    let before = seen(&mut old);
+    acceptor.replace(Identity::load(&other, &other_key).unwrap()).unwrap();
+    assert_eq!(seen(&mut old), before);
+    let after = seen(&mut connect_with(site.address, wanted));
+    assert_ne!(after.0, before.0);
+    assert_eq!(after.1, Some(HandshakeKind::Full));
+    assert_eq!(acceptor.identity().names(), ["localhost", "127.0.0.1"]);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn hundreds_of_stalled_handshakes_hold_no_thread() {
         socket.write_all(&hello[..hello.len() * (i % 3) / 2]).unwrap();
     }
     settle(&site);
-    assert_eq!(site.stats.connections_active.load(Ordering::SeqCst), COUNT);
+    site.until("only they are left", |stats| stats.connections_active.load(Ordering::SeqCst) == COUNT);
     assert_eq!(site.stats.worker_threads.load(Ordering::SeqCst), threads);
     assert_eq!(send(&site, get_of("/text")).reply().text(), "Hello");
     site.pass(10 * SECOND);

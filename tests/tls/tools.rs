@@ -40,7 +40,7 @@ fn metric(server: &Server, line: &str) -> f64 {
 fn the_binary_speaks_https_and_shows_when_the_certificate_expires() {
     let mut server = secured(&[]).start();
     let mut client = connect(&server);
-    for (path, body) in [("/demo/plaintext", "Hello, World!"), ("/healthz", "ok")] {
+    for (path, body) in [("/demo/plaintext", "Hello, World!"), ("/readyz", "ok"), ("/readyz/tls-cert", "ok")] {
         client.send(get_of(path));
         let reply = client.reply();
         assert_eq!((reply.status, reply.text().trim_end()), (200, body));
@@ -90,6 +90,9 @@ fn an_expired_certificate_is_served_and_said_to_be_an_error() {
     if program("curl").is_some() {
         let url = format!("https://localhost:{}/healthz", server.port);
         assert_eq!(curl(&["--insecure", &url]).stdout, b"ok");
+        let url = format!("https://localhost:{}/readyz", server.port);
+        let answer = String::from_utf8(curl(&["--insecure", "--fail", &url]).stdout).unwrap();
+        assert!(answer.contains("[~]tls-cert degraded: the TLS certificate expired 365 days ago"), "{answer}");
     }
     assert_eq!(server.stop(), 0);
     let lines = server.stderr.all_json();
@@ -169,6 +172,29 @@ fn a_drain_under_load_loses_nothing() {
     over.store(true, Ordering::SeqCst);
     let lost: Vec<String> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
     assert_eq!((code, lost), (0, Vec::<String>::new()));
+}
+
+/// F6 with TLS: the session's keys are rustls', and no buffer is kept.
+#[test]
+fn an_idle_connection_costs_little() {
+    const COUNT: u64 = 300;
+    let server = secured(&[("REACTOR_COUNT", "1")]).start();
+    let open = |count| -> Vec<TlsClient> {
+        (0..count)
+            .map(|_| {
+                let mut client = connect(&server);
+                client.send(get_of("/demo/bytes/50000"));
+                assert_eq!(client.reply().body.len(), 50_000);
+                client
+            })
+            .collect()
+    };
+    let mut clients = open(50);
+    let before = server.resident_kib();
+    clients.extend(open(COUNT));
+    let each = server.resident_kib().saturating_sub(before) * 1024 / COUNT;
+    assert!(each <= 8 * 1024, "{each} bytes for an idle connection");
+    drop(clients);
 }
 
 fn curl(arguments: &[&str]) -> Output {

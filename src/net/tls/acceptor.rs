@@ -36,9 +36,17 @@ impl Acceptor {
     /// # Errors
     /// When the system gives no random numbers.
     pub fn new(identity: Identity) -> Result<Self, Error> {
-        let identity = Arc::new(identity);
-        let config = Arc::new(configure(&identity)?);
-        Ok(Acceptor { current: ArcSwap::from_pointee(Current { identity, config }) })
+        Ok(Acceptor { current: ArcSwap::from_pointee(Current::new(identity)?) })
+    }
+
+    /// Presents `identity` to connections that begin from now on, and has their sessions begin anew: tickets of before do
+    /// not count.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); then everything stays as it is.
+    pub fn replace(&self, identity: Identity) -> Result<(), Error> {
+        self.current.store(Arc::new(Current::new(identity)?));
+        Ok(())
     }
 
     /// What is presented to new connections.
@@ -51,6 +59,13 @@ impl Acceptor {
         let current = self.current.load();
         current.identity.expiry().remind(SystemTime::now());
         UnbufferedServerConnection::new(current.config.clone()).map_err(io::Error::other)
+    }
+}
+
+impl Current {
+    fn new(identity: Identity) -> Result<Self, Error> {
+        let config = Arc::new(configure(&identity)?);
+        Ok(Current { identity: Arc::new(identity), config })
     }
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 
 use super::Acceptor;
 
@@ -62,6 +62,7 @@ enum State {
 }
 
 /// What to encrypt.
+#[derive(Clone, Copy)]
 enum Say<'a> {
     Nothing,
     Data(&'a [u8]),
@@ -195,19 +196,7 @@ impl Session {
                     false
                 }
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    match say {
-                        Say::Nothing => {}
-                        Say::Data(bytes) => {
-                            for piece in bytes.chunks(RECORD) {
-                                let encrypt = |room: &mut [u8]| traffic.encrypt(piece, room).map_err(size_of_data);
-                                append(&mut self.outgoing, piece.len() + OVERHEAD, encrypt)?;
-                            }
-                        }
-                        Say::Goodbye => {
-                            let goodbye = |room: &mut [u8]| traffic.queue_close_notify(room).map_err(size_of_data);
-                            append(&mut self.outgoing, OVERHEAD, goodbye)?;
-                        }
-                    }
+                    encrypt(&mut self.outgoing, &mut traffic, say)?;
                     true
                 }
                 Ok(_) => true,
@@ -377,6 +366,21 @@ impl Session {
         self.incoming.drain(..self.used);
         self.used = 0;
         self.incoming.shrink_to_fit();
+    }
+}
+
+/// Appends what there is to say, as records.
+fn encrypt(
+    outgoing: &mut Vec<u8>,
+    traffic: &mut WriteTraffic<'_, ServerConnectionData>,
+    say: Say<'_>,
+) -> io::Result<()> {
+    match say {
+        Say::Nothing => Ok(()),
+        Say::Data(bytes) => bytes.chunks(RECORD).try_for_each(|piece| {
+            append(outgoing, piece.len() + OVERHEAD, |room| traffic.encrypt(piece, room).map_err(size_of_data))
+        }),
+        Say::Goodbye => append(outgoing, OVERHEAD, |room| traffic.queue_close_notify(room).map_err(size_of_data)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! How long a certificate is valid, and when to say so. Handshakes look here, so no thread has to.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
@@ -83,20 +84,24 @@ impl Expiry {
     /// Writes a line to the log if there is something to say, once a day at most.
     pub fn remind(&self, now: SystemTime) {
         let Some(remark) = self.due_remark(now) else { return };
-        let (path, until) = (self.path.display(), &self.until);
+        let (certificate, not_after) = (self.path.display(), &self.until);
         match remark {
-            Remark::NotYetValid(left) => tracing::error!(
-                certificate = %path,
-                "the TLS certificate becomes valid only in {}: clients refuse it; is the clock right?", span(left)
-            ),
-            Remark::ExpiresSoon(left) => tracing::warn!(
-                certificate = %path, not_after = until,
-                "the TLS certificate expires in {}: renew it", span(left)
-            ),
-            Remark::Expired(ago) => tracing::error!(
-                certificate = %path, not_after = until,
-                "the TLS certificate expired {} ago: clients refuse it until it is renewed", span(ago)
-            ),
+            Remark::ExpiresSoon(_) => tracing::warn!(%certificate, not_after, "{remark}: renew it"),
+            Remark::Expired(_) => tracing::error!(%certificate, not_after, "{remark}: clients refuse it; renew it"),
+            Remark::NotYetValid(_) => {
+                tracing::error!(%certificate, "{remark}: until then clients refuse it; is the clock right?");
+            }
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = "the TLS certificate";
+        match *self {
+            Remark::NotYetValid(left) => write!(f, "{what} becomes valid in {}", span(left)),
+            Remark::ExpiresSoon(left) => write!(f, "{what} expires in {}", span(left)),
+            Remark::Expired(ago) => write!(f, "{what} expired {} ago", span(ago)),
         }
     }
 }
