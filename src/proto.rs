@@ -8,6 +8,7 @@
 //! | [`chunked`], [`body`] | taking a body apart |
 //! | [`encode`] | writing a response's head |
 //! | [`cycle`] | the order of things on one connection, and why it closes |
+//! | [`goodbye`] | telling an HTTP/2 client to go |
 //! | [`error`] | what is refused, with which status, by which section |
 //!
 //! docs/HTTP.md lists what is accepted, refused and ignored.
@@ -18,6 +19,7 @@ pub mod cycle;
 pub mod encode;
 pub mod error;
 pub mod framing;
+pub mod goodbye;
 pub mod head;
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ mod faults;
 mod last_words;
 #[path = "process/logs.rs"]
 mod logs;
+#[path = "process/observe.rs"]
+mod observe;
 #[path = "process/start.rs"]
 mod start;
 #[path = "process/support.rs"]

@@ -32,6 +32,11 @@ impl fmt::Debug for Setting {
 }
 
 impl Setting {
+    /// Whether a valid value may be a secret all the same. A number from a Secret is no more than a number.
+    pub(super) fn is_secret(&self) -> bool {
+        self.variable.secret || (self.hidden && self.variable.takes_any_text())
+    }
+
     /// Adds the text, unless it may be secret, and its origin to an error.
     pub(super) fn blame(&self, error: ConfigError) -> ConfigError {
         let hide = self.hidden || self.variable.secret;

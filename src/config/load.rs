@@ -232,7 +232,14 @@ fn directory(text: &str) -> io::Result<Option<PathBuf>> {
 }
 
 fn judge_unknown(unknown: Vec<Unknown>, strict: bool, report: &mut Report) {
-    for Unknown { name, message } in unknown {
+    /// More say nothing more: RWS_CONFIG_DIR is not what was meant.
+    const TOLD: usize = 20;
+    let more = unknown.len().saturating_sub(TOLD);
+    for (index, Unknown { name, message }) in unknown.into_iter().take(TOLD).enumerate() {
+        let message = match more {
+            1.. if index == TOLD - 1 => format!("{message} (and so are {more} more names)"),
+            _ => message,
+        };
         if strict {
             report.error(ConfigError::new(&name, message));
         } else {
@@ -248,11 +255,8 @@ fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
         let before = effective.len();
         effective.extend(set.map(|(name, setting)| Effective {
             name: full_name(name),
-            value: match setting.hidden && variable.takes_any_text() {
-                true => REDACTED.to_owned(),
-                false => resolved(variable, &setting.text, config),
-            },
-            redacted: setting.hidden && variable.takes_any_text() || variable.secret,
+            value: if setting.is_secret() { REDACTED.to_owned() } else { resolved(variable, &setting.text, config) },
+            redacted: setting.is_secret(),
             origin: setting.origin.clone(),
         }));
         let has_default = variable.status == Status::Supported && variable.family().is_none();

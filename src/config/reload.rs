@@ -96,7 +96,7 @@ fn changed(variable: &Variable, name: &str, ours: Option<&Setting>, theirs: Opti
 
 fn shown_value(variable: &Variable, setting: Option<&Setting>) -> String {
     match setting {
-        Some(setting) if setting.hidden || variable.secret => REDACTED.to_owned(),
+        Some(setting) if setting.is_secret() => REDACTED.to_owned(),
         Some(setting) => shown(setting.text.trim()),
         None => variable.default.to_owned(),
     }

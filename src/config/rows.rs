@@ -39,12 +39,14 @@ pub static VARIABLES: &[Variable] = &[
         .help("Address of ADMIN_PORT. Empty: the same as IP. Neither kubelet nor Prometheus reach a loopback address."),
     // Threads
     Variable::number("THREAD_COUNT", "200", (1, 65_535), |config, count| config.thread_count = count as usize)
+        .reloadable()
         .example("200")
         .help("Handlers that may block at the same time."),
     Variable::number("REACTOR_COUNT", "0", (0, 1_024), |config, count| config.reactor_count = count as usize)
         .example("4")
         .help("Event loops. 0: one for each CPU that affinity and the cgroup's quota grant."),
     Variable::number("QUEUE_DEPTH", "1000", (0, 1_000_000), |config, depth| config.queue_depth = depth as usize)
+        .reloadable()
         .example("1000")
         .help("Requests that may wait for a thread. Any more get 503 with Retry-After."),
     // TLS

@@ -14,13 +14,13 @@ const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 pub(super) fn is_service_link(name: &str, value: &str) -> bool {
     let address = || value.parse::<IpAddr>().is_ok();
     let port = || value.parse::<u16>().is_ok();
-    match part_of_service(name) {
-        Some(Part::Host | Part::Address) => address(),
-        Some(Part::PortNumber) => port(),
-        Some(Part::Protocol) => PROTOCOLS.contains(&value),
-        Some(Part::Url) => is_url(value),
-        None => false,
-    }
+    // A name can be read in several ways: SERVICE_PORT_PORT is the URL of a Service called rws-config-service-port.
+    parts_of_services(name).into_iter().flatten().any(|part| match part {
+        Part::Host | Part::Address => address(),
+        Part::PortNumber => port(),
+        Part::Protocol => PROTOCOLS.contains(&value),
+        Part::Url => is_url(value),
+    })
 }
 
 /// What an injected variable tells of its Service.
@@ -32,24 +32,23 @@ enum Part {
     Address,
 }
 
-fn part_of_service(name: &str) -> Option<Part> {
+fn parts_of_services(name: &str) -> [Option<Part>; 4] {
     let (port, detail) = port_and_detail(name);
-    if is_port_and_protocol(port) {
-        return match detail {
-            "" => Some(Part::Url),
-            "PROTO" => Some(Part::Protocol),
-            "PORT" => Some(Part::PortNumber),
-            "ADDR" => Some(Part::Address),
-            _ => None,
-        };
-    }
-    if ends_with_word(name, "SERVICE_HOST") {
-        return Some(Part::Host);
-    }
-    if ends_with_word(name, "SERVICE_PORT") || name.starts_with("SERVICE_PORT_") || name.contains("_SERVICE_PORT_") {
-        return Some(Part::PortNumber);
-    }
-    ends_with_word(name, "PORT").then_some(Part::Url)
+    let of_port = is_port_and_protocol(port).then_some(match detail {
+        "" => Some(Part::Url),
+        "PROTO" => Some(Part::Protocol),
+        "PORT" => Some(Part::PortNumber),
+        "ADDR" => Some(Part::Address),
+        _ => None,
+    });
+    let has_number =
+        ends_with_word(name, "SERVICE_PORT") || name.starts_with("SERVICE_PORT_") || name.contains("_SERVICE_PORT_");
+    [
+        of_port.flatten(),
+        ends_with_word(name, "SERVICE_HOST").then_some(Part::Host),
+        has_number.then_some(Part::PortNumber),
+        ends_with_word(name, "PORT").then_some(Part::Url),
+    ]
 }
 
 /// Splits `X_PORT_7878_TCP_ADDR` into `X_PORT_7878_TCP` and `ADDR`; the second is empty for `X_PORT_7878_TCP`.

@@ -337,7 +337,7 @@ impl Variable {
 
     /// Whether something else entirely, such as a private key, would pass for a value.
     pub(super) fn takes_any_text(&self) -> bool {
-        matches!(self.kind, Kind::List { .. } | Kind::Route { .. })
+        matches!(self.kind, Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. })
     }
 
     /// Whether `name`, without its prefix, is this variable or one of this family.

@@ -13,9 +13,18 @@ pub(crate) mod csp;
 
 const TEMPLATE: &str = include_str!("welcome.html");
 
+/// Where the metrics are, if there is no admin port.
+const METRICS: &str = "<li><a href=\"{{metrics}}\"><code>{{metrics}}</code></a>: figures for Prometheus.</li>";
+
+/// And if there is one. The script makes links of what has a port, since only the browser knows by which name it came.
+const ELSEWHERE: &str = "<li>On the admin port, RWS_CONFIG_ADMIN_PORT={{port}}: \
+    <a data-port=\"{{port}}\"><code>/statusz</code></a>, how the server is; \
+    <a data-port=\"{{port}}\"><code>/configz</code></a>, its configuration; \
+    <a data-port=\"{{port}}\"><code>{{metrics}}</code></a>, figures for Prometheus.</li>";
+
 /// The page may run its one script and its one style sheet, known by their SHA-256, and ask this server; nothing else.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; \
-    script-src 'sha256-7FaMv5vLGiYWuDr1NdkrXgatYoPHNGqE3tfSOXtNAuU='; style-src 'sha256-3oFByGF65DPQgqto/v8avZOdU8kkcqTjAPVK7sKW8sU='; \
+    script-src 'sha256-5j9My/xd3Ed7gayHOfKbCTLOqeD/ny0UwYL1GKLc10w='; style-src 'sha256-3oFByGF65DPQgqto/v8avZOdU8kkcqTjAPVK7sKW8sU='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The built-in page, made once.
@@ -32,10 +41,10 @@ impl Welcome {
             ("{{readyz}}", &config.readyz_path),
             ("{{startupz}}", &config.startupz_path),
             ("{{metrics}}", &config.metrics_path),
+            ("{{port}}", &config.admin_port.map(|port| port.to_string()).unwrap_or_default()),
         ];
-        let page = paths
-            .iter()
-            .fold(TEMPLATE.to_owned(), |page, (placeholder, path)| page.replace(placeholder, &escape(path)));
+        let template = TEMPLATE.replace("{{admin}}", if config.admin_port.is_some() { ELSEWHERE } else { METRICS });
+        let page = paths.iter().fold(template, |page, (placeholder, path)| page.replace(placeholder, &escape(path)));
         Welcome { page: page.into() }
     }
 
@@ -99,6 +108,15 @@ mod tests {
             assert!(page.contains(link), "{link}");
         }
         assert!(!page.contains("{{") && !page.contains("/readyz\""));
+    }
+
+    #[test]
+    fn with_an_admin_port_the_page_leads_there() {
+        let page = page(&Config { admin_port: Some(9090), ..Config::default() });
+        for part in ["<a data-port=\"9090\"><code>/statusz</code>", "<a data-port=\"9090\"><code>/metrics</code>"] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert!(!page.contains("href=\"/metrics") && !page.contains("{{"));
     }
 
     #[test]

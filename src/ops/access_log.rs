@@ -69,9 +69,9 @@ impl Settings {
 
 /// What makes the resource name of a trace of its id, in the `gcp` format; empty without LOG_GCP_PROJECT.
 pub(super) fn trace_prefix(config: &Config) -> String {
-    match &*config.log_gcp_project {
-        "" => String::new(),
-        project => format!("projects/{project}/traces/"),
+    match (config.log_format, &*config.log_gcp_project) {
+        (LogFormat::Gcp, project) if !project.is_empty() => format!("projects/{project}/traces/"),
+        _ => String::new(),
     }
 }
 

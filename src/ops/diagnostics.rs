@@ -280,6 +280,68 @@ mod tests {
     }
 
     #[test]
+    fn the_names_are_those_of_the_format() {
+        use http::StatusCode;
+
+        use crate::app::App;
+        use crate::app::service::Service;
+        use crate::ops::current::Tracked;
+
+        /// What handlers say inside a request.
+        fn say() -> StatusCode {
+            tracing::warn!(target: "shop", error = "it broke", count = 3, time.unit = "s", severity = 9, "a \"b\"\n");
+            StatusCode::OK
+        }
+        let trace: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let service = Tracked::new(Arc::new(App::new().route("/", crate::app::get(say)).build().expect("routes")));
+        let (id, trace_id, span) = ("4d3f", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+        let cases = [
+            (
+                LogFormat::Json,
+                json!({
+                    "level": "warn", "msg": "a \"b\"\n", "target": "shop", "error": "it broke", "count": 3, "time.unit": "s",
+                    "severity": 9, "request_id": id, "trace_id": trace_id, "span_id": span,
+                }),
+            ),
+            (
+                LogFormat::Ecs,
+                json!({
+                    "log.level": "warn", "message": "a \"b\"\n", "log.logger": "shop", "ecs.version": "8.11.0",
+                    "event.dataset": "rws.diagnostics", "error.message": "it broke", "labels.count": 3,
+                    "labels.time_unit": "s", "labels.severity": 9, "http.request.id": id, "trace.id": trace_id,
+                    "span.id": span,
+                }),
+            ),
+            (
+                LogFormat::Gcp,
+                json!({
+                    "severity": "WARNING", "message": "a \"b\"\n", "target": "shop", "error": "it broke", "count": 3,
+                    "time.unit": "s", "severity_": 9, "request_id": id,
+                    "logging.googleapis.com/trace": format!("projects/p-1/traces/{trace_id}"),
+                    "logging.googleapis.com/spanId": span, "logging.googleapis.com/trace_sampled": true,
+                }),
+            ),
+        ];
+        for (log_format, expected) in cases {
+            let config = Config { log_format, log_gcp_project: "p-1".into(), ..Config::default() };
+            let written = lines(&config, || {
+                let request = crate::ops::telemetry::tests::received("GET", b"/", &[("traceparent", trace)]);
+                let received = Arc::new(request);
+                let resolved = service.resolve(&received.head);
+                let request = crate::app::request::Request::new(received, resolved, Default::default());
+                assert_eq!(service.call(request).status(), StatusCode::OK);
+                tracing::info!("outside");
+            });
+            let [inside, outside] = &written[..] else { panic!("{written:?}") };
+            let mut inside: Value = serde_json::from_str(inside).expect("a JSON line");
+            let time = if log_format == LogFormat::Ecs { "@timestamp" } else { "time" };
+            inside.as_object_mut().and_then(|line| line.remove(time)).expect("a time");
+            assert_eq!(inside, expected);
+            assert!(!outside.contains(id) && !outside.contains(trace_id), "{outside}");
+        }
+    }
+
+    #[test]
     fn text_lines_stay_one_line_each() {
         let config = Config { log_format: LogFormat::Common, ..Config::default() };
         let written = lines(&config, || tracing::warn!(target: "rws::test", name = "b\nc", count = 1, "a\r\nFORGED"));

@@ -3,6 +3,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::assembly::Assembly;
@@ -40,7 +41,12 @@ impl AdminPort {
         let Some(address) = config.admin_address() else { return Ok(None) };
         let own = listener::bind(address).map_err(|error| ErrorKind::AdminBind(address, error))?;
         let main_address = listener.local_addr().map_err(ErrorKind::System)?;
-        let check = MainListener::start(main_address, main.lifecycle.clone()).map_err(ErrorKind::System)?;
+        let (stats, configured) = (main.stats.clone(), live.clone());
+        let is_full = move || {
+            stats.connections_active.load(Ordering::Relaxed) >= configured.running().loaded.config.max_connections
+        };
+        let check = MainListener::start(main_address, main.lifecycle.clone(), is_full);
+        let check = check.map_err(ErrorKind::System)?;
         let mut probes = Probes::beside(main.probes.clone());
         probes.add(check);
         let pages = Admin::new(Handles {

@@ -53,12 +53,13 @@ impl Shared {
     }
 
     /// Takes over what may change of a configuration.
-    pub(super) fn reconfigure(&self, config: &Config) {
+    pub(super) fn reconfigure(self: &Arc<Self>, config: &Config) {
         let before = self.settings.load_full();
         let settings = Settings::within_limits(config, Some(&before));
         if settings == *before {
             return;
         }
+        self.resize_pool(settings.thread_count, settings.queue_depth);
         self.settings.store(Arc::new(settings));
         self.accept.limit_changed();
         self.monitor.wake();

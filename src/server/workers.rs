@@ -59,10 +59,10 @@ pub(super) struct Pool {
     jobs: (Sender<Box<Job>>, Receiver<Box<Job>>),
     /// Requests that workers run or that wait for one.
     outstanding: AtomicUsize,
-    most_outstanding: usize,
+    most_outstanding: AtomicUsize,
     threads: AtomicUsize,
     resting: AtomicUsize,
-    most_threads: usize,
+    most_threads: AtomicUsize,
     reactor_count: usize,
     workers: Mutex<Vec<Weak<Worker>>>,
     /// Closed when the server has ended.
@@ -75,23 +75,28 @@ pub(super) struct Pool {
 impl Pool {
     /// A pool for so many reactors, handlers at once and requests that wait for one. It has no threads yet.
     pub(super) fn new(reactor_count: usize, thread_count: usize, queue_depth: usize) -> Self {
-        let most_outstanding = thread_count.saturating_add(queue_depth);
         let (open, over) = bounded(0);
         Pool {
             reactors: unbounded(),
             pulls: unbounded(),
-            jobs: bounded(most_outstanding.min(1 << 20)),
+            // What bounds it is `outstanding`: the bound may change, a channel's cannot.
+            jobs: unbounded(),
             outstanding: AtomicUsize::new(0),
-            most_outstanding,
+            most_outstanding: AtomicUsize::new(thread_count.saturating_add(queue_depth)),
             threads: AtomicUsize::new(0),
             resting: AtomicUsize::new(0),
-            most_threads: thread_count + reactor_count,
+            most_threads: AtomicUsize::new(thread_count + reactor_count),
             reactor_count,
             workers: Mutex::default(),
             over: (Mutex::new(Some(open)), over),
             ids: AtomicUsize::new(0),
             progress: Pulse::default(),
         }
+    }
+
+    /// How many threads there may be, besides those that stand in for reactors.
+    fn most_threads(&self) -> usize {
+        self.most_threads.load(Ordering::Relaxed)
     }
 
     /// Puts a reactor where the next worker finds it.
@@ -158,8 +163,8 @@ impl Shared {
     pub(super) fn may_run_inline(&self, pace: &Pace) -> bool {
         let busy = self.stats.workers_busy.load(Ordering::Relaxed);
         let pool = &self.pool;
-        !pace.is_slow()
-            && (busy < pool.most_threads - pool.reactor_count || (pace.is_known_fast() && busy < pool.most_threads))
+        let most = pool.most_threads();
+        !pace.is_slow() && (busy < most - pool.reactor_count || (pace.is_known_fast() && busy < most))
     }
 
     /// Counts a handler whose reactor was taken away from it.
@@ -168,6 +173,17 @@ impl Shared {
         self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
         self.stats.handoffs.fetch_add(1, Ordering::Relaxed);
         self.stats.requests_active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes other bounds. Requests that wait get the threads there is room for now; threads that are too many end with
+    /// what they are at.
+    pub(super) fn resize_pool(self: &Arc<Self>, thread_count: usize, queue_depth: usize) {
+        let pool = &self.pool;
+        pool.most_outstanding.store(thread_count.saturating_add(queue_depth), Ordering::Relaxed);
+        pool.most_threads.store(thread_count + pool.reactor_count, Ordering::Relaxed);
+        for _ in 0..pool.jobs.1.len().min(thread_count) {
+            self.ensure_worker();
+        }
     }
 
     /// Starts a worker for each reactor.
@@ -188,7 +204,7 @@ impl Shared {
     /// Queues a request for a worker, or gives it back when too many wait already.
     pub(super) fn submit(self: &Arc<Self>, job: Box<Job>) -> Result<(), Box<Job>> {
         let pool = &self.pool;
-        if pool.outstanding.fetch_add(1, Ordering::AcqRel) >= pool.most_outstanding {
+        if pool.outstanding.fetch_add(1, Ordering::AcqRel) >= pool.most_outstanding.load(Ordering::Relaxed) {
             pool.outstanding.fetch_sub(1, Ordering::AcqRel);
             return Err(job);
         }
@@ -216,7 +232,7 @@ impl Shared {
         let pool = &self.pool;
         // A reactor must have a thread even when all others are blocked.
         let spare = if pool.reactors.1.is_empty() { 0 } else { pool.reactor_count };
-        let most = pool.most_threads + spare;
+        let most = pool.most_threads() + spare;
         let waiting = pool.reactors.1.len() + pool.pulls.1.len() + pool.jobs.1.len();
         if waiting <= pool.resting.load(Ordering::SeqCst) {
             return;
@@ -272,7 +288,7 @@ impl Shared {
                 return Task::Drive(reactor);
             }
             // One too many was started for a reactor that had no thread; it must not become one more handler.
-            if self.end_one_above(pool.most_threads) {
+            if self.end_one_above(pool.most_threads()) {
                 return Task::End;
             }
             if let Some(task) = pool.take_work() {

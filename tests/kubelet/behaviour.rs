@@ -280,29 +280,3 @@ pub(crate) fn certificate(name: &str) -> String {
         block(&made.signing_key.serialize_pem()),
     )
 }
-
-#[test]
-fn a_probe_over_https_looks_at_no_certificate_and_scheme_has_to_be_right() {
-    on_a_node(20, |node| {
-        let secret = certificate("web-tls");
-        let container = "volumeMounts: [{ name: tls, mountPath: /tls }]\n\
-                         env:\n- { name: RWS_CONFIG_TLS_CERT_FILE, value: /tls/tls.crt }\n\
-                         - { name: RWS_CONFIG_TLS_KEY_FILE, value: /tls/tls.key }\n";
-        let volume = "volumes: [{ name: tls, secret: { secretName: web-tls } }]";
-        let ask = |scheme: &str| {
-            let get = format!("httpGet: {{ path: /readyz, port: http, scheme: {scheme} }}");
-            format!("readinessProbe: {{ {get}, periodSeconds: 1, timeoutSeconds: 5 }}\n")
-        };
-        let secure = node.apply(&(with_pod_spec(&[AT_ONCE], &(ask("HTTPS") + container), volume) + &secret));
-        secure.wait_until_ready();
-
-        let pod = node.apply(&(with_pod_spec(&[AT_ONCE], &(ask("HTTP") + container), volume) + &secret));
-        pod.wait_until("refused", |pod| pod.events.count("Unhealthy", "Readiness probe failed") > 2);
-        assert!(!pod.state().ready, "{}", pod.describe());
-
-        let pod = node.apply(&deployment(&[AT_ONCE], &ask("HTTPS")));
-        let refused = "http: server gave HTTP response to HTTPS client";
-        pod.wait_until("refused", |pod| pod.events.count("Unhealthy", refused) > 2);
-        assert!(!pod.state().ready, "{}", pod.describe());
-    });
-}

@@ -216,7 +216,7 @@ fn script(recipe: &Recipe, termination_log: &Path) -> String {
         lines.push(format!("{make}; mount --bind {from} {to}"));
     }
     if recipe.read_only {
-        lines.push(format!("mount -o remount,ro {root}"));
+        lines.push(format!("mount -o remount,bind,ro {root}"));
     }
     lines.push("cd /".into());
     if !recipe.start_takes.is_zero() {

@@ -76,7 +76,8 @@ pub(crate) struct Pod {
     /// Of each container there was, in order.
     logs: Mutex<Vec<Log>>,
     running: Mutex<Option<Arc<Container>>>,
-    delete: Sender<()>,
+    /// With how long it has to end.
+    delete: Sender<u32>,
 }
 
 /// Why watching a container came to its end.
@@ -121,8 +122,17 @@ impl Pod {
 
     /// `kubectl delete pod`: it is out of the endpoints from now on, and ends.
     pub(crate) fn delete(&self) {
+        self.delete_within(self.spec.termination_grace_period_seconds);
+    }
+
+    /// `kubectl delete pod --force --grace-period=0`, for a pod that has served its purpose.
+    pub(crate) fn discard(&self) {
+        self.delete_within(0);
+    }
+
+    fn delete_within(&self, grace: u32) {
         self.change(|state| state.deleting = true);
-        let _ = self.delete.try_send(());
+        let _ = self.delete.try_send(grace);
     }
 
     /// The kubelet's time in ours.
@@ -216,7 +226,7 @@ impl Pod {
     }
 
     /// From the image to the end of the pod.
-    fn run(&self, mut sandbox: Child, deleted: &Receiver<()>) {
+    fn run(&self, mut sandbox: Child, deleted: &Receiver<u32>) {
         if self.pull(deleted) {
             let mut back_off = BackOff::new(self.factor);
             loop {
@@ -236,7 +246,7 @@ impl Pod {
     }
 
     /// Whether there is an image to start; if not, tries again until the pod is deleted.
-    fn pull(&self, deleted: &Receiver<()>) -> bool {
+    fn pull(&self, deleted: &Receiver<u32>) -> bool {
         let image = &self.container.image;
         let (repository, tag) = image.rsplit_once(':').unwrap_or((image, "latest"));
         let name = repository.rsplit('/').next().unwrap_or_default();
@@ -347,7 +357,7 @@ impl Pod {
     }
 
     /// From the start of a container to its end: probes, their verdicts, and deletion.
-    fn watch(&self, container: &Arc<Container>, deleted: &Receiver<()>) -> End {
+    fn watch(&self, container: &Arc<Container>, deleted: &Receiver<u32>) -> End {
         *self.running.lock().unwrap() = Some(container.clone());
         let gated = self.container.startup_probe.is_some();
         let unprobed = self.container.readiness_probe.is_none();
@@ -373,10 +383,10 @@ impl Pod {
                         break;
                     }
                     recv(decided) -> verdict => self.heed(verdict.expect("a sender is here"), unprobed, &kill),
-                    recv(deleted) -> _ => {
+                    recv(deleted) -> grace => {
                         end = End::Deleted;
                         self.events.normal("Killing", format!("Stopping container {}", self.container.name));
-                        kill(self.spec.termination_grace_period_seconds);
+                        kill(grace.expect("the sender is ours"));
                     }
                 }
             }
@@ -450,7 +460,7 @@ impl Pod {
     }
 
     /// Whether the pod was deleted meanwhile.
-    fn wait_for_back_off(&self, back_off: &mut BackOff, deleted: &Receiver<()>) -> bool {
+    fn wait_for_back_off(&self, back_off: &mut BackOff, deleted: &Receiver<u32>) -> bool {
         let finished = Instant::now();
         while let Some(left) = back_off.left(finished) {
             let full = format!("{}_default({})", self.name, "6c2b9a52-0f4e-4c55-9c1d-7b0a4f1f2d11");

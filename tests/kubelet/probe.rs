@@ -123,20 +123,20 @@ fn exchange(probe: &HttpGet, address: SocketAddr, path: &str, end: Instant) -> i
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str("Connection: close\r\n\r\n");
-    ask_for(address, probe.scheme, &request, end)
+    ask_for(address, probe.scheme, &request, end, MOST_BODY)
 }
 
 /// An ordinary request on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str, most: Duration) -> io::Result<Answer> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    ask_for(address, Scheme::Http, &request, Instant::now() + most)
+    ask_for(address, Scheme::Http, &request, Instant::now() + most, usize::MAX)
 }
 
-fn ask_for(address: SocketAddr, scheme: Scheme, request: &str, end: Instant) -> io::Result<Answer> {
+fn ask_for(address: SocketAddr, scheme: Scheme, request: &str, end: Instant, most: usize) -> io::Result<Answer> {
     let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let mut socket = Timed { socket: TcpStream::connect_timeout(&address, left)?, end };
     let bytes = match scheme {
-        Scheme::Http => talk(&mut socket, request)?,
+        Scheme::Http => talk(&mut socket, request, most)?,
         Scheme::Https => {
             let mut session = tls::session(address.ip());
             session.write_tls(&mut socket)?;
@@ -144,7 +144,7 @@ fn ask_for(address: SocketAddr, scheme: Scheme, request: &str, end: Instant) -> 
             if socket.socket.peek(&mut first)? == 5 && first == *b"HTTP/" {
                 return Err(io::Error::other("http: server gave HTTP response to HTTPS client"));
             }
-            talk(&mut rustls::Stream::new(&mut session, &mut socket), request)?
+            talk(&mut rustls::Stream::new(&mut session, &mut socket), request, most)?
         }
     };
     let text = String::from_utf8_lossy(&bytes);
@@ -156,11 +156,11 @@ fn ask_for(address: SocketAddr, scheme: Scheme, request: &str, end: Instant) -> 
 }
 
 /// Sends a request and reads as much of the answer as counts.
-fn talk(stream: &mut (impl Read + Write), request: &str) -> io::Result<Vec<u8>> {
+fn talk(stream: &mut (impl Read + Write), request: &str, most: usize) -> io::Result<Vec<u8>> {
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
-    while bytes.len() < MOST_BODY {
+    while bytes.len() < most {
         match stream.read(&mut buffer)? {
             0 => break,
             n => bytes.extend_from_slice(&buffer[..n]),

@@ -1,5 +1,6 @@
 //! Every variable that is marked reloadable has an effect when it is changed in a running server.
 
+use std::fs;
 use std::io::Read;
 use std::sync::Mutex;
 use std::thread;
@@ -17,6 +18,8 @@ struct Case {
     after: (&'static str, &'static str),
     /// Other settings that are needed to see something.
     with: &'static [(&'static str, &'static str)],
+    /// Over TLS, where plain requests get no answer.
+    tls: bool,
     see: fn(&mut Server, &mut Volume) -> String,
 }
 
@@ -26,10 +29,27 @@ const fn case(
     after: (&'static str, &'static str),
     see: fn(&mut Server, &mut Volume) -> String,
 ) -> Case {
-    Case { name, before, after, with: &[], see }
+    Case { name, before, after, with: &[], tls: false, see }
 }
 
 const CASES: &[Case] = &[
+    case("THREAD_COUNT", ("1", "some wait"), ("20", "all run"), |server, _| {
+        let _clients = slow_requests(server);
+        let_pass(A_WHILE);
+        if server.metric("rws_queue_depth") > 0.0 { "some wait" } else { "all run" }.to_owned()
+    }),
+    Case {
+        name: "QUEUE_DEPTH",
+        before: ("1000", "waits"),
+        after: ("0", "503"),
+        with: &[("THREAD_COUNT", "1")],
+        tls: false,
+        see: |server, _| {
+            let mut clients = slow_requests(server);
+            let answers: Vec<String> = clients.iter_mut().map(answer).collect();
+            answers.into_iter().find(|answer| answer != "waits").unwrap_or_else(|| "waits".to_owned())
+        },
+    },
     case("MAX_CONNECTIONS", ("1", "waits"), ("2", "200"), |server, _| {
         let _first = server.connect();
         let mut second = server.connect();
@@ -57,6 +77,14 @@ const CASES: &[Case] = &[
     case("BODY_TIMEOUT", ("1m", "waits"), ("100ms", "408"), |server, _| {
         asked(server, "POST /demo/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
     }),
+    Case {
+        name: "TLS_HANDSHAKE_TIMEOUT",
+        before: ("1m", "waits"),
+        after: ("100ms", "closed"),
+        with: &[],
+        tls: true,
+        see: |server, _| answer(&mut server.connect()),
+    },
     case("IDLE_TIMEOUT", ("1m", "waits"), ("100ms", "closed"), |server, _| {
         let mut client = server.connect();
         client.get("/demo/plaintext").unwrap();
@@ -85,6 +113,7 @@ const CASES: &[Case] = &[
         before: ("503", "503"),
         after: ("429", "429"),
         with: &[("DRAIN_DELAY", "1m")],
+        tls: false,
         see: |server, _| {
             server.signal(Sig::TERM);
             server.stderr.wait_for(|line| line.contains("draining"));
@@ -100,12 +129,20 @@ const CASES: &[Case] = &[
         let told = server.stderr.so_far().iter().any(|line| line.contains("nothing changed"));
         if told { "told" } else { "silent" }.to_owned()
     }),
-    case("LOG_PROBES", ("failures", "no"), ("all", "yes"), |server, _| {
-        assert_eq!(server.get("/healthz").status, 200);
-        logged(server, "/demo/plaintext?log");
-        let probes = server.stdout.so_far().iter().any(|line| line.contains("/healthz"));
-        if probes { "yes" } else { "no" }.to_owned()
-    }),
+    Case {
+        name: "LOG_PROBES",
+        before: ("failures", "no"),
+        after: ("all", "yes"),
+        // So that lines are in order.
+        with: &[("REACTOR_COUNT", "1")],
+        tls: false,
+        see: |server, _| {
+            assert_eq!(server.get("/healthz").status, 200);
+            logged(server, "/demo/plaintext?log");
+            let probes = server.stdout.so_far().iter().any(|line| line.contains("/healthz"));
+            if probes { "yes" } else { "no" }.to_owned()
+        },
+    },
     case("LOG_REDACT_QUERY", ("token", "shown"), ("zip", "redacted"), |server, _| {
         let line = logged(server, "/demo/plaintext?zip=12345");
         if line.contains("12345") { "shown" } else { "redacted" }.to_owned()
@@ -115,6 +152,7 @@ const CASES: &[Case] = &[
         before: ("mine", "mine"),
         after: ("yours", "yours"),
         with: &[("LOG_FORMAT", "gcp")],
+        tls: false,
         see: |server, _| {
             let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
             asked(server, &format!("GET /demo/plaintext HTTP/1.1\r\nHost: x\r\n{trace}\r\n\r\n"));
@@ -166,7 +204,7 @@ fn every_reloadable_variable_has_an_effect_in_a_running_server() {
     let cases = Mutex::new(CASES.iter());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(case) = { cases.lock().unwrap().next() } {
                     let (unchanged, changed) = (case.run(false), case.run(true));
@@ -187,10 +225,26 @@ impl Case {
         let mut volume = Volume::new(&[(self.name, self.before.0)]);
         let mut settings = vec![("DIR", volume.text()), ("STATIC_DIR", env!("CARGO_MANIFEST_DIR"))];
         settings.extend(self.with);
+        let pair = tempfile::tempdir().unwrap();
+        let (cert, key) = (pair.path().join("tls.crt"), pair.path().join("tls.key"));
+        if self.tls {
+            let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+            fs::write(&cert, made.cert.pem()).unwrap();
+            fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+            settings.push(("TLS_CERT_FILE", cert.to_str().unwrap()));
+            settings.push(("TLS_KEY_FILE", key.to_str().unwrap()));
+        }
         let mut server = rws(&settings).start();
         if change {
             volume.set(self.name, self.after.0);
-            server.wait_for_metric(SUCCESSES, 1.0);
+            if self.tls {
+                server.stderr.wait_for(|line| line.contains("configuration reloaded"));
+                // One is through before the next begins.
+                server.signal(Sig::HUP);
+                server.stderr.wait_for(|line| line.contains("nothing changed"));
+            } else {
+                server.wait_for_metric(SUCCESSES, 1.0);
+            }
         }
         (self.see)(&mut server, &mut volume)
     }
@@ -211,6 +265,15 @@ fn answer(client: &mut Client) -> String {
         Ok(_) => String::from_utf8_lossy(&start[9..]).into_owned(),
         Err(_) => "waits".to_owned(),
     }
+}
+
+/// More requests that take long than there are CPUs, and a while for them to arrive.
+fn slow_requests(server: &Server) -> Vec<Client> {
+    let clients: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+    for client in &clients {
+        client.send("GET /demo/delay/60000 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    }
+    clients
 }
 
 fn large_field(server: &mut Server, _: &mut Volume) -> String {

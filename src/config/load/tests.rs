@@ -1,8 +1,9 @@
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -417,6 +418,85 @@ fn what_is_wrong_in_the_directory_names_the_file() {
 }
 
 #[test]
+fn whatever_lies_in_the_directory_is_an_answer_in_no_time() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    type Make = fn(&Path);
+    let cases: &[(Make, &str)] = &[
+        (|path| symlink("PORT", path).expect("a link"), "Too many levels of symbolic links"),
+        (|path| fs::write(path, [0, 159, 146, 150]).expect("a file"), "it is not UTF-8 text"),
+        (|path| fs::create_dir(path).expect("a directory"), "it is a directory"),
+        (|path| symlink("/dev/zero", path).expect("a link"), "it is not a regular file"),
+        (|path| File::create(path).expect("a file").set_len(100_000_000).expect("room"), "larger than 1048576 bytes"),
+        (
+            |path| {
+                let mode = rustix::fs::Mode::from_raw_mode(0o600);
+                rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+            },
+            "it is not a regular file",
+        ),
+        (
+            |path| {
+                fs::write(path, "80").expect("a file");
+                fs::set_permissions(path, fs::Permissions::from_mode(0o000)).expect("a mode");
+            },
+            "Permission denied",
+        ),
+    ];
+    for (make, expected) in cases {
+        let dir = directory(&[]);
+        make(&dir.path().join("PORT"));
+        // Who is root may read everything.
+        if *expected == "Permission denied" && fs::read(dir.path().join("PORT")).is_ok() {
+            continue;
+        }
+        let before = Instant::now();
+        let error = errors([("DIR", text(dir.path()))]);
+        assert!(error.contains("/PORT): the file cannot be read (") && error.contains(expected), "{error}");
+        assert!(before.elapsed() < Duration::from_secs(5), "{expected}: {:?}", before.elapsed());
+        // The same through a variable of its own.
+        let error = errors([("PORT_FILE", text(&dir.path().join("PORT")))]);
+        assert!(error.contains("RWS_CONFIG_PORT_FILE=") && error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_no_config_map_is_told_briefly() {
+    let names: Vec<String> = (0..100).map(|n| format!("readme-{n:02}")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let dir = directory(&files);
+    let notices = loaded([("DIR", text(dir.path()))]).notices;
+    assert_eq!(notices.len(), 20);
+    assert!(notices[19].to_string().ends_with("(and so are 80 more names)"), "{}", notices[19]);
+    let error = errors([("DIR", text(dir.path())), ("STRICT", "true")]);
+    assert_eq!(error.lines().count(), 20, "{error}");
+    assert!(error.contains("RWS_CONFIG_readme-00: (from "), "{error}");
+    for n in 0..5000 {
+        File::create(dir.path().join(n.to_string())).expect("a file");
+    }
+    let error = errors([("DIR", text(dir.path()))]);
+    assert!(error.contains("must be a directory that can be read (it has more than 5000 files)"), "{error}");
+}
+
+#[test]
+fn files_behind_the_data_link_are_seen_as_they_were_at_one_moment() {
+    use std::os::unix::fs::symlink;
+    let dir = directory(&[]);
+    for (name, port) in [("..old", "81"), ("..new", "82")] {
+        fs::create_dir(dir.path().join(name)).expect("a directory");
+        fs::write(dir.path().join(name).join("PORT"), port).expect("a file");
+    }
+    fs::write(dir.path().join("..old/THREAD_COUNT"), "7").expect("a file");
+    symlink("..data/PORT", dir.path().join("PORT")).expect("a link");
+    symlink("..data/THREAD_COUNT", dir.path().join("THREAD_COUNT")).expect("a link");
+    symlink("..new", dir.path().join("..data")).expect("a link");
+    // The kubelet has swapped the link, and has not removed yet what is gone.
+    let loaded = loaded([("DIR", text(dir.path()))]);
+    assert_eq!((loaded.config.port, loaded.config.thread_count), (82, 200));
+    let port = loaded.effective.iter().find(|effective| effective.name == "RWS_CONFIG_PORT").expect("it is there");
+    assert_eq!(port.origin, Origin::File(dir.path().join("PORT")), "where the operator finds it");
+}
+
+#[test]
 fn a_directory_that_cannot_be_read_is_one_error() {
     let expected = "RWS_CONFIG_DIR=\"/no/such/place\": must be a directory that can be read (No such file or directory \
                     (os error 2)), for example RWS_CONFIG_DIR=/etc/rws";
@@ -462,8 +542,12 @@ fn every_variable_can_be_read_from_a_file() {
     assert_eq!(loaded.config.routes, [RouteSpec::parse("A", "/a -> respond 200 text/plain a").expect("a route")]);
     assert_eq!(effective(&loaded, "PORT").origin, Origin::File(dir.path().join("port")));
     // It may come from a Secret.
-    assert_eq!(effective(&loaded, "PORT").value, "<redacted>");
-    assert!(effective(&loaded, "PORT").redacted);
+    assert_eq!(
+        (effective(&loaded, "ROUTE_A").value.as_str(), effective(&loaded, "ROUTE_A").redacted),
+        ("<redacted>", true)
+    );
+    // But not everything does.
+    assert_eq!((effective(&loaded, "PORT").value.as_str(), effective(&loaded, "PORT").redacted), ("81", false));
 }
 
 #[test]
@@ -492,7 +576,7 @@ fn an_unreadable_value_file_names_the_path_and_the_reason() {
     let dir = directory(&[]);
     assert!(errors([("PORT_FILE", text(dir.path()))]).contains("it is a directory"));
     assert!(errors([("PORT_FILE", "")]).contains("must be the path of a file"));
-    assert!(errors([("PORT_FILE", "/dev/zero")]).contains("larger than 1048576 bytes"));
+    assert!(errors([("PORT_FILE", "/dev/zero")]).contains("it is not a regular file"));
 }
 
 #[test]
@@ -902,10 +986,10 @@ fn a_long_wrong_route_gives_a_short_error() {
 #[test]
 fn limits_may_change_at_a_reload_and_sockets_may_not() {
     let change = |name| find(name).expect("a variable").change;
-    for name in ["HEAD_TIMEOUT", "MAX_BODY_SIZE_IN_BYTES", "LOG_LEVEL", "DRAIN_TIMEOUT"] {
+    for name in ["HEAD_TIMEOUT", "THREAD_COUNT", "MAX_BODY_SIZE_IN_BYTES", "LOG_LEVEL", "DRAIN_TIMEOUT"] {
         assert_eq!(change(name), Change::Reload, "{name}");
     }
-    for name in ["IP", "PORT", "THREAD_COUNT", "REACTOR_COUNT", "DIR", "ROUTE_X"] {
+    for name in ["IP", "PORT", "REACTOR_COUNT", "DIR", "ROUTE_X"] {
         assert_eq!(change(name), Change::Restart, "{name}");
     }
 }
@@ -964,6 +1048,83 @@ proptest! {
         match Config::load(&environment([("PORT", text.as_str())])) {
             Ok(loaded) => prop_assert_eq!(u64::from(loaded.config.port), port),
             Err(_) => prop_assert!(port > 65_535),
+        }
+    }
+}
+
+/// What the kubelet injects for a Service:
+/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/envvars/envvars.go>.
+fn service_link(service: &str, ip: &str, ports: &[(&str, u16, &str)]) -> Vec<(String, String)> {
+    let upper = |name: &str| name.replace(['-', '.'], "_").to_ascii_uppercase();
+    let prefix = upper(service);
+    let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+    let mut variables = vec![
+        (format!("{prefix}_SERVICE_HOST"), ip.to_owned()),
+        (format!("{prefix}_SERVICE_PORT"), ports[0].1.to_string()),
+    ];
+    let named = ports.iter().filter(|(name, ..)| !name.is_empty());
+    variables.extend(named.map(|(name, port, _)| (format!("{prefix}_SERVICE_PORT_{}", upper(name)), port.to_string())));
+    for (index, (_, port, protocol)) in ports.iter().enumerate() {
+        let url = format!("{}://{host}:{port}", protocol.to_ascii_lowercase());
+        if index == 0 {
+            variables.push((format!("{prefix}_PORT"), url.clone()));
+        }
+        let prefix = format!("{prefix}_PORT_{port}_{protocol}");
+        variables.extend([
+            (prefix.clone(), url),
+            (format!("{prefix}_PROTO"), protocol.to_ascii_lowercase()),
+            (format!("{prefix}_PORT"), port.to_string()),
+            (format!("{prefix}_ADDR"), ip.to_owned()),
+        ]);
+    }
+    variables
+}
+
+#[test]
+fn no_service_of_whatever_name_can_set_or_break_anything() {
+    const HTTP: &[(&str, u16, &str)] = &[("", 7878, "TCP")];
+    // What a Service is called, what it has, and which names of settings its link takes.
+    let cases: &[(&str, &[(&str, u16, &str)], &[&str])] = &[
+        ("rws", HTTP, &[]),
+        ("rws-config", HTTP, &["PORT"]),
+        (
+            "rws-config",
+            &[("http", 80, "TCP"), ("metrics.v2", 9090, "TCP"), ("dns", 53, "UDP"), ("x", 1, "SCTP")],
+            &["PORT"],
+        ),
+        ("rws-config-foo", HTTP, &[]),
+        ("rws-config-admin", HTTP, &["ADMIN_PORT"]),
+        ("rws-config-http-redirect", HTTP, &["HTTP_REDIRECT_PORT"]),
+        ("rws-config-ip", HTTP, &[]),
+        ("rws-config-dir", HTTP, &[]),
+        ("rws-config-port", HTTP, &[]),
+        ("rws-config-service-port", HTTP, &[]),
+        ("rws-config-virtual-host-1", HTTP, &[]),
+        // Any name could be that of a route, so there is nothing to say.
+        ("rws-config-route", HTTP, &[]),
+        ("rws-config-route-a", HTTP, &[]),
+        ("rws-config-tls-cert-file", HTTP, &[]),
+    ];
+    for (service, ports, taken) in cases {
+        for ip in ["10.96.0.7", "fd00:10:96::7"] {
+            let link = service_link(service, ip, ports);
+            let strict = [(format!("{PREFIX}STRICT"), "true".to_owned()), (KUBERNETES.0.into(), KUBERNETES.1.into())];
+            let sources = Sources::new(link.iter().cloned().chain(strict));
+            let loaded = Config::load(&sources).unwrap_or_else(|errors| panic!("{service} {ip}: {errors}"));
+            assert_eq!(loaded.config.port, 7878, "{service}");
+            assert!(loaded.config.routes.is_empty(), "{service}");
+            let told: Vec<&str> = loaded.notices.iter().map(Notice::variable).collect();
+            for name in *taken {
+                let full = format!("{PREFIX}{name}");
+                let notice = loaded.notices.iter().find(|notice| notice.variable() == full);
+                let notice = notice.unwrap_or_else(|| panic!("{service}: {told:?}")).to_string();
+                assert!(notice.contains("enableServiceLinks: false"), "{notice}");
+                assert!(
+                    !name.ends_with("PORT") || notice.contains(&format!("for a Service called {service};")),
+                    "{notice}"
+                );
+            }
+            assert_eq!(told.len(), taken.len(), "{service}: {told:?}");
         }
     }
 }

@@ -201,3 +201,165 @@ proptest! {
         prop_assert_eq!(&line["status"], &json!(status));
     }
 }
+
+/// A request that has everything that lines tell of.
+fn everything() -> crate::app::request::Received {
+    let mut request = received(
+        "POST",
+        b"/users/7?page=2&token=s3cret",
+        &[
+            ("host", b"example.com:8080"),
+            ("User-Agent", b"curl/8.5.0 \"x\""),
+            ("Referer", b"https://me:s3cret@example.com/"),
+            ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            ("authorization", b"Bearer s3cret"),
+            ("cookie", b"id=s3cret"),
+        ],
+    );
+    request.client_ip = [198, 51, 100, 3].into();
+    request
+}
+
+/// The line of a request that was created something, and that of bytes that were no request; without their times.
+fn two_lines(config: &Config, time: &str) -> [Value; 2] {
+    let request = everything();
+    let log = logged(config, |recorder| {
+        recorder.record(&Exchange {
+            status: StatusCode::CREATED,
+            bytes_in: 17,
+            queued: Some(Duration::from_micros(4_005)),
+            ..exchange(&request)
+        });
+        recorder.record(&Exchange {
+            received: None,
+            endpoint: None,
+            refused: Some(crate::server::observe::ProtoError::MissingHost),
+            status: StatusCode::BAD_REQUEST,
+            outcome: Outcome::Rejected,
+            ..exchange(&request)
+        });
+    });
+    assert!(!log.contains("s3cret"), "{log}");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
+    let [mut one, mut two]: [Value; 2] = lines.try_into().expect("two lines");
+    for line in [&mut one, &mut two] {
+        let time = line.as_object_mut().and_then(|line| line.remove(time)).expect("a time");
+        assert_eq!(time.as_str().map(str::len), Some("2026-01-02T03:04:05.000006Z".len()));
+    }
+    [one, two]
+}
+
+#[test]
+fn the_elastic_common_schema() {
+    let config = Config { log_format: LogFormat::Ecs, ..Config::default() };
+    let [created, refused] = two_lines(&config, "@timestamp");
+    let expected = json!({
+        "log.level": "info", "message": "POST /users/7 201", "ecs.version": "8.11.0",
+        "event.kind": "event", "event.category": ["web"], "event.type": ["access"], "event.dataset": "rws.access",
+        "event.outcome": "success", "event.duration": 123_000,
+        "http.request.method": "POST", "http.request.id": "4d3f", "http.request.body.bytes": 17,
+        "http.request.referrer": "https://[redacted]@example.com/",
+        "http.response.status_code": 201, "http.response.body.bytes": 13, "http.version": "1.1",
+        "url.path": "/users/7", "url.query": "page=2&token=[redacted]", "url.domain": "example.com", "url.port": 8080,
+        "user_agent.original": "curl/8.5.0 \"x\"",
+        "client.ip": "198.51.100.3", "source.ip": "192.0.2.7", "source.port": 40_000,
+        "trace.id": "4bf92f3577b34da6a3ce929d0e0e4736", "span.id": "00f067aa0ba902b7",
+        "rws.route": "/users/{id}", "rws.outcome": "ok", "rws.queue_ms": 4.005,
+    });
+    assert_eq!(created, expected);
+    let expected = json!({
+        "log.level": "warn", "message": "no request 400", "ecs.version": "8.11.0",
+        "event.kind": "event", "event.category": ["web"], "event.type": ["access"], "event.dataset": "rws.access",
+        "event.outcome": "failure", "event.duration": 123_000,
+        "http.request.body.bytes": 0, "http.response.status_code": 400, "http.response.body.bytes": 13,
+        "client.ip": "192.0.2.7", "source.ip": "192.0.2.7", "source.port": 40_000,
+        "rws.outcome": "rejected", "rws.reason": "the Host field is missing",
+    });
+    assert_eq!(refused, expected);
+}
+
+#[test]
+fn structured_logging_of_google_cloud() {
+    let config = Config { log_format: LogFormat::Gcp, log_gcp_project: "p-1".into(), ..Config::default() };
+    let [created, refused] = two_lines(&config, "time");
+    let expected = json!({
+        "severity": "INFO", "message": "POST /users/7 201",
+        "httpRequest": {
+            "requestMethod": "POST", "requestUrl": "http://example.com:8080/users/7?page=2&token=[redacted]",
+            "requestSize": "17", "status": 201, "responseSize": "13", "userAgent": "curl/8.5.0 \"x\"",
+            "remoteIp": "198.51.100.3", "referer": "https://[redacted]@example.com/", "latency": "0.000123s",
+            "protocol": "HTTP/1.1",
+        },
+        "logging.googleapis.com/trace": "projects/p-1/traces/4bf92f3577b34da6a3ce929d0e0e4736",
+        "logging.googleapis.com/spanId": "00f067aa0ba902b7", "logging.googleapis.com/trace_sampled": true,
+        "route": "/users/{id}", "outcome": "ok", "request_id": "4d3f", "remote_addr": "192.0.2.7:40000",
+        "queue_ms": 4.005,
+    });
+    assert_eq!(created, expected);
+    let expected = json!({
+        "severity": "WARNING", "message": "no request 400",
+        "httpRequest": {
+            "requestSize": "0", "status": 400, "responseSize": "13", "remoteIp": "192.0.2.7", "latency": "0.000123s",
+        },
+        "outcome": "rejected", "reason": "the Host field is missing", "remote_addr": "192.0.2.7:40000",
+    });
+    assert_eq!(refused, expected);
+    // Without a project there is only the id.
+    let [created, _] = two_lines(&Config { log_format: LogFormat::Gcp, ..Config::default() }, "time");
+    assert_eq!(created["logging.googleapis.com/trace"], "4bf92f3577b34da6a3ce929d0e0e4736");
+}
+
+/// An object of JSON without any name twice, which `serde_json` would let pass.
+fn names_once(line: &str) -> Value {
+    use serde::de::{Deserializer, MapAccess, Visitor};
+    struct Once;
+    impl<'de> Visitor<'de> for Once {
+        type Value = ();
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            let mut names = std::collections::HashSet::new();
+            while let Some((name, _)) = map.next_entry::<String, Value>()? {
+                assert!(names.insert(name.clone()), "{name} is there twice");
+            }
+            Ok(())
+        }
+    }
+    serde_json::Deserializer::from_str(line).deserialize_map(Once).expect("a JSON object");
+    serde_json::from_str(line).expect("a JSON object")
+}
+
+proptest! {
+    #[test]
+    fn every_line_of_every_json_format_parses_whatever_bytes_the_client_sends(
+        method in "[A-Z!#$%&'*+.^_`|~-]{1,10}",
+        target in proptest::collection::vec(any::<u8>(), 0..60),
+        values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 5),
+        old in any::<bool>(),
+        status in 100..1000_u16,
+        nanos in any::<u64>(),
+    ) {
+        let names = ["host", "user-agent", "referer", "traceparent", "x"];
+        let fields: Vec<(&str, &[u8])> = names.into_iter().zip(values.iter().map(Vec::as_slice)).collect();
+        let mut request = received(&method, &[b"/", &target[..]].concat(), &fields);
+        request.head.version = if old { http::Version::HTTP_10 } else { http::Version::HTTP_11 };
+        for log_format in [LogFormat::Json, LogFormat::Ecs, LogFormat::Gcp] {
+            let log = logged(&Config { log_format, ..Config::default() }, |recorder| recorder.record(&Exchange {
+                status: StatusCode::from_u16(status).expect("a status"),
+                duration: Duration::from_nanos(nanos),
+                ..exchange(&request)
+            }));
+            prop_assert!(log.ends_with('\n') && log.lines().count() == 1, "{:?}", log);
+            let line = names_once(&log);
+            let agent = match log_format {
+                LogFormat::Ecs => &line["user_agent.original"],
+                LogFormat::Gcp => &line["httpRequest"]["userAgent"],
+                _ => &line["user_agent"],
+            };
+            prop_assert_eq!(agent, &json!(String::from_utf8_lossy(&values[1])));
+        }
+    }
+}

@@ -66,12 +66,12 @@ pub(super) fn meter(html: &mut Html, value: f64, most: f64) {
     };
     html.raw("<svg class=meter aria-hidden=true viewBox=\"0 0 100 8\" preserveAspectRatio=none><rect class=")
         .raw(class);
-    html.fmt(format_args!(" height=8 width={share:.1}")).raw("/></svg>");
+    html.fmt(format_args!(" height=8 width={share:.1}")).raw(" /></svg>");
 }
 
 /// The colour of something, where its name stands.
 pub(super) fn key(html: &mut Html, class: &str) {
     html.raw("<svg class=key aria-hidden=true viewBox=\"0 0 8 8\"><rect height=8 width=8 class=")
         .raw(class)
-        .raw("/></svg>");
+        .raw(" /></svg>");
 }

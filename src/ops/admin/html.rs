@@ -13,7 +13,7 @@ const SCRIPT: &str = include_str!("statusz.js");
 
 /// A page may run the one script and use the one style sheet, known by their SHA-256, and ask this server; nothing else.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; \
-    script-src 'sha256-gsxEQ+dEQ0VBDQML862fRQrY71lyj5eVfl2tIrh++bY='; style-src 'sha256-SLNGGM/Rt++j2pnH6Bf6y1jmmTl74/z7NAqNEBh0AMM='; \
+    script-src 'sha256-gsxEQ+dEQ0VBDQML862fRQrY71lyj5eVfl2tIrh++bY='; style-src 'sha256-fiUc9P7OgBPijOxVt+aTp/WLTOa4vHasgQC700+Dh6Y='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A page that is being written.

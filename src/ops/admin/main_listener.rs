@@ -26,13 +26,17 @@ const FAIL_AFTER: u32 = 2;
 const STALE: Duration = Duration::from_secs(5);
 
 /// Whether the main listener answers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct MainListener {
     shared: Arc<Shared>,
     lifecycle: Lifecycle,
+    is_full: IsFull,
     /// The thread ends when the last one is gone.
     _alive: Sender<()>,
 }
+
+/// Whether the main server has as many connections as it may.
+type IsFull = Arc<dyn Fn() -> bool + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -48,14 +52,24 @@ struct Latest {
 }
 
 impl MainListener {
-    /// Starts to ask the listener at `address`, as long as `lifecycle` says that it is to answer.
+    /// Starts to ask the listener at `address`, as long as `lifecycle` says that it is to answer. `is_full` tells whether
+    /// the server has as many connections as it may, which is the likely reason if it does not answer.
     ///
     /// # Errors
     /// When the operating system has no thread to give.
-    pub fn start(address: SocketAddr, lifecycle: Lifecycle) -> io::Result<Self> {
+    pub fn start(
+        address: SocketAddr,
+        lifecycle: Lifecycle,
+        is_full: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let (alive, gone) = bounded(0);
         let shared = Arc::<Shared>::default();
-        let check = MainListener { shared: shared.clone(), lifecycle: lifecycle.clone(), _alive: alive };
+        let check = MainListener {
+            shared: shared.clone(),
+            lifecycle: lifecycle.clone(),
+            is_full: Arc::new(is_full),
+            _alive: alive,
+        };
         let run = move || run(&shared, reachable(address), &lifecycle, &gone);
         thread::Builder::new().name("rws-adm-connect".into()).spawn(run)?;
         Ok(check)
@@ -83,9 +97,16 @@ impl Check for MainListener {
         match self.latest() {
             None => Verdict::Fail("it has not been asked yet".into()),
             Some(latest) if latest.at.elapsed() > STALE => Verdict::Fail("there is no recent answer".into()),
-            Some(Latest { failures, error: Some(error), .. }) if failures >= FAIL_AFTER => Verdict::Fail(error.into()),
+            Some(Latest { failures, error: Some(error), .. }) if failures >= FAIL_AFTER => {
+                let why = if (self.is_full)() { "; RWS_CONFIG_MAX_CONNECTIONS is reached" } else { "" };
+                Verdict::Fail((error + why).into())
+            }
             Some(_) => Verdict::Pass,
         }
+    }
+
+    fn is_logged(&self) -> bool {
+        self.latest().is_some()
     }
 
     fn data(&self) -> Map<String, Value> {
@@ -180,12 +201,13 @@ mod tests {
     fn a_listener_that_takes_nobody_fails_and_one_that_does_passes_again() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let lifecycle = Lifecycle::default();
-        let check = MainListener::start(listener.local_addr().expect("bound"), lifecycle.clone()).expect("a thread");
+        let check =
+            MainListener::start(listener.local_addr().expect("bound"), lifecycle.clone(), || true).expect("a thread");
         assert_eq!(check.verdict(Probe::Readyz), Verdict::Pass, "starting is another check's reason");
         lifecycle.advance(State::Ready);
         // The system completes the handshake, so connecting alone proves nothing.
         let failed = wait_for(&check, |verdict| format!("{verdict:?}").contains("within 1s"));
-        assert!(matches!(failed, Verdict::Fail(_)));
+        assert!(format!("{failed:?}").contains("MAX_CONNECTIONS"), "{failed:?}");
         thread::spawn(move || listener.incoming().for_each(drop));
         wait_for(&check, |verdict| *verdict == Verdict::Pass);
         assert_eq!(check.data()["failures"], 0);
@@ -200,7 +222,7 @@ mod tests {
         drop(listener);
         let lifecycle = Lifecycle::default();
         lifecycle.advance(State::Ready);
-        let check = MainListener::start(address, lifecycle).expect("a thread");
+        let check = MainListener::start(address, lifecycle, || false).expect("a thread");
         wait_for(&check, |verdict| format!("{verdict:?}").contains("refused"));
     }
 

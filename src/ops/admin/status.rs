@@ -208,8 +208,10 @@ impl Admin {
         let samples = self.history.samples();
         let state = handles.lifecycle.state();
         let timeline = handles.lifecycle.timeline();
-        let checks: Vec<CheckStatus> =
+        let mut checks: Vec<CheckStatus> =
             handles.probes.checks().map(|check| CheckStatus::of(check, config.health_details)).collect();
+        // What fails first, then what is degraded.
+        checks.sort_by_key(|check| (check.status == "pass", check.status == "degraded"));
         let concerns_readiness = |check: &&CheckStatus| check.probes.contains(&Probe::Readyz.name());
         let (errors, errors_missed) = handles.errors.list();
         Status {

@@ -10,7 +10,7 @@ use super::configz::Format;
 use super::html::{self, Html};
 use super::show::{age, bytes, duration, grouped, latency, rate};
 use super::status::{CheckStatus, Configuration, ErrorStatus, Status};
-use super::{Admin, json_response};
+use super::{Admin, respond};
 use crate::app::response::Response;
 use crate::semantics::head::RequestHead;
 
@@ -18,8 +18,8 @@ impl Admin {
     pub(super) fn statusz(&self, head: &RequestHead) -> Response {
         let status = self.status();
         match Format::wanted(head, Format::Html) {
-            Format::Json => match serde_json::to_value(&status) {
-                Ok(value) => json_response(StatusCode::OK, &value),
+            Format::Json => match serde_json::to_string(&status) {
+                Ok(json) => respond(StatusCode::OK, "application/json", json),
                 Err(error) => {
                     tracing::error!(%error, "the status cannot be written as JSON");
                     Response::new(StatusCode::INTERNAL_SERVER_ERROR)
@@ -40,10 +40,12 @@ impl Admin {
         html.raw("<main>");
         tiles(&mut html, status);
         checks(&mut html, &status.checks);
+        html.raw("<div class=\"third stack\">");
         life(&mut html, status);
-        busy(&mut html, status);
         responses(&mut html, status);
         latencies(&mut html, status);
+        html.raw("</div>");
+        busy(&mut html, status);
         errors(&mut html, status);
         rest(&mut html, status);
         html.raw("</main>");
@@ -112,7 +114,7 @@ fn header(html: &mut Html, status: &Status, verdict: &Verdict, settings: &crate:
     html.raw("<p class=\"bar small quiet\"><span>rws ").text(service.version).raw("</span><span>process ");
     html.number(service.pid).raw("</span><span id=uptime data-live>up ").text(&age(status.uptime_seconds));
     html.raw("</span><span id=now data-live>as of <time datetime=\"").text(&status.now).raw("\">");
-    html.text(&clock(&status.now)).raw("</time></span><button id=pause type=button hidden>Pause</button></p>");
+    html.text(&clock(&status.now, "")).raw("</time></span><button id=pause type=button hidden>Pause</button></p>");
     html.raw("<nav class=\"bar small\" aria-label=\"Admin port\"><a href=\"").text(&settings.metrics_path);
     html.raw("\">Metrics</a><a href=\"/configz\">Configuration</a>");
     html.raw("<a href=\"").text(&settings.healthz_path).raw("?verbose\">Liveness</a>");
@@ -125,20 +127,22 @@ fn header(html: &mut Html, status: &Status, verdict: &Verdict, settings: &crate:
     html.raw(verdict.word).raw("</strong><span>").text(&verdict.sentence).raw("</span></span></p></header>");
 }
 
-/// `2026-01-02T03:04:05Z` as people write it.
-fn clock(rfc3339: &str) -> String {
-    format!("{} UTC", rfc3339.trim_end_matches('Z').replace('T', " "))
+/// `2026-01-02T03:04:05Z` as people write it; without the date if that is the one of `now`.
+fn clock(rfc3339: &str, now: &str) -> String {
+    let (date, time) = rfc3339.trim_end_matches('Z').split_once('T').unwrap_or((rfc3339, ""));
+    if now.starts_with(date) { format!("{time} UTC") } else { format!("{date} {time} UTC") }
 }
 
 fn tiles(html: &mut Html, status: &Status) {
     let requests = &status.requests;
     let history = &requests.history;
+    let highest = history.iter().map(|second| second.requests).fold(0.0, f64::max);
     tile(html, "t-requests", "Requests", |html| {
         html.raw("<p class=figure>").text(&rate(requests.per_second)).raw("<small> per second</small></p>");
         let counts: Vec<_> = history.iter().map(|second| (second.requests, second.errors)).collect();
         chart::bars(html, &counts, "Requests per second in the last minute, those that failed in red");
         html.raw("<p class=\"small quiet\">").text(&rate(requests.per_second_1m)).raw(" over the last minute, ");
-        html.text(&grouped(requests.total)).raw(" in all</p>");
+        html.text(&rate(highest)).raw(" at most; ").text(&grouped(requests.total)).raw(" in all</p>");
     });
     tile(html, "t-latency", "Latency, 99th percentile", |html| {
         html.raw("<p class=figure>").text(&latency(status.latency_ms.last_minute.p99)).raw("</p>");
@@ -231,13 +235,8 @@ impl Part<'_> {
 }
 
 fn checks(html: &mut Html, checks: &[CheckStatus]) {
-    let part = Part {
-        id: "checks",
-        title: "Checks",
-        about: "",
-        width: "wide",
-        columns: &["Check", "State", "Probes", "Details"],
-    };
+    let part =
+        Part { id: "checks", title: "Checks", about: "", width: "wide", columns: &["Check", "State", "Details"] };
     table(html, &part, |html| {
         for check in checks {
             let (class, word) = match check.status {
@@ -245,8 +244,9 @@ fn checks(html: &mut Html, checks: &[CheckStatus]) {
                 "degraded" => ("fair", "~ degraded"),
                 _ => ("bad", "✗ fails"),
             };
-            html.raw("<tr><th scope=row><code>").text(&check.name).raw("</code></th><td class=\"fixed ").raw(class);
-            html.raw("\">").raw(word).raw("</td><td class=quiet>").raw(&check.probes.join(", ")).raw("</td><td>");
+            html.raw("<tr><th scope=row><code>").text(&check.name).raw("</code><br><span class=\"quiet small\">");
+            html.raw(&check.probes.join(", ")).raw("</span></th><td class=\"fixed ").raw(class).raw("\">").raw(word);
+            html.raw("</td><td>");
             html.text(check.reason.as_deref().unwrap_or_default());
             let details: Vec<String> = check.data.iter().map(|(name, value)| detail(name, value)).collect();
             html.raw(" <span class=\"quiet small\">").text(&details.join(", ")).raw("</span></td></tr>");
@@ -257,7 +257,7 @@ fn checks(html: &mut Html, checks: &[CheckStatus]) {
 /// A figure of a check, its unit taken from its name.
 fn detail(name: &str, value: &serde_json::Value) -> String {
     if let (Some(name), Some(millis)) = (name.strip_suffix("_ms"), value.as_f64()) {
-        return format!("{name} {}", latency(Some(millis)));
+        return format!("{} {}", name.replace('_', " "), duration(millis));
     }
     let words = name.replace('_', " ");
     match value {
@@ -267,10 +267,15 @@ fn detail(name: &str, value: &serde_json::Value) -> String {
 }
 
 fn life(html: &mut Html, status: &Status) {
-    html.raw("<section class=third><h2>Life cycle</h2><ol class=times id=life data-live>");
-    for entered in &status.timeline {
-        html.raw("<li><span>").raw(entered.state).raw("</span><span class=quiet><time datetime=\"").text(&entered.at);
-        html.raw("\">").text(&clock(&entered.at)).raw("</time></span></li>");
+    html.raw("<section><div class=head><h2>Life cycle</h2></div><ol class=times id=life data-live>");
+    for (place, entered) in status.timeline.iter().enumerate() {
+        let until = status.timeline.get(place + 1).map_or(0, |next| next.seconds_ago);
+        html.raw("<li><strong>")
+            .raw(entered.state)
+            .raw("</strong><span class=quiet><time datetime=\"")
+            .text(&entered.at);
+        html.raw("\">").text(&clock(&entered.at, &status.now)).raw("</time>, for ");
+        html.text(&age(entered.seconds_ago.saturating_sub(until))).raw("</span></li>");
     }
     html.raw("</ol></section>");
 }
@@ -314,7 +319,7 @@ fn responses(html: &mut Html, status: &Status) {
         id: "classes",
         title: "Responses",
         about: "",
-        width: "half",
+        width: "whole",
         columns: &["Status", "#Last minute", "#In all"],
     };
     table(html, &part, |html| {
@@ -332,8 +337,8 @@ fn latencies(html: &mut Html, status: &Status) {
     let part = Part {
         id: "latency",
         title: "Latency",
-        about: "From the complete head to the end of the response, estimated from the histogram.",
-        width: "half",
+        about: "From the complete head to the end of the response.",
+        width: "whole",
         columns: &["Percentile", "#Last minute", "#Since the start"],
     };
     let (lately, ever) = (&status.latency_ms.last_minute, &status.latency_ms.since_start);
@@ -356,7 +361,7 @@ fn errors(html: &mut Html, status: &Status) {
         columns: &["Time", "Route", "Status", "#Took", "Request and trace"],
     };
     table(html, &part, |html| {
-        status.errors.iter().for_each(|error| error_row(html, error));
+        status.errors.iter().for_each(|error| error_row(html, error, &status.now));
         if status.errors.is_empty() {
             part.empty(html, "None since the start");
         }
@@ -366,8 +371,12 @@ fn errors(html: &mut Html, status: &Status) {
     });
 }
 
-fn error_row(html: &mut Html, error: &ErrorStatus) {
-    html.raw("<tr><td class=fixed><time datetime=\"").text(&error.at).raw("\">").text(&clock(&error.at)).raw("</time>");
+fn error_row(html: &mut Html, error: &ErrorStatus, now: &str) {
+    html.raw("<tr><td class=fixed><time datetime=\"")
+        .text(&error.at)
+        .raw("\">")
+        .text(&clock(&error.at, now))
+        .raw("</time>");
     html.raw("<br><span class=\"quiet small\">").text(&age(error.seconds_ago)).raw(" ago</span></td><td><code>");
     html.text(error.method.as_deref().unwrap_or("no request")).raw(" ").text(&error.route).raw("</code></td>");
     html.raw("<td class=fixed><span class=bad>").number(error.status).raw("</span> ");
@@ -375,7 +384,7 @@ fn error_row(html: &mut Html, error: &ErrorStatus) {
     if error.times > 1 {
         html.raw(" <span class=quiet>× ").text(&grouped(error.times)).raw("</span>");
     }
-    html.raw("</td><td class=number>").text(&latency(Some(error.duration_ms)));
+    html.raw("</td><td class=number>").text(&duration(error.duration_ms));
     html.raw("</td><td><code class=small>").text(&error.request_id).raw("</code>");
     if let Some(trace) = &error.trace_id {
         html.raw("<br><code class=\"small quiet\">").text(trace).raw("</code>");
@@ -408,11 +417,11 @@ fn rest(html: &mut Html, status: &Status) {
             html.raw("<tr><th scope=row>Connections that ended badly: ").text(&kind.replace('_', " "));
             html.raw("</th><td class=number>").text(&grouped(count)).raw("</td><td class=quiet></td></tr>");
         }
-        configuration(html, &status.configuration);
+        configuration(html, &status.configuration, &status.now);
     });
 }
 
-fn configuration(html: &mut Html, configuration: &Configuration) {
+fn configuration(html: &mut Html, configuration: &Configuration, now: &str) {
     let outcome = match (configuration.errors, configuration.pending) {
         (0, 0) => "in force as it is configured",
         (0, _) => "in force; some settings that were changed wait for the next start",
@@ -420,7 +429,7 @@ fn configuration(html: &mut Html, configuration: &Configuration) {
     };
     html.raw("<tr><th scope=row>Configuration</th><td class=number><time datetime=\"").text(&configuration.since);
     html.raw("\">")
-        .text(&clock(&configuration.since))
+        .text(&clock(&configuration.since, now))
         .raw("</time></td><td class=quiet>")
         .raw(outcome)
         .raw("</td></tr>");

@@ -182,7 +182,11 @@ impl JsonFields {
             out.extend_from_slice(self.names.error.as_bytes());
         } else {
             out.extend_from_slice(self.names.prefix.as_bytes());
-            text::json(out, name.as_bytes());
+            // ECS wants no dots in the names of labels.
+            match self.names.prefix {
+                "" => text::json(out, name.as_bytes()),
+                _ => text::json(out, name.replace('.', "_").as_bytes()),
+            }
         }
         out.extend_from_slice(if self.names.taken.contains(&name) { b"_\":" } else { b"\":" });
     }

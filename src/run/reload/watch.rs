@@ -65,7 +65,9 @@ impl Watch {
             return true;
         }
         let result = self.watch_missing(&wanted);
+        // Whoever went away in the meantime is not the system's fault.
         if let Err(error) = &result
+            && error.paths.iter().all(|path| identity(path).is_some())
             && !std::mem::replace(&mut self.warned, true)
         {
             tracing::warn!(%error, "changes of the configuration's files are not told by the system; they are looked for instead");
@@ -74,7 +76,9 @@ impl Watch {
         result.is_ok() && wanted.values().all(Option::is_some)
     }
 
+    /// Watches what is there and not watched yet. One that cannot be does not keep the others from it.
     fn watch_missing(&mut self, wanted: &BTreeMap<PathBuf, Option<Identity>>) -> notify::Result<()> {
+        let mut result = Ok(());
         for (path, identity) in wanted {
             let Some(identity) = identity else { continue };
             if self.armed.contains_key(path) {
@@ -87,10 +91,12 @@ impl Watch {
                     none.insert(notify::recommended_watcher(move |event| seen.hears(event))?)
                 }
             };
-            watcher.watch(path, RecursiveMode::NonRecursive)?;
-            self.armed.insert(path.clone(), *identity);
+            match watcher.watch(path, RecursiveMode::NonRecursive) {
+                Ok(()) => _ = self.armed.insert(path.clone(), *identity),
+                Err(error) => result = Err(error),
+            }
         }
-        Ok(())
+        result
     }
 }
 

@@ -16,6 +16,7 @@ use crate::proto::cycle::CloseReason;
 use crate::proto::encode;
 use crate::proto::error::ProtoError;
 use crate::proto::framing::BodyLength;
+use crate::proto::goodbye;
 use crate::proto::head::Limits;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
@@ -180,13 +181,22 @@ impl Connection {
     /// Refuses bytes that are no request.
     fn refuse_protocol(&mut self, reactor: &mut Reactor, error: ProtoError) {
         reactor.shared().stats.error(Failure::Protocol);
-        self.refuse_unparsed(reactor, protocol_refusal(error), CloseReason::ProtocolError(error));
+        if error == ProtoError::Http2Preface && self.requests == 0 {
+            goodbye::http2(self.output.bytes(), error.explain());
+            self.end_unparsed(reactor, error.status(), CloseReason::ProtocolError(error));
+        } else {
+            self.refuse_unparsed(reactor, protocol_refusal(error), CloseReason::ProtocolError(error));
+        }
     }
 
     /// Refuses what never became a request.
     fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
         let status = response.status();
         self.encode(response, Some(reason), reactor.date(), "");
+        self.end_unparsed(reactor, status, reason);
+    }
+
+    fn end_unparsed(&mut self, reactor: &mut Reactor, status: StatusCode, reason: CloseReason) {
         self.closing = Some(reason);
         self.input.consume(usize::MAX);
         let outcome = if reason == CloseReason::HeadTimeout { Outcome::Timeout } else { Outcome::Rejected };
