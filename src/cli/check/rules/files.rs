@@ -2,6 +2,7 @@
 
 use crate::cli::check::finding::{Findings, Rule, Severity, short};
 use crate::cli::check::rules::Table;
+use crate::cli::check::rules::configuration::NOT_GIVEN;
 use crate::cli::check::server::{Cluster, Server};
 use crate::cli::check::settings::{Known, Layer, Setting};
 use crate::cli::check::volumes::FileAt;
@@ -143,8 +144,8 @@ fn file_names<'p>(paths: impl Iterator<Item = &'p str>) -> String {
 fn directory(server: &Server<'_>, findings: &mut Findings) {
     let (Some(path), Some(place)) = (server.settings.text("DIR"), server.place_of("DIR")) else { return };
     let path = path.trim_end_matches('/');
-    let mut mounts = server.mounts.in_directory(path).peekable();
-    if mounts.peek().is_none() {
+    let mounts: Vec<_> = server.mounts.in_directory(path).collect();
+    if mounts.is_empty() {
         let message = format!(
             "{PREFIX}DIR is {}, and no volume is mounted there: rws would not start; mount the ConfigMap at that path",
             short(path)
@@ -152,7 +153,12 @@ fn directory(server: &Server<'_>, findings: &mut Findings) {
         let severity = if is_our_image(server) { Severity::Error } else { Severity::Warning };
         return findings.add_as(severity, &CONFIG_DIR, place, message);
     }
-    for at in mounts.filter_map(|mount| mount.sub_path) {
+    let absent = mounts.iter().filter(|mount| mount.known_volume && mount.files.is_none() && !mount.source.is_empty());
+    for mount in absent {
+        let message = format!("{} is not among the given files: what it sets is not checked", mount.source);
+        findings.add(&NOT_GIVEN, mount.place, message);
+    }
+    for at in mounts.iter().filter_map(|mount| mount.sub_path) {
         let message = format!(
             "{PREFIX}DIR is mounted with subPath, which is never updated: changes would not arrive; mount the whole \
              ConfigMap at {}",
