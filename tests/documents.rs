@@ -57,8 +57,8 @@ fn the_operations_guide_names_every_metric_and_no_other() {
     let gathered = metrics.expect("an empty registry takes all").gather();
     let section = section("OPERATIONS.md", "## Metrics");
     let named: BTreeSet<&str> = names(&section, is_metric).collect();
-    // A family is gathered once it has a sample; these wait for the first request and probe.
-    let waiting = ["http_server_request_duration_seconds", "rws_probe_requests_total"];
+    // A family is gathered once it has a sample; these wait for the first request and probe, and for health checks.
+    let waiting = ["http_server_request_duration_seconds", "rws_probe_requests_total", "rws_health_check_up"];
     let there: BTreeSet<&str> = gathered.iter().map(|family| family.name()).chain(waiting).collect();
     assert_eq!(named, there);
 }

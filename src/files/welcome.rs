@@ -24,7 +24,7 @@ const ELSEWHERE: &str = "<li>On the admin port, RWS_CONFIG_ADMIN_PORT={{port}}: 
 
 /// The page may run its one script and its one style sheet, known by their SHA-256, and ask this server; nothing else.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; \
-    script-src 'sha256-5j9My/xd3Ed7gayHOfKbCTLOqeD/ny0UwYL1GKLc10w='; style-src 'sha256-3oFByGF65DPQgqto/v8avZOdU8kkcqTjAPVK7sKW8sU='; \
+    script-src 'sha256-6vcTxVIr4IOaPqNiu4iyT6RmbmzOUE7kTJZyLec3jR4='; style-src 'sha256-3oFByGF65DPQgqto/v8avZOdU8kkcqTjAPVK7sKW8sU='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The built-in page, made once.

@@ -11,7 +11,7 @@ use super::finding::{Findings, Severity};
 use super::place::Place;
 use super::rules::configuration::{self, LOOPBACK_BIND};
 use super::volumes::{FileAt, Mounts};
-use crate::config::{Config, PREFIX, Sources, Status, find};
+use crate::config::{Config, ConfigError, PREFIX, Sources, Status, find};
 
 /// What every container has, whatever its address.
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
@@ -188,8 +188,10 @@ impl Settings {
             notices.get_or_insert(found);
             let Some(errors) = errors else { break };
             for error in errors.iter() {
-                self.report_error(error, findings);
+                let blamed = self.setting(error.variable()).or_else(|| self.reason_for(error));
+                self.report_error(error, blamed, findings);
                 left_out.push(error.variable().to_owned());
+                left_out.extend(blamed.map(|setting| setting.written.clone()));
             }
         }
         for notice in notices.unwrap_or_default() {
@@ -222,8 +224,19 @@ impl Settings {
         Sources::new(environment).with_command_line(command_line)
     }
 
-    fn report_error(&self, error: &crate::config::ConfigError, findings: &mut Findings) {
+    /// The setting because of which a variable that nobody sets is wrong: the rule speaks of it.
+    fn reason_for(&self, error: &ConfigError) -> Option<&Setting> {
+        let words = || error.rule().split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let named = |setting: &&Setting| words().any(|word| word == format!("{PREFIX}{}", setting.name));
+        self.list.iter().find(named)
+    }
+
+    fn report_error(&self, error: &ConfigError, blamed: Option<&Setting>, findings: &mut Findings) {
         let name = error.variable();
+        // It may be set by something that is not in the input.
+        if matches!(self.known(name.strip_prefix(PREFIX).unwrap_or(name)), Known::No) {
+            return;
+        }
         let rule = if name == "RWS_CONFIG_IP" && error.rule().contains("loopback") {
             &LOOPBACK_BIND
         } else if find(name.strip_prefix(PREFIX).unwrap_or(name)).is_none() {
@@ -231,7 +244,7 @@ impl Settings {
         } else {
             &configuration::ENV_INVALID
         };
-        let Some(setting) = self.setting(name) else { return };
+        let Some(setting) = blamed else { return };
         let message = if setting.secret { format!("{name}: {}", error.rule()) } else { error.to_string() };
         findings.add_as(Severity::Error, rule, setting.place, message);
     }
@@ -251,13 +264,9 @@ impl Settings {
     }
 }
 
-/// Whether a value can be judged outside of its container: a path cannot.
+/// Whether a value can be judged outside of its container: whether a directory exists cannot.
 fn can_be_known_here(name: &str) -> bool {
-    find(name).is_none_or(|variable| {
-        variable.status != Status::Supported
-            || !["directory", "file", "path"].iter().any(|word| variable.type_name().contains(word))
-            || variable.type_name() == "URL path"
-    })
+    find(name).is_none_or(|variable| variable.status != Status::Supported || variable.type_name() != "directory")
 }
 
 /// As rws reads files: without the line break at their end.

@@ -174,7 +174,9 @@ fn shadows(server: &Server<'_>, findings: &mut Findings) {
 fn restart(server: &Server<'_>, findings: &mut Findings) {
     let annotations = server.workload.metadata.and_then(|metadata| metadata.get("annotations"));
     let checksum = annotations.map_or(&[][..], |map| map.entries()).iter().any(|(key, _)| {
-        ["checksum", "hash", "reloader"].iter().any(|word| key.text.to_ascii_lowercase().contains(word))
+        ["checksum", "hash", "reload", "settings", "revision"]
+            .iter()
+            .any(|word| key.text.to_ascii_lowercase().contains(word))
     });
     for source in server.container.node.items_of("envFrom") {
         let Some(name) = source.get("configMapRef").and_then(|reference| reference.get("name")) else { continue };
