@@ -55,7 +55,14 @@ fn what_rws_manifest_prints_is_clean() {
     for settings in [
         &[][..],
         &["--set", "PORT=8080", "--set", "ADMIN_PORT=9090", "--service-monitor"],
-        &["--set", "TLS_CERT_FILE=/etc/tls/tls.crt", "--set", "TLS_KEY_FILE=/etc/tls/tls.key", "--host", "shop.example"],
+        &[
+            "--set",
+            "TLS_CERT_FILE=/etc/tls/tls.crt",
+            "--set",
+            "TLS_KEY_FILE=/etc/tls/tls.key",
+            "--host",
+            "shop.example",
+        ],
         &["--port", "80", "--set", "DRAIN_DELAY=15s", "--set", "DRAIN_TIMEOUT=2m", "--set", "STARTUP_TIMEOUT=10m"],
         &["--set", "READYZ_PATH=/ready", "--set", "METRICS_PATH=/internal/metrics", "--set", "LOG_LEVEL=debug"],
     ] {
