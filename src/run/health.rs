@@ -156,11 +156,7 @@ mod tests {
         let (probes, _) = assemble(&mut App::new(), &Config::default(), &subjects);
         let names: Vec<&str> = probes.names().collect();
         assert!(names.iter().all(|name| OWN.contains(name)), "{names:?}");
-        assert_eq!(
-            names.len(),
-            OWN.len() - 3,
-            "all but static-dir, tls-cert and main-listener, which need what they look at: {names:?}"
-        );
+        assert_eq!(names.len(), OWN.len() - 3, "all but those that need a directory, a certificate, a port: {names:?}");
     }
 
     #[test]

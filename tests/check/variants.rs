@@ -155,3 +155,34 @@ fn services_that_go_wrong_in_other_ways() {
         says(from, to, rule, words);
     }
 }
+
+#[test]
+fn scrapes_and_routes_that_go_wrong_in_other_ways() {
+    let labels = "metadata:\n  name: secure\nspec:\n  selector";
+    let labelled = "metadata:\n  name: secure\n  labels: {app: secure}\nspec:\n  selector";
+    let monitor = |endpoint: &str| {
+        format!(
+            "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {{name: m}}\nspec:\n  selector: \
+             {{matchLabels: {{app: secure}}}}\n  endpoints: [{{{endpoint}}}]\n---\napiVersion: v1\nkind: Service\n{labelled}"
+        )
+    };
+    let route = |port: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r}}\nspec:\n  rules: \
+             [{{backendRefs: [{{name: secure, port: {port}}}]}}]\n---\napiVersion: v1\nkind: Service\n{labels}"
+        )
+    };
+    let service = format!("apiVersion: v1\nkind: Service\n{labels}");
+    for (to, rule, words) in [
+        (monitor("port: https"), "metrics-target", &["asks on port 8443", "on port 9090 (RWS_CONFIG_ADMIN_PORT)"][..]),
+        (monitor("port: admin, path: /stats"), "metrics-target", &["asks for /stats", "at /metrics"]),
+        (monitor("port: metrics"), "metrics-target", &["the port metrics, which Service secure does not have"]),
+        (
+            route("8443"),
+            "ingress-backend",
+            &["HTTPRoute r sends to port 8443 of Service secure, which has https, admin"],
+        ),
+    ] {
+        says(&service, &to, rule, words);
+    }
+}

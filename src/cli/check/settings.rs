@@ -59,6 +59,8 @@ pub(super) struct Settings {
     pub(super) list: Vec<Setting>,
     /// Whether something that is not in the input may set more.
     pub(super) open: bool,
+    /// The same for the environment alone.
+    environment_open: bool,
     /// What is valid of it; defaults for the rest.
     pub(super) config: Config,
 }
@@ -80,7 +82,8 @@ pub(super) fn load(
         setting.env_from.clone_from(&value.env_from);
         list.push(setting);
     }
-    let mut settings = Settings { list, open: environment.open, config: Config::default() };
+    let open = environment.open;
+    let mut settings = Settings { list, open, environment_open: open, config: Config::default() };
     settings.add_directory(mounts);
     settings.read_files(mounts);
     settings.load(findings);
@@ -109,6 +112,8 @@ impl Settings {
         let set = self.list.iter().filter(|setting| setting.name == name);
         match set.max_by_key(|setting| setting.layer) {
             Some(setting) if setting.text.is_none() => Known::No,
+            // The environment wins over the directory, and may have it.
+            Some(setting) if setting.layer == Layer::Directory && self.environment_open => Known::No,
             Some(setting) => Known::Set(setting),
             None if self.open => Known::No,
             None => Known::Unset,

@@ -144,8 +144,10 @@ fn loopback(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings)
     let labels = server.workload.labels();
     let alone = server.workload.running().len() == 1;
     let service = || {
-        let mut services =
-            cluster.objects.of_kind("Service").filter(|service| service.is_beside(&server.workload.object));
+        let mut services = cluster
+            .objects
+            .of_kind("Service")
+            .filter(|service| cluster.objects.beside(service, &server.workload.object));
         let selects = |service: &&Object<'_>| {
             crate::cli::check::objects::selects(service.node.path(&["spec", "selector"]), labels)
         };

@@ -55,30 +55,37 @@ fn service_monitor(cluster: &Cluster<'_>, monitor: &Object<'_>, findings: &mut F
     let selected = |service: &&Object<'_>| {
         label_selector_selects(selector, service.node.path(&["metadata", "labels"])) == Some(true)
     };
-    for service in cluster.objects.of_kind("Service").filter(selected) {
-        let pods = service.spec(&["selector"]);
-        let behind =
-            |server: &&Server<'_>| server.workload.object.is_beside(service) && selects(pods, server.workload.labels());
-        let Some(server) = cluster.servers.iter().find(behind) else { continue };
-        for endpoint in monitor.spec(&["endpoints"]).map_or(&[][..], Node::items) {
-            let Some(node) = endpoint.get("port") else { continue };
+    let services: Vec<_> = cluster.objects.of_kind("Service").filter(selected).collect();
+    let behind: Vec<_> =
+        services.iter().filter_map(|service| Some((*service, server_behind(cluster, service)?))).collect();
+    for endpoint in monitor.spec(&["endpoints"]).map_or(&[][..], Node::items) {
+        let Some(node) = endpoint.get("port") else { continue };
+        let mut is_somewhere = services.len() > behind.len();
+        for (service, server) in &behind {
             let ports = service.spec(&["ports"]).map_or(&[][..], Node::items);
-            let Some(port) = ports.iter().find(|port| port.text_of("name") == node.text()) else {
-                let name = short(node.text().unwrap_or_default());
-                let message = format!(
-                    "{} scrapes the port {name}, which {} does not have: no metrics; use the name of one of its ports",
-                    monitor.title(),
-                    service.title()
-                );
-                findings.add(&METRICS_TARGET, node.place, message);
-                continue;
-            };
+            let Some(port) = ports.iter().find(|port| port.text_of("name") == node.text()) else { continue };
+            is_somewhere = true;
             let port = port.get("targetPort").or_else(|| port.get("port")).and_then(|target| number(server, target));
-            let scrape =
-                Scrape { who: monitor.title(), port: port.map(|port| (node, port)), path: endpoint.get("path") };
-            judge(server, &scrape, findings);
+            let port = port.map(|port| (node, port));
+            judge(server, &Scrape { who: monitor.title(), port, path: endpoint.get("path") }, findings);
+        }
+        if let (Some((service, _)), false) = (behind.first(), is_somewhere) {
+            let name = short(node.text().unwrap_or_default());
+            let message = format!(
+                "{} scrapes the port {name}, which {} does not have: no metrics; use the name of one of its ports",
+                monitor.title(),
+                service.title()
+            );
+            findings.add(&METRICS_TARGET, node.place, message);
         }
     }
+}
+
+fn server_behind<'c, 'a>(cluster: &'c Cluster<'a>, service: &Object<'_>) -> Option<&'c Server<'a>> {
+    let pods = service.spec(&["selector"]);
+    cluster.servers.iter().find(|server| {
+        cluster.objects.beside(&server.workload.object, service) && selects(pods, server.workload.labels())
+    })
 }
 
 fn pod_monitor(cluster: &Cluster<'_>, monitor: &Object<'_>, findings: &mut Findings) {
