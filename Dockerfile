@@ -11,8 +11,8 @@ FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
 # The dependencies first, with an empty program: this layer stays as long as Cargo.toml and Cargo.lock do.
 COPY Cargo.toml Cargo.lock ./
-# Benchmarks, which Cargo.toml names and which would have to be there, are left out of it.
-RUN sed -i '/^\[\[bench\]\]$/,/^$/d' Cargo.toml \
+# Benchmarks and examples, which Cargo.toml names and which would have to be there, are left out of it.
+RUN sed -i -E '/^\[\[(bench|example)\]\]$/,/^$/d' Cargo.toml \
     && mkdir src \
     && touch src/lib.rs \
     && echo 'fn main() {}' > src/main.rs \

@@ -54,7 +54,7 @@ pub use self::context::Context;
 pub use self::error::{BuildError, BuildErrors};
 pub use self::extract::{
     ClientIp, ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path, Query, RequestId,
-    State,
+    State, Trace,
 };
 pub use self::handler::Handler;
 pub use self::into_response::{Html, IntoResponse, Redirect, ResponseParts};

@@ -8,6 +8,7 @@ mod output;
 mod probe;
 mod routes;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -118,7 +119,10 @@ fn refuse(error: &clap::Error) -> ! {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let Cli { command, settings } = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
-    let settings = settings.into_pairs();
+    let mut settings = settings.into_pairs();
+    if let (Some(Command::Probe(_)), true) = (&command, settings.is_empty()) {
+        settings = settings_of_the_server().unwrap_or_default();
+    }
     let sources = Sources::from_process().with_command_line(settings.clone());
     match command.unwrap_or(Command::Serve) {
         Command::Serve => run(application(), &sources, defaults()),
@@ -129,6 +133,20 @@ pub fn main() -> ExitCode {
         Command::Manifest(options) => manifest::run(&options, sources),
         Command::Completions(options) => documents::completions(&options, Cli::command()),
         Command::Man(options) => documents::man(&options, Cli::command()),
+    }
+}
+
+/// What the server of this container, its first process, has on its command line: a probe gets the container's environment
+/// and not these.
+fn settings_of_the_server() -> Option<Vec<(String, String)>> {
+    let program = |process: &str| fs::read_link(format!("/proc/{process}/exe")).ok();
+    if program("1")? != program("self")? {
+        return None;
+    }
+    let words = String::from_utf8(fs::read("/proc/1/cmdline").ok()?).ok()?;
+    match Cli::try_parse_from(words.split_terminator('\0')).ok()? {
+        Cli { command: None | Some(Command::Serve), settings } => Some(settings.into_pairs()),
+        _ => None,
     }
 }
 

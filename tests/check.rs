@@ -20,3 +20,5 @@ mod output;
 mod pairs;
 #[path = "check/support.rs"]
 mod support;
+#[path = "check/variants.rs"]
+mod variants;

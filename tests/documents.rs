@@ -57,11 +57,15 @@ fn the_operations_guide_names_every_metric_and_no_other() {
     let gathered = metrics.expect("an empty registry takes all").gather();
     let section = section("OPERATIONS.md", "## Metrics");
     let named: BTreeSet<&str> = names(&section, is_metric).collect();
-    // A family is gathered once it has a sample; these wait for the first request and probe.
-    let waiting = ["http_server_request_duration_seconds", "rws_probe_requests_total"];
-    // Registered only with what they are about.
-    let sometimes = ["rws_tls_cert_not_after_timestamp_seconds"];
-    let there: BTreeSet<&str> = gathered.iter().map(|family| family.name()).chain(waiting).chain(sometimes).collect();
+    // A family is gathered once it has a sample; these wait for the first request and probe, and for health checks.
+    let waiting = ["http_server_request_duration_seconds", "rws_probe_requests_total", "rws_health_check_up"];
+    // These are registered by what counts them.
+    let elsewhere = [
+        "rws_config_reloads_total",
+        "rws_config_last_reload_success_timestamp_seconds",
+        "rws_tls_cert_not_after_timestamp_seconds",
+    ];
+    let there: BTreeSet<&str> = gathered.iter().map(|family| family.name()).chain(waiting).chain(elsewhere).collect();
     assert_eq!(named, there);
 }
 

@@ -64,11 +64,12 @@ fn runs_unprivileged_and_drains_as_pid_1(podman: &Podman) {
         "--cap-drop=all",
         "--security-opt=no-new-privileges",
         "--network=host",
-        &format!("--env=RWS_CONFIG_PORT={port}"),
         "--env=RWS_CONFIG_IP=127.0.0.1",
         "--env=RWS_CONFIG_DEMO_ROUTES=true",
         "--env=RWS_CONFIG_DRAIN_DELAY=100ms",
         IMAGE,
+        // The health check is not given this: it has to find out.
+        &format!("--port={port}"),
     ]);
     wait_until_ready(port, &container);
     println!("{:?} from podman run to an answer of /readyz", start.elapsed());

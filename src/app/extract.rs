@@ -18,6 +18,7 @@ mod json;
 mod path;
 mod query;
 mod state;
+mod trace;
 mod urlencoded;
 
 pub use self::extension::Extension;
@@ -26,6 +27,7 @@ pub use self::json::Json;
 pub use self::path::Path;
 pub use self::query::Query;
 pub use self::state::State;
+pub use self::trace::Trace;
 
 /// Something that is made from a request without its body; any argument of a handler.
 ///

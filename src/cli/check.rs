@@ -32,7 +32,14 @@ use self::objects::Objects;
 use self::report::{Format, Report};
 use self::rules::configuration::{ENV_INVALID, ENV_NO_EFFECT, ENV_UNKNOWN};
 use self::server::Cluster;
+use super::{application, defaults};
 use crate::config::{Config, ConfigErrors, Notice, PREFIX, Sources, find};
+use crate::error::Error;
+#[cfg(feature = "tls")]
+use crate::error::ErrorKind;
+#[cfg(feature = "tls")]
+use crate::net::tls::identity::{Identity, Part};
+use crate::run::assemble;
 
 pub use self::explain::reference;
 pub use self::finding::Rule;
@@ -117,23 +124,46 @@ pub(super) fn run(arguments: &Arguments, settings: Vec<(String, String)>) -> Exi
     }
 }
 
-/// What a server started here would say about its configuration.
+/// What a server started here would say about its configuration: values, certificate, routes, static directory.
 fn own_environment(sources: &Sources, findings: &mut Findings) {
-    let notices = match Config::load(sources) {
-        Ok(loaded) => loaded.notices,
-        Err(errors) => {
-            report_errors(&errors, findings);
-            errors.notices().to_vec()
-        }
+    let loaded = match Config::load(sources) {
+        Ok(loaded) => loaded,
+        Err(errors) => return report_errors(&errors, findings),
     };
-    for notice in notices {
-        findings.add_here(Severity::Warning, rule_of(&notice), notice.to_string());
+    report_notices(&loaded.notices, findings);
+    let config = loaded.config.clone();
+    let certificate = certificate(&config);
+    let routes = assemble(application(), loaded, defaults());
+    for error in [certificate.err(), routes.err()].into_iter().flatten() {
+        findings.add_here(Severity::Error, &ENV_INVALID, error.to_string());
     }
+}
+
+#[cfg(feature = "tls")]
+fn certificate(config: &Config) -> Result<(), Error> {
+    let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) else { return Ok(()) };
+    let loaded = Identity::load(certificate, key);
+    loaded.map(drop).map_err(|error| {
+        let variable = if error.part() == Part::Key { "TLS_KEY_FILE" } else { "TLS_CERT_FILE" };
+        ErrorKind::Identity(variable, error).into()
+    })
+}
+
+#[cfg(not(feature = "tls"))]
+fn certificate(_: &Config) -> Result<(), Error> {
+    Ok(())
 }
 
 fn report_errors(errors: &ConfigErrors, findings: &mut Findings) {
     for error in errors.iter() {
         findings.add_here(Severity::Error, &ENV_INVALID, error.to_string());
+    }
+    report_notices(errors.notices(), findings);
+}
+
+fn report_notices(notices: &[Notice], findings: &mut Findings) {
+    for notice in notices {
+        findings.add_here(Severity::Warning, rule_of(notice), notice.to_string());
     }
 }
 

@@ -91,9 +91,7 @@ fn table(values: &[&Effective]) -> String {
 #[derive(Serialize)]
 struct Document<'a> {
     valid: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     settings: Vec<Setting<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Problem<'a>>,
     warnings: Vec<Remark<'a>>,
 }
@@ -102,6 +100,8 @@ struct Document<'a> {
 struct Setting<'a> {
     name: &'a str,
     value: &'a str,
+    /// As an operator would write it; none of those that are a family, such as `ROUTE_<NAME>`.
+    default: Option<&'static str>,
     redacted: bool,
     source: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,8 +152,9 @@ impl<'a> Setting<'a> {
             Origin::Environment => ("environment", None),
             Origin::CommandLine => ("command line", None),
         };
+        let default = variable.filter(|variable| !variable.name.contains('<')).map(|variable| variable.default);
         let reloadable = variable.is_some_and(|variable| variable.change == Change::Reload);
-        Setting { name: &value.name, value: &value.value, redacted: value.redacted, source, file, reloadable }
+        Setting { name: &value.name, value: &value.value, default, redacted: value.redacted, source, file, reloadable }
     }
 }
 

@@ -127,13 +127,25 @@ pub(super) fn run(options: &Options, sources: Sources) -> ExitCode {
 fn dns_label(text: &str) -> Result<String, &'static str> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let starts = text.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
-    let fine = starts && text.len() <= 50 && !text.ends_with('-') && text.bytes().all(plain);
-    let rule = "must be lower case letters, digits and hyphens, begin with a letter, and have at most 50 characters";
-    if fine { Ok(text.to_owned()) } else { Err(rule) }
+    if !starts || text.len() > 50 || text.ends_with('-') || !text.bytes().all(plain) {
+        return Err(
+            "must be lower case letters, digits and hyphens, begin with a letter, and have at most 50 characters",
+        );
+    }
+    // YAML 1.1, which Kubernetes reads.
+    if ["true", "false", "yes", "no", "on", "off", "y", "n", "null"].contains(&text) {
+        return Err("must not be a word that YAML takes for a boolean or for nothing");
+    }
+    Ok(text.to_owned())
 }
 
+/// A host name, as an Ingress takes it; the first label may be an asterisk.
 fn host(text: &str) -> Result<String, &'static str> {
-    let label = |label: &str| dns_label(label).is_ok() || label.parse::<u64>().is_ok();
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let label = |label: &str| {
+        let ends = label.starts_with('-') || label.ends_with('-');
+        !label.is_empty() && label.len() <= 63 && !ends && label.bytes().all(plain)
+    };
     let name = text.strip_prefix("*.").unwrap_or(text);
     let fine = text.len() <= 253 && name.contains('.') && name.split('.').all(label);
     if fine { Ok(text.to_owned()) } else { Err("must be a host name such as shop.example") }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::output::{self, complain, finish};
-use crate::config::{self, Config, ConfigErrors, Sources};
+use crate::config::{self, Config, ConfigErrors, PREFIX, Sources};
 use client::{Answer, Scheme};
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -28,8 +28,8 @@ In a Dockerfile:
 In a pod:
   livenessProbe: { exec: { command: [/usr/local/bin/rws, probe, livez] } }
 
-It asks the address, port and path of RWS_CONFIG_IP, _PORT, _HEALTHZ_PATH and so on: give it the environment and the
-options of the server. RWS_CONFIG_PORT=0 leaves it without a place to ask.
+It asks RWS_CONFIG_ADMIN_PORT, if that is set, else RWS_CONFIG_PORT, with TLS if the server has a certificate, at the
+path of RWS_CONFIG_READYZ_PATH and so on: give it the environment and the options of the server.
 
 Exit codes: 0 the server says yes, 1 it says no or does not answer in time, 2 wrong usage or configuration.";
 
@@ -92,23 +92,31 @@ struct Place {
 #[derive(Debug)]
 enum NoPlace {
     Config(ConfigErrors),
-    ChosenBySystem,
+    /// By this variable.
+    ChosenBySystem(&'static str),
     OneCheckOf(Question),
     CheckName,
 }
 
 impl Place {
     /// The variables that tell where probes are answered.
-    const VARIABLES: &'static [&'static str] =
-        &["DIR", "IP", "PORT", "TLS_CERT_FILE", "HEALTHZ_PATH", "READYZ_PATH", "STARTUPZ_PATH"];
+    #[rustfmt::skip]
+    const VARIABLES: &'static [&'static str] = &[
+        "DIR", "IP", "PORT", "TLS_CERT_FILE", "ADMIN_IP", "ADMIN_PORT", "HEALTHZ_PATH", "READYZ_PATH", "STARTUPZ_PATH",
+    ];
 
     fn find(options: &Options, sources: &Sources) -> Result<Self, NoPlace> {
         let config = Config::load_only(sources, Self::VARIABLES).map_err(NoPlace::Config)?;
-        if config.port == 0 {
-            return Err(NoPlace::ChosenBySystem);
+        // The admin port never runs out of connections, and looks at the main one itself to answer readyz.
+        let (scheme, address) = match config.admin_address() {
+            Some(address) => (Scheme::Http, address),
+            None => (scheme(&config), SocketAddr::new(config.ip, config.port)),
+        };
+        if address.port() == 0 {
+            return Err(NoPlace::ChosenBySystem(if config.admin_port.is_some() { "ADMIN_PORT" } else { "PORT" }));
         }
-        let addresses = reachable(config.ip).into_iter().map(|ip| SocketAddr::new(ip, config.port)).collect();
-        Ok(Place { scheme: scheme(&config), addresses, path: path(options, &config)? })
+        let addresses = reachable(address.ip()).into_iter().map(|ip| SocketAddr::new(ip, address.port())).collect();
+        Ok(Place { scheme, addresses, path: path(options, &config)? })
     }
 }
 
@@ -187,9 +195,10 @@ impl fmt::Display for NoPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoPlace::Config(errors) => write!(f, "{errors}"),
-            NoPlace::ChosenBySystem => f.write_str(
-                "RWS_CONFIG_PORT=0 lets the system choose the port, so a probe cannot know it; set a port, or give the \
-                 one that the server's log tells with --port",
+            NoPlace::ChosenBySystem(name) => write!(
+                f,
+                "{PREFIX}{name}=0 lets the system choose the port, so a probe cannot know it; set a port, or give the \
+                 one that the server's log tells with --set {name}=..."
             ),
             NoPlace::OneCheckOf(question) => {
                 write!(f, "single checks are answered by readyz only, not by {question:?}: leave the check out")
@@ -230,6 +239,13 @@ mod tests {
             (Readyz, None, &[("RWS_CONFIG_IP", "::")], "[::1]:7878 127.0.0.1:7878 /readyz?verbose"),
             (Readyz, None, &[("RWS_CONFIG_IP", "10.1.2.3")], "10.1.2.3:7878 /readyz?verbose"),
             (Readyz, None, &[("RWS_CONFIG_IP", "fd00::7")], "[fd00::7]:7878 /readyz?verbose"),
+            (Readyz, None, &[("RWS_CONFIG_ADMIN_PORT", "9090")], "127.0.0.1:9090 /readyz?verbose"),
+            (
+                Readyz,
+                None,
+                &[("RWS_CONFIG_ADMIN_PORT", "9090"), ("RWS_CONFIG_ADMIN_IP", "10.1.2.3")],
+                "10.1.2.3:9090 /readyz?verbose",
+            ),
             // What else is wrong is not the probe's business.
             (
                 Readyz,
@@ -248,7 +264,8 @@ mod tests {
         use Question::{Healthz, Readyz};
         let cases: &[Case<'_>] = &[
             (Readyz, None, &[("RWS_CONFIG_PORT", "banana")], "must be a whole number"),
-            (Readyz, None, &[("RWS_CONFIG_PORT", "0")], "the system choose"),
+            (Readyz, None, &[("RWS_CONFIG_PORT", "0")], "RWS_CONFIG_PORT=0 lets the system choose"),
+            (Readyz, None, &[("RWS_CONFIG_ADMIN_PORT", "0")], "RWS_CONFIG_ADMIN_PORT=0 lets the system choose"),
             (Readyz, None, &[("RWS_CONFIG_DIR", "/nonexistent")], "must be a"),
             (Healthz, Some("db"), &[], "readyz only"),
             (Readyz, Some("a b"), &[], "letters, digits"),

@@ -84,6 +84,7 @@ fn kind(kind: EndpointKind) -> &'static str {
 fn origin(route: &RouteInfo, label: &str, config: &Config) -> String {
     let pattern = route.pattern.as_str();
     let setting = match route.kind {
+        EndpointKind::Metrics if config.admin_port.is_some() => return format!("404: moved by {PREFIX}ADMIN_PORT"),
         EndpointKind::Metrics => "METRICS_PATH",
         EndpointKind::Probe if pattern == config.healthz_path => "HEALTHZ_PATH",
         EndpointKind::Probe if pattern == config.startupz_path => "STARTUPZ_PATH",

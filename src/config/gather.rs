@@ -54,6 +54,8 @@ pub(super) struct Gathered {
     pub(super) settings: Settings,
     /// Warnings, or errors if STRICT is set, about names that mean nothing.
     pub(super) unknown: Vec<Unknown>,
+    /// What files of RWS_CONFIG_DIR say of variables that a layer above has set.
+    pub(super) overruled: BTreeMap<String, Setting>,
     /// Where the files are that were read.
     pub(super) places: Places,
     /// Names that some layer has set: the layers below it count no more, even when a file could not be read.
@@ -192,6 +194,10 @@ impl Gathered {
             written.insert(meaning.name.clone(), entry.name.clone());
             if self.taken.insert(meaning.name.clone()) {
                 self.set(meaning, entry, report);
+            } else if let (false, Origin::File(_)) = (meaning.via_file, &entry.origin) {
+                let Entry { text, origin, .. } = entry;
+                let setting = Setting { variable: meaning.variable, text, origin, hidden: false };
+                self.overruled.insert(meaning.name, setting);
             }
         }
     }

@@ -97,7 +97,7 @@ impl Live {
     }
 
     fn accept(&self, before: &Running, reloaded: Reloaded) -> Outcome {
-        let Reloaded { running: loaded, applied, pending } = reloaded;
+        let Reloaded { running: loaded, applied, pending, overruled } = reloaded;
         let news_in = |old: &[ChangedValue], new: &[ChangedValue]| -> Vec<ChangedValue> {
             new.iter().filter(|change| !old.contains(change)).cloned().collect()
         };
@@ -105,7 +105,8 @@ impl Live {
         let withdrawn: Vec<_> = withdrawn.cloned().collect();
         let news = news_in(&before.pending, &pending);
         let old_notices = &before.loaded.notices;
-        let notices: Vec<_> = loaded.notices.iter().filter(|notice| !old_notices.contains(notice)).cloned().collect();
+        let notices = loaded.notices.iter().filter(|notice| !old_notices.contains(notice)).cloned();
+        let notices: Vec<_> = notices.chain(overruled).collect();
 
         let unchanged = applied.is_empty() && news.is_empty() && withdrawn.is_empty() && notices.is_empty();
         let unchanged = unchanged && before.errors.is_none();
@@ -331,6 +332,26 @@ mod tests {
         assert_eq!(setup.reload(), Outcome::Unchanged);
         let Outcome::Accepted { notices, .. } = setup.set("NOR_THIS", "1").reload() else { panic!("it is news") };
         assert_eq!(notices.iter().map(Notice::variable).collect::<Vec<_>>(), ["RWS_CONFIG_NOR_THIS"]);
+    }
+
+    #[test]
+    fn a_file_that_is_changed_in_vain_is_told() {
+        // The same ConfigMap as a directory and through envFrom.
+        let setup = Setup::in_place(&[("IDLE_TIMEOUT", "1m")], &[("RWS_CONFIG_IDLE_TIMEOUT", "1m")]);
+        assert_eq!(setup.reload(), Outcome::Unchanged);
+        let Outcome::Accepted { applied, notices, .. } = setup.set("IDLE_TIMEOUT", "2m").reload() else {
+            panic!("it is news")
+        };
+        assert_eq!(names(&applied), [""; 0]);
+        let file = setup.dir.path().join("IDLE_TIMEOUT");
+        let expected = format!(
+            "RWS_CONFIG_IDLE_TIMEOUT was changed in file {}, which has no effect: it is set by the environment as well, \
+             which wins",
+            file.display()
+        );
+        assert_eq!(notices.iter().map(Notice::to_string).collect::<Vec<_>>(), [expected]);
+        assert_eq!(setup.reload(), Outcome::Unchanged, "told once");
+        assert_eq!(setup.set("IDLE_TIMEOUT", "1m").reload(), Outcome::Unchanged);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub struct Loaded {
     /// Every supported variable, and each other one that is set, in the order of the table.
     pub effective: Vec<Effective>,
     pub(super) settings: Settings,
+    pub(super) overruled: Settings,
     pub(super) in_kubernetes: bool,
 }
 
@@ -63,8 +64,9 @@ impl Config {
     /// As [`load`](Self::load), and tells where the files are that were read, or should have been.
     pub fn load_from_places(sources: &Sources) -> (Places, Result<Loaded, ConfigErrors>) {
         let mut report = Report::new(sources.elsewhere);
-        let Gathered { settings, unknown, places, .. } = gather(sources, &mut report);
-        (places, build(settings, unknown, sources.in_kubernetes(), report))
+        let Gathered { settings, unknown, places, overruled, .. } = gather(sources, &mut report);
+        let loaded = build(settings, unknown, sources.in_kubernetes(), report);
+        (places, loaded.map(|loaded| Loaded { overruled, ..loaded }))
     }
 
     /// Reads the variables called `names` (without prefix) and no other, and checks each by itself: for whoever only
@@ -111,7 +113,14 @@ pub(super) fn build(
     judge_unknown(unknown, config.strict, &mut report);
     rules::check(&config, &settings, in_kubernetes, &mut report);
     let effective = effective(&settings, &config);
-    report.finish().map(|notices| Loaded { config, notices, effective, settings, in_kubernetes })
+    report.finish().map(|notices| Loaded {
+        config,
+        notices,
+        effective,
+        settings,
+        overruled: Settings::new(),
+        in_kubernetes,
+    })
 }
 
 fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings, report: &mut Report) {

@@ -2,7 +2,7 @@
 //! what may not stays as it was at the start.
 
 use super::Config;
-use super::error::{ConfigErrors, REDACTED, Report, full_name, shown};
+use super::error::{ConfigErrors, Notice, REDACTED, Report, full_name, shown};
 use super::gather::{Setting, Settings};
 use super::load::{Loaded, build, parse};
 use super::source::Origin;
@@ -28,6 +28,8 @@ pub(super) struct Reloaded {
     pub(super) applied: Vec<ChangedValue>,
     /// What will be different after the next start.
     pub(super) pending: Vec<ChangedValue>,
+    /// What was changed in vain.
+    pub(super) overruled: Vec<Notice>,
 }
 
 impl Loaded {
@@ -53,7 +55,28 @@ impl Loaded {
         }
         let mut running = build(settings, Vec::new(), self.in_kubernetes, Report::default())?;
         running.notices.clone_from(&next.notices);
-        Ok(Reloaded { running, applied, pending })
+        running.overruled.clone_from(&next.overruled);
+        let overruled = self.newly_overruled(next);
+        Ok(Reloaded { running, applied, pending, overruled })
+    }
+
+    /// Files that were changed, although a layer above has the say. At the start that may be meant; whoever changes the
+    /// file of a running server expects that something happens.
+    fn newly_overruled(&self, next: &Loaded) -> Vec<Notice> {
+        let text = |loaded: &Loaded, name: &str| loaded.overruled.get(name).map(|setting| setting.text.clone());
+        let changed = next.overruled.iter().filter(|(name, setting)| {
+            let winner = next.settings.get(*name);
+            text(self, name).as_ref() != Some(&setting.text) && winner.is_some_and(|winner| winner.text != setting.text)
+        });
+        let notice = |(name, setting): (&String, &Setting)| {
+            let winner = next.settings.get(name).map(|winner| winner.origin.to_string()).unwrap_or_default();
+            let message = format!(
+                "was changed in {}, which has no effect: it is set by the {winner} as well, which wins",
+                setting.origin
+            );
+            Notice::new(name, message)
+        };
+        changed.map(notice).collect()
     }
 
     /// Every name that either has set.

@@ -39,6 +39,8 @@ pub(super) struct Settings {
     redactor: Redactor,
     /// What stands before a trace's id in the `gcp` format.
     trace_prefix: String,
+    /// Of the main port.
+    scheme: &'static str,
 }
 
 impl Settings {
@@ -47,6 +49,7 @@ impl Settings {
             format: config.log_format,
             redactor: Redactor::new(&config.log_redact_query),
             trace_prefix: trace_prefix(config),
+            scheme: if config.tls_cert_file.is_some() { "https://" } else { "http://" },
         }
     }
 

@@ -125,6 +125,7 @@ pub(super) struct Diagnosis {
     paths: Paths,
     /// 0: the system chose.
     port: u16,
+    admin_port: Option<u16>,
     misrouted: std::sync::Arc<Misrouted>,
     throttle: Throttle,
 }
@@ -134,7 +135,13 @@ const SHOWN: usize = 200;
 
 impl Diagnosis {
     pub(super) fn new(config: &Config, misrouted: std::sync::Arc<Misrouted>) -> Self {
-        Diagnosis { paths: Paths::new(config), port: config.port, misrouted, throttle: Throttle::default() }
+        Diagnosis {
+            paths: Paths::new(config),
+            port: config.port,
+            admin_port: config.admin_port,
+            misrouted,
+            throttle: Throttle::default(),
+        }
     }
 
     /// Whether it is worth a look: what went well is not, except that a health check may ask for the metrics.
@@ -179,7 +186,7 @@ impl Diagnosis {
     fn about_the_port(&self, received: &Received) -> String {
         let named = received.head.host().and_then(|host| host.rsplit_once(':')?.1.parse::<u16>().ok());
         match named {
-            Some(named) if self.port != 0 && named != self.port => {
+            Some(named) if self.port != 0 && named != self.port && Some(named) != self.admin_port => {
                 format!(". Its Host names port {named}, while this server listens on {}", self.port)
             }
             _ => String::new(),

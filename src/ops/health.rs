@@ -18,7 +18,9 @@ use std::time::Duration;
 use crate::app::BuildError;
 use crate::ops::probes::Probe;
 
-/// Longest time between two runs.
+/// Shortest time between two runs.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// Longest.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest name, in bytes: as for a label in Kubernetes.
 const LONGEST_NAME: usize = 63;
@@ -111,7 +113,7 @@ impl<'a> CheckBuilder<'a> {
         self
     }
 
-    /// Time from the beginning of one run to that of the next (Kubernetes' `periodSeconds`), up to a day. Default: 10 s.
+    /// Time from the beginning of one run to that of the next (Kubernetes' `periodSeconds`), from a millisecond to a day. Default: 10 s.
     /// Until it has passed for the first time it is run more often: after 1 s, 2 s, 4 s and so on, up to this time.
     pub fn every(mut self, period: Duration) -> Self {
         self.settings.every = period;
@@ -278,8 +280,8 @@ impl Settings {
         let rules = [
             (good_name, format!("its name must be 1 to {LONGEST_NAME} letters, digits, `-`, `_` and `.`")),
             (
-                !every.is_zero() && every <= LONGEST,
-                format!("`every({every:?})` must be more than zero and at most a day"),
+                (SHORTEST..=LONGEST).contains(&every),
+                format!("`every({every:?})` must be at least a millisecond and at most a day"),
             ),
             (
                 every.is_zero() || (!timeout.is_zero() && timeout <= every),

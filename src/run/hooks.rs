@@ -142,13 +142,11 @@ fn panicked(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Runs the shutdown hooks, the last one first.
-pub(super) fn shut_down(hooks: Vec<Hook>, verdict: Verdict, interruption: &Interruption) {
-    let mut hooks: Vec<Hook> = hooks.into_iter().rev().collect();
+pub(super) fn shut_down(mut hooks: Vec<Hook>, verdict: Verdict, interruption: &Interruption) {
     if let Verdict::Killed(_) = verdict {
         return skip(&hooks);
     }
-    while !hooks.is_empty() {
-        let hook = hooks.remove(0);
+    while let Some(hook) = hooks.pop() {
         let (name, limit) = (hook.to_string(), hook.limit);
         let began = Instant::now();
         // A limit that no clock can express is none.
@@ -167,7 +165,7 @@ pub(super) fn shut_down(hooks: Vec<Hook>, verdict: Verdict, interruption: &Inter
 
 fn skip(hooks: &[Hook]) {
     if !hooks.is_empty() {
-        let names: Vec<_> = hooks.iter().map(Hook::to_string).collect();
+        let names: Vec<_> = hooks.iter().rev().map(Hook::to_string).collect();
         tracing::warn!(hooks = names.join(", "), "shutdown hooks are not run: the process was told to end at once");
     }
 }

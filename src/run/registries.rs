@@ -35,7 +35,6 @@ impl App {
     /// # rws::app::TestClient::new(app).unwrap();
     /// # Ok::<(), rws::prometheus::Error>(())
     /// ```
-    #[must_use]
     pub fn metrics(mut self, registry: Registry) -> Self {
         self.part::<Registries>().0.push(registry);
         self

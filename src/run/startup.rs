@@ -32,9 +32,12 @@ impl Startup {
     pub(super) fn begin(self, running: &Running) -> io::Result<Receiver<String>> {
         let (readiness, stop): (Readiness, Stop) = (running.readiness(), running.stop());
         let (failed, failure) = bounded(1);
+        let lifecycle = self.lifecycle.clone();
         let run = move || match self.run() {
             Ok(true) => readiness.ready(),
             Ok(false) => {}
+            // It ends already, and what fails now fails because of that.
+            Err(reason) if lifecycle.state() >= State::Draining => tracing::warn!(reason, "the start was given up"),
             Err(reason) => {
                 let _ = failed.send(reason);
                 stop.fail();

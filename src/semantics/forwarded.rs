@@ -100,8 +100,11 @@ fn element(mut value: &[u8]) -> Option<(Option<Option<IpAddr>>, &[u8])> {
     }
 }
 
-/// forwarded-pair = token "=" ( token / quoted-string ): name, value without quotes, and the rest.
-fn pair(value: &[u8]) -> Option<(&[u8], SmallVec<[u8; 48]>, &[u8])> {
+/// A value without its quotes.
+type Text = SmallVec<[u8; 48]>;
+
+/// forwarded-pair = token "=" ( token / quoted-string ): name, value, and the rest.
+fn pair(value: &[u8]) -> Option<(&[u8], Text, &[u8])> {
     let (name, rest) = value.split_at(token_len(value));
     let rest = rest.strip_prefix(b"=").filter(|_| !name.is_empty())?;
     if let Some(quoted) = rest.strip_prefix(b"\"") {
@@ -113,8 +116,8 @@ fn pair(value: &[u8]) -> Option<(&[u8], SmallVec<[u8; 48]>, &[u8])> {
 }
 
 /// What stands behind an opening quote, up to the closing one (RFC 9110 section 5.6.4), and the rest.
-fn quoted_string(bytes: &[u8]) -> Option<(SmallVec<[u8; 48]>, &[u8])> {
-    let mut text = SmallVec::new();
+fn quoted_string(bytes: &[u8]) -> Option<(Text, &[u8])> {
+    let mut text = Text::new();
     let mut at = 0;
     loop {
         match *bytes.get(at)? {

@@ -50,6 +50,41 @@ impl<'a> TraceContext<'a> {
     }
 }
 
+/// Whether a `tracestate` list follows its grammar (section 3.3.1): 1 to 32 members `key=value`, empty ones not counted, no
+/// key twice. One that does not is to be discarded, the `traceparent` beside it stays valid.
+pub fn is_trace_state(list: &[u8]) -> bool {
+    const MOST: usize = 32;
+    let members: Vec<&[u8]> =
+        list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty()).collect();
+    let key = |member: &'_ [u8]| member.iter().position(|&byte| byte == b'=');
+    let is_member = |(at, member): (usize, &&[u8])| {
+        let Some(end) = key(member) else { return false };
+        let again = members[..at].iter().any(|other| key(other) == Some(end) && other[..end] == member[..end]);
+        is_key(&member[..end]) && is_value(&member[end + 1..]) && !again
+    };
+    (1..=MOST).contains(&members.len()) && members.iter().enumerate().all(is_member)
+}
+
+/// A letter or digit, then letters, digits and `_-*/`, lower case; `@` once, between tenant and system.
+fn is_key(key: &[u8]) -> bool {
+    let starts = |part: &[u8]| part.first().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let fits = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(byte);
+    let mut parts = key.split(|&byte| byte == b'@');
+    let both = (parts.next(), parts.next(), parts.next());
+    let is_part = |part: &[u8], most: usize| starts(part) && part.iter().all(fits) && part.len() <= most;
+    match both {
+        (Some(simple), None, None) => is_part(simple, 256),
+        (Some(tenant), Some(system), None) => is_part(tenant, 241) && is_part(system, 14),
+        _ => false,
+    }
+}
+
+/// 1 to 256 printable ASCII characters without `,` and `=`, the last one no space.
+fn is_value(value: &[u8]) -> bool {
+    let fits = |byte: &u8| (b' '..=b'~').contains(byte) && !b",=".contains(byte);
+    (1..=256).contains(&value.len()) && value.iter().all(fits) && value.last() != Some(&b' ')
+}
+
 /// HEXDIGLC of section 3.2.1: upper case is not allowed.
 fn is_hex(byte: &u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
@@ -108,6 +143,36 @@ mod tests {
             assert_eq!(TraceContext::parse(case.as_bytes()), None, "{case}");
         }
         assert_eq!(TraceContext::parse(&[0xff; LENGTH]), None);
+    }
+
+    #[test]
+    fn trace_states_follow_their_grammar() {
+        let (long, many) = (format!("{}=1", "a".repeat(257)), vec!["a=1"; 33].join(","));
+        let most: Vec<String> = (0..32).map(|n| format!("k{n}=v")).collect();
+        for (state, valid) in [
+            ("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", true),
+            ("fw529a3039@dt=FfAe, 0a_-*/=x y:;<>", true),
+            (" a=1 ,, b=2 ", true),
+            (&most.join(","), true),
+            ("", false),
+            (",", false),
+            ("a", false),
+            ("=1", false),
+            ("a=", false),
+            ("A=1", false),
+            ("-a=1", false),
+            ("a@b@c=1", false),
+            ("a@=1", false),
+            ("a@bcdefghijklmnop=1", false),
+            ("a=1=2", false),
+            ("a=\t", false),
+            ("a=\u{e9}", false),
+            ("a=1,b=2,a=3", false),
+            (&long, false),
+            (&many, false),
+        ] {
+            assert_eq!(is_trace_state(state.as_bytes()), valid, "{state}");
+        }
     }
 
     proptest! {

@@ -55,7 +55,7 @@ impl Vitals {
         shared.pool.progress.silence(shared.clock.now(), pause, || {})
     }
 
-    /// Whether requests are away from their reactors: waiting for a worker, or running on one.
+    /// How many requests wait for a worker.
     pub fn queue_depth(&self) -> usize {
         self.running().map_or(0, |shared| shared.pool.waiting_jobs())
     }

@@ -8,7 +8,8 @@ const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {contai
 
 #[test]
 fn what_cannot_be_checked_is_told_in_a_line_with_what_to_do() {
-    let deep = "a: ".to_owned() + &"[".repeat(5000) + &"]".repeat(5000);
+    let nested = |levels: usize| "a: ".to_owned() + &"[".repeat(levels) + &"]".repeat(levels);
+    let (deep, deeper) = (nested(150), nested(5000));
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
         + &"bcdefghij".chars().zip("abcdefghi".chars()).fold(String::new(), |text, (name, other)| {
             text + &format!("{name}: &{name} [{}]\n", vec![format!("*{other}"); 9].join(","))
@@ -18,6 +19,7 @@ fn what_cannot_be_checked_is_told_in_a_line_with_what_to_do() {
         ("a: b: c\n", "<stdin>:1:", "not valid YAML"),
         ("a:\n\tb: c\n", "<stdin>:2:", "indented with a tab"),
         (deep.as_str(), "<stdin>:1:", "levels deep"),
+        (deeper.as_str(), "<stdin>:1:", "levels deep"),
         (bomb.as_str(), "<stdin>:", "aliases included"),
         ("a: &a [*a]\n", "<stdin>:1:", "inside of what it refers to"),
         ("a: *nowhere\n", "<stdin>:1:", "not valid YAML"),
@@ -187,4 +189,20 @@ spec:
     assert_eq!(at("env-invalid").line, 5);
     assert!(at("env-invalid").message.contains("RWS_CONFIG_LOG_LEVEL=\"loud\": must be one of"), "{found:?}");
     assert!(at("container-port").message.contains("rws listens on 9090"), "{found:?}");
+}
+
+#[test]
+fn a_config_map_by_itself_is_checked_for_what_it_alone_says() {
+    let text = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: web}
+data:
+  RWS_CONFIG_TLS_CERT_FILE: /etc/tls/tls.crt
+  RWS_CONFIG_THREAD_COUNT: \"0\"
+  RWS_CONFIG_THREADS: \"8\"
+  index.html: <p>hello</p>
+";
+    let found: Vec<(String, usize)> = found_in(text).into_iter().map(|found| (found.rule, found.line)).collect();
+    // The key may come from elsewhere.
+    assert_eq!(found, [("env-invalid".to_owned(), 6), ("env-unknown".to_owned(), 7)]);
 }

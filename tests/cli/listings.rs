@@ -25,9 +25,9 @@ fn every_value_comes_with_its_source() {
     fs::write(dir.path().join("RWS_CONFIG_MAX_HEADERS"), "50").unwrap();
     let path = dir.path().to_str().unwrap();
     let secret = dir.path().join(".secret");
-    fs::write(&secret, "81").unwrap();
-    let settings =
-        [("DIR", path), ("MAX_HEADERS", "60"), ("PORT_FILE", secret.to_str().unwrap()), ("QUEUE_DEPTH", "5")];
+    fs::write(&secret, "hunter2").unwrap();
+    let secret = secret.to_str().unwrap();
+    let settings = [("DIR", path), ("MAX_HEADERS", "60"), ("LOG_REDACT_QUERY_FILE", secret), ("QUEUE_DEPTH", "5")];
     let arguments = ["config", "--set", "QUEUE_DEPTH=7"];
 
     let document = json(&rws(&[&arguments, &["--format", "json"][..]].concat(), &settings));
@@ -36,7 +36,7 @@ fn every_value_comes_with_its_source() {
         ("LOG_LEVEL", "debug", "file"),
         ("MAX_HEADERS", "60", "environment"),
         ("QUEUE_DEPTH", "7", "command line"),
-        ("PORT", "<redacted>", "file"),
+        ("LOG_REDACT_QUERY", "<redacted>", "file"),
     ];
     for (name, value, source) in cases {
         let setting = setting(&document, name);
@@ -45,8 +45,9 @@ fn every_value_comes_with_its_source() {
     assert_eq!(document["valid"], true);
     assert_eq!(setting(&document, "LOG_LEVEL")["file"], format!("{path}/RWS_CONFIG_LOG_LEVEL"));
     assert_eq!(setting(&document, "LOG_LEVEL")["reloadable"], true);
+    assert_eq!(setting(&document, "LOG_LEVEL")["default"], "info");
     assert_eq!(setting(&document, "PORT")["reloadable"], false);
-    assert_eq!(setting(&document, "PORT")["redacted"], true);
+    assert_eq!(setting(&document, "LOG_REDACT_QUERY")["redacted"], true);
 
     let table = rws(&arguments, &settings);
     assert_eq!(table.code, 0);

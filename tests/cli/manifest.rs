@@ -85,6 +85,47 @@ fn with_a_certificate_all_speak_tls_and_the_secrets_are_mounted() {
 }
 
 #[test]
+fn with_an_admin_port_probes_and_metrics_are_there() {
+    let settings = [("ADMIN_PORT", "9090"), ("READYZ_PATH", "/ready")];
+    let text = manifest(&["--service-monitor"], &settings);
+    let deployment = object(&text, "Deployment", "rws");
+    assert_contains(
+        deployment,
+        &[
+            "- name: http\n              containerPort: 7878\n            - name: admin\n              containerPort: 9090\n",
+            "path: \"/ready\"\n              port: admin\n",
+            "path: \"/startupz\"\n              port: admin\n",
+        ],
+    );
+    assert!(!deployment.contains("port: http\n"), "{deployment}");
+    assert!(!object(&text, "Service", "rws").contains("admin"), "users of the Service do not reach it");
+    assert_contains(
+        object(&text, "Service", "rws-admin"),
+        &["clusterIP: None\n", "port: 9090\n      targetPort: admin\n"],
+    );
+    assert_contains(object(&text, "NetworkPolicy", "rws"), &["monitoring\n      ports:\n        - port: admin\n"]);
+    assert_contains(object(&text, "ServiceMonitor", "rws"), &["- port: admin\n"]);
+
+    // Where the kubelet does not reach it, it asks the main port.
+    let settings = [("ADMIN_PORT", "9090"), ("ADMIN_IP", "127.0.0.1")];
+    assert!(!manifest(&[], &settings).contains("admin"));
+    let said = rws(&["manifest", "--service-monitor"], &settings);
+    assert!(said.code == 2 && said.err.contains("does not reach"), "{}", said.err);
+}
+
+#[test]
+fn a_server_for_its_own_pod_is_probed_inside_it() {
+    let said = rws(&["manifest", "--only", "deployment"], &[("IP", "127.0.0.1"), ("ALLOW_LOOPBACK", "true")]);
+    assert!(said.code == 0 && said.err.contains("nobody outside of the pod"), "{}", said.err);
+    for (probe, question) in [("startup", "startupz"), ("liveness", "livez"), ("readiness", "readyz")] {
+        let command = format!(
+            "{probe}Probe:\n            exec:\n              command: [/usr/local/bin/rws, probe, {question}]\n"
+        );
+        assert_contains(&said.out, &[&command]);
+    }
+}
+
+#[test]
 fn it_is_written_for_a_cluster_wherever_it_is_written() {
     // DRAIN_DELAY=auto is 0 here and 5 s there.
     let text = manifest(&[], &[("DRAIN_DELAY", "auto")]);
@@ -175,6 +216,7 @@ fn names_are_where_they_belong_and_wrong_ones_are_refused() {
     let cases: &[(&[&str], &str)] = &[
         (&["--name", "Shop"], "lower case"),
         (&["--name", "a\nb"], "lower case"),
+        (&["--name", "on"], "YAML takes for"),
         (&["--namespace", "-"], "lower case"),
         (&["--image", "a b"], "must be an image"),
         (&["--image", ""], "must be an image"),
@@ -196,10 +238,23 @@ const CONFIGURATIONS: &[(&[&str], &[(&str, &str)])] = &[
     (&["--config", "env", "--replicas", "1"], &[("PORT", "8080"), ("LOG_LEVEL", "debug")]),
     (&["--host", "a.example", "--service-monitor"], &[("PORT", "80"), ("DRAIN_TIMEOUT", "1m")]),
     (
-        &["--name", "x", "--namespace", "y"],
+        &["--name", "x1", "--namespace", "shops"],
         &[("ROUTE_A", "GET /a/{b} -> respond 200 application/json {\"b\": \"{b}\"}")],
     ),
 ];
+
+#[test]
+fn rws_check_finds_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for (index, (arguments, settings)) in CONFIGURATIONS.iter().enumerate() {
+        let file = dir.path().join(format!("{index}.yaml"));
+        fs::write(&file, manifest(arguments, settings)).unwrap();
+        // Notes are worth knowing; a single pod is what one of them asks for.
+        let found = rws(&["check", "--min-severity=warning", "--deny=warning", file.to_str().unwrap()], &[]);
+        assert_eq!(found.code, 0, "{arguments:?} {settings:?}: {}{}", found.out, found.err);
+        assert!(found.out.starts_with("nothing found"), "{}", found.out);
+    }
+}
 
 #[test]
 fn the_schema_of_kubernetes_holds() {

@@ -58,6 +58,28 @@ fn it_asks_where_the_server_listens_whichever_address_that_is() {
 }
 
 #[test]
+fn with_an_admin_port_it_asks_there() {
+    let admin = free_port().to_string();
+    let mut running = server(&[("ADMIN_PORT", &admin), ("ADMIN_IP", "127.0.0.1"), ("LOG_PROBES", "all")]).start();
+    // It looks at the main port from time to time, and does not vouch for it before.
+    let end = Instant::now() + PATIENCE;
+    let said = loop {
+        let said = ask(running.port, &["readyz"], &[("ADMIN_PORT", &admin)]);
+        if said.code == 0 || Instant::now() > end {
+            break said;
+        }
+        assert!(said.out.starts_with("[-]main-listener failed"), "{}", said.out);
+    };
+    assert_eq!((said.code, said.out.as_str()), (0, "ok\n"), "{}", said.err);
+    let verbose = ask(running.port, &["readyz", "--verbose"], &[("ADMIN_PORT", &admin)]);
+    assert!(verbose.out.contains("main-listener ok"), "only the admin port has this check: {}", verbose.out);
+    running.signal(Sig::TERM);
+    assert_eq!(running.wait(PATIENCE), 0);
+    let gone = ask(running.port, &["livez"], &[("ADMIN_PORT", &admin)]);
+    assert!(gone.code == 1 && gone.err.contains(&format!("127.0.0.1:{admin}/healthz")), "{}", gone.err);
+}
+
+#[test]
 fn a_server_that_drains_fails_readiness_and_says_why() {
     let mut running = server(&[("DRAIN_DELAY", "1h")]).start();
     running.signal(Sig::TERM);

@@ -109,7 +109,7 @@ impl Container {
         assert!(eventually(|| container.has_begun()), "the container was not started");
         thread::spawn(move || {
             let status = child.wait().unwrap();
-            (stdout.join().unwrap(), stderr.join().unwrap());
+            [stdout, stderr].into_iter().for_each(|reader| reader.join().unwrap());
             let _ = code.send(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)));
         });
         Ok(container)

@@ -427,10 +427,9 @@ impl Pod {
     fn kill(&self, container: &Container, grace: u32) {
         let begun = Instant::now();
         let grace = Duration::from_secs(u64::from(grace));
-        if let Some(hook) = self.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref()) {
-            if !self.pre_stop(container, hook, grace) {
-                self.events.warning("FailedPreStopHook", "PreStopHook failed");
-            }
+        let hook = self.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+        if hook.is_some_and(|hook| !self.pre_stop(container, hook, grace)) {
+            self.events.warning("FailedPreStopHook", "PreStopHook failed");
         }
         container.signal(Signal::TERM);
         if !container.ends_within(grace.saturating_sub(begun.elapsed()).max(LEAST_GRACE.min(grace))) {

@@ -151,8 +151,8 @@ fn ask_for(address: SocketAddr, scheme: Scheme, request: &str, end: Instant, mos
     let (head, body) = text.split_once("\r\n\r\n").ok_or(ErrorKind::UnexpectedEof)?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(ErrorKind::InvalidData)?;
     let fields = head.lines().filter_map(|line| line.split_once(':'));
-    let location = fields.filter(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, value)| value.trim());
-    Ok(Answer { status, location: location.last().map(str::to_owned), text: body.to_owned() })
+    let mut location = fields.filter(|(name, _)| name.eq_ignore_ascii_case("location")).map(|(_, value)| value.trim());
+    Ok(Answer { status, location: location.next_back().map(str::to_owned), text: body.to_owned() })
 }
 
 /// Sends a request and reads as much of the answer as counts.

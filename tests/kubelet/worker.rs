@@ -62,17 +62,14 @@ pub(crate) fn work(
             return;
         }
         let due = begun.elapsed() >= pod.scaled(probe.initial_delay_seconds);
-        if due && (kind == Kind::Startup || state.started) {
-            if let Some(success) = once(pod, kind, probe, container) {
-                run = if last == Some(success) { run + 1 } else { 1 };
-                last = Some(success);
-                let threshold = if success { probe.success_threshold } else { probe.failure_threshold };
-                if run >= threshold && verdicts.send(Verdict { kind, success }).is_err() {
-                    return;
-                }
-                if run >= threshold && !success && kind != Kind::Readiness {
-                    return;
-                }
+        let result = (due && (kind == Kind::Startup || state.started)).then(|| once(pod, kind, probe, container));
+        if let Some(success) = result.flatten() {
+            run = if last == Some(success) { run + 1 } else { 1 };
+            last = Some(success);
+            let reached = run >= if success { probe.success_threshold } else { probe.failure_threshold };
+            let over = !success && kind != Kind::Readiness;
+            if reached && (verdicts.send(Verdict { kind, success }).is_err() || over) {
+                return;
             }
         }
         select! {

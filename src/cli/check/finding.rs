@@ -6,10 +6,13 @@ use super::place::Place;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Severity {
     /// Worth knowing; nothing is wrong.
+    #[value(alias = "notes")]
     Note,
     /// Works today, and fails when something else happens: a rollout, load, a slow node.
+    #[value(alias = "warnings")]
     Warning,
     /// Does not work.
+    #[value(alias = "errors")]
     Error,
 }
 

@@ -2,8 +2,10 @@
 
 use crate::ops::metrics::Metrics;
 
-/// Families that have no sample, and so no place in a fresh registry, before the first request, probe or the like.
-const BEFORE_FIRST_USE: &[&str] = &["http_server_request_duration_seconds", "rws_probe_requests_total"];
+/// Families that are not in a fresh registry: they have no sample before the first request or probe, or are registered
+/// by what is configured.
+const NOT_AT_FIRST: &[&str] =
+    &["http_server_request_duration_seconds", "rws_probe_requests_total", "rws_tls_cert_not_after_timestamp_seconds"];
 
 /// What scrapes and adapters append.
 const SUFFIXES: [&str; 8] = ["_per_second", "_rate", "_bucket", "_count", "_sum", "_total", "_avg", "_p99"];
@@ -32,9 +34,9 @@ pub(super) fn nearest(name: &str) -> Option<String> {
 
 fn names() -> Vec<String> {
     let metrics = Metrics::new(Default::default(), Default::default(), Default::default(), Vec::new());
-    let families = metrics.map(|metrics| metrics.registry().gather()).unwrap_or_default();
+    let families = metrics.map(|metrics| metrics.gather()).unwrap_or_default();
     let gathered = families.iter().map(|family| family.name().to_owned());
-    gathered.chain(BEFORE_FIRST_USE.iter().map(ToString::to_string)).collect()
+    gathered.chain(NOT_AT_FIRST.iter().map(ToString::to_string)).collect()
 }
 
 fn bare(mut name: &str) -> &str {

@@ -54,6 +54,11 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// How far apart the files are. They are in the order of their paths, so those of a directory are together.
+    fn distance(&self, other: &Object<'_>) -> usize {
+        self.node.place.input.abs_diff(other.node.place.input)
+    }
+
     pub(super) fn annotation(&self, key: &str) -> Option<&'a str> {
         self.node.path(&["metadata", "annotations"])?.text_of(key)
     }
@@ -86,9 +91,23 @@ impl<'a> Objects<'a> {
         self.list.iter().filter(move |object| object.kind == kind)
     }
 
-    /// The object of this kind and name that `from` means.
+    /// The object of this kind and name that `from` means: of several, the one in the nearest file.
     pub(super) fn find(&self, kind: &'static str, name: &str, from: &Object<'_>) -> Option<&Object<'a>> {
-        self.of_kind(kind).find(|object| object.name == name && object.is_beside(from))
+        let named = self.of_kind(kind).filter(|object| object.name == name && object.is_beside(from));
+        named.min_by_key(|object| object.distance(from))
+    }
+
+    /// Whether both belong together: they can see each other, and neither has a twin in a nearer file. Directories with
+    /// the same objects for several environments are checked in one go like that.
+    pub(super) fn beside(&self, one: &Object<'_>, other: &Object<'_>) -> bool {
+        let has_nearer_twin = |object: &Object<'_>, from: &Object<'_>| {
+            self.list.iter().any(|twin| {
+                (twin.kind, twin.name) == (object.kind, object.name)
+                    && twin.is_beside(from)
+                    && twin.distance(from) < object.distance(from)
+            })
+        };
+        one.is_beside(other) && !has_nearer_twin(one, other) && !has_nearer_twin(other, one)
     }
 }
 
@@ -97,12 +116,6 @@ pub(super) fn selects(selector: Option<&Node>, labels: Option<&Node>) -> bool {
     let wanted = selector.map_or(&[][..], Node::entries);
     let has = |key: &str, value: Option<&str>| labels.and_then(|labels| labels.text_of(key)) == value;
     !wanted.is_empty() && wanted.iter().all(|(key, value)| has(&key.text, value.text()))
-}
-
-/// How many of a selector's labels are there.
-pub(super) fn matching(selector: &Node, labels: Option<&Node>) -> usize {
-    let label = |key: &str| labels.and_then(|labels| labels.text_of(key));
-    selector.entries().iter().filter(|(key, value)| value.text().is_some() && label(&key.text) == value.text()).count()
 }
 
 /// `{ matchLabels, matchExpressions }` of the newer kinds. `None`: expressions, which are not looked into.

@@ -3,6 +3,7 @@
 use matchit::Router;
 
 use super::server::{Listener, Server};
+use super::settings::Known;
 use super::workload::ProbeKind;
 use crate::config::PREFIX;
 
@@ -50,16 +51,15 @@ impl Server<'_> {
         if path == LIVEZ {
             return Answer::Probe(Endpoint::Healthz);
         }
-        if path == config.metrics_path {
+        // With an admin port the metrics are there and nowhere else.
+        let on_admin = listener.map(|listener| listener.variable == "ADMIN_PORT");
+        let metrics_on_admin = matches!(self.settings.known("ADMIN_PORT"), Known::Set(_));
+        if path == config.metrics_path && on_admin.is_none_or(|on_admin| on_admin == metrics_on_admin) {
             return Answer::Metrics;
         }
-        let admin = listener.is_some_and(|listener| listener.variable == "ADMIN_PORT");
-        if admin {
-            return if ["/configz", "/statusz"].contains(&path) {
-                Answer::Route(path.to_owned())
-            } else {
-                Answer::Nothing
-            };
+        if on_admin == Some(true) {
+            let page = ["/", "/configz", "/statusz"].contains(&path);
+            return if page { Answer::Route("a page of the admin port".to_owned()) } else { Answer::Nothing };
         }
         self.own_route(path).unwrap_or(if self.settings.open { Answer::Unknown } else { Answer::Nothing })
     }

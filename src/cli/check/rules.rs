@@ -7,6 +7,7 @@ pub(super) mod configuration;
 mod container_ports;
 mod files;
 mod manifests;
+mod monitoring;
 mod probe_roles;
 mod probe_targets;
 mod resources;
@@ -37,6 +38,7 @@ const GROUPS: &[(&str, Table, Check)] = &[
     ("Services", services::RULES, services::check),
     ("Files", files::RULES, files::check),
     ("Rollout and scaling", scaling::RULES, scaling::check),
+    ("Monitoring", monitoring::RULES, monitoring::check),
     ("Resources", resources::RULES, resources::check),
     ("Security", security::RULES, security::check),
 ];

@@ -98,7 +98,8 @@ impl<'a> Server<'a> {
         // A script may set anything on its way to rws.
         settings.open |= match &program {
             Program::Shell { script, .. } => script.contains(PREFIX) || script.contains(" -"),
-            Program::Other => true,
+            // What a wrapper does before it runs rws is not known; a program of its own reads the environment.
+            Program::Other => stock,
             _ => false,
         };
         Server { workload, container, stock, program, environment, mounts, settings }
@@ -133,9 +134,16 @@ impl<'a> Server<'a> {
         let listeners = self.listeners();
         match listeners.iter().find(|listener| listener.port == Some(port)) {
             Some(listener) => Ok(Some(*listener)),
+            None if self.may_listen_itself(port) => Err(()),
             None if listeners.iter().any(|listener| listener.port.is_none()) => Err(()),
             None => Ok(None),
         }
+    }
+
+    /// A program on the library may have further listeners, which it declares beside those of rws.
+    fn may_listen_itself(&self, port: u16) -> bool {
+        let declares = |number| self.container.ports().any(|port| port.number == Some(number));
+        !self.stock && declares(port) && declares(self.main_port())
     }
 
     /// `8080 (PORT) and 9090 (ADMIN_PORT)`.

@@ -11,7 +11,7 @@ use super::finding::{Findings, Severity};
 use super::place::Place;
 use super::rules::configuration::{self, LOOPBACK_BIND};
 use super::volumes::{FileAt, Mounts};
-use crate::config::{Config, PREFIX, Sources, Status, find};
+use crate::config::{Config, ConfigError, PREFIX, Sources, Status, find};
 
 /// What every container has, whatever its address.
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
@@ -59,6 +59,8 @@ pub(super) struct Settings {
     pub(super) list: Vec<Setting>,
     /// Whether something that is not in the input may set more.
     pub(super) open: bool,
+    /// The same for the environment alone.
+    environment_open: bool,
     /// What is valid of it; defaults for the rest.
     pub(super) config: Config,
 }
@@ -80,7 +82,8 @@ pub(super) fn load(
         setting.env_from.clone_from(&value.env_from);
         list.push(setting);
     }
-    let mut settings = Settings { list, open: environment.open, config: Config::default() };
+    let open = environment.open;
+    let mut settings = Settings { list, open, environment_open: open, config: Config::default() };
     settings.add_directory(mounts);
     settings.read_files(mounts);
     settings.load(findings);
@@ -109,6 +112,8 @@ impl Settings {
         let set = self.list.iter().filter(|setting| setting.name == name);
         match set.max_by_key(|setting| setting.layer) {
             Some(setting) if setting.text.is_none() => Known::No,
+            // The environment wins over the directory, and may have it.
+            Some(setting) if setting.layer == Layer::Directory && self.environment_open => Known::No,
             Some(setting) => Known::Set(setting),
             None if self.open => Known::No,
             None => Known::Unset,
@@ -188,8 +193,10 @@ impl Settings {
             notices.get_or_insert(found);
             let Some(errors) = errors else { break };
             for error in errors.iter() {
-                self.report_error(error, findings);
+                let blamed = self.setting(error.variable()).or_else(|| self.reason_for(error));
+                self.report_error(error, blamed, findings);
                 left_out.push(error.variable().to_owned());
+                left_out.extend(blamed.map(|setting| setting.written.clone()));
             }
         }
         for notice in notices.unwrap_or_default() {
@@ -222,8 +229,19 @@ impl Settings {
         Sources::new(environment).with_command_line(command_line)
     }
 
-    fn report_error(&self, error: &crate::config::ConfigError, findings: &mut Findings) {
+    /// The setting because of which a variable that nobody sets is wrong: the rule speaks of it.
+    fn reason_for(&self, error: &ConfigError) -> Option<&Setting> {
+        let words = || error.rule().split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let named = |setting: &&Setting| words().any(|word| word == format!("{PREFIX}{}", setting.name));
+        self.list.iter().find(named)
+    }
+
+    fn report_error(&self, error: &ConfigError, blamed: Option<&Setting>, findings: &mut Findings) {
         let name = error.variable();
+        // It may be set by something that is not in the input.
+        if matches!(self.known(name.strip_prefix(PREFIX).unwrap_or(name)), Known::No) {
+            return;
+        }
         let rule = if name == "RWS_CONFIG_IP" && error.rule().contains("loopback") {
             &LOOPBACK_BIND
         } else if find(name.strip_prefix(PREFIX).unwrap_or(name)).is_none() {
@@ -231,7 +249,7 @@ impl Settings {
         } else {
             &configuration::ENV_INVALID
         };
-        let Some(setting) = self.setting(name) else { return };
+        let Some(setting) = blamed else { return };
         let message = if setting.secret { format!("{name}: {}", error.rule()) } else { error.to_string() };
         findings.add_as(Severity::Error, rule, setting.place, message);
     }
@@ -251,13 +269,9 @@ impl Settings {
     }
 }
 
-/// Whether a value can be judged outside of its container: a path cannot.
+/// Whether a value can be judged outside of its container: whether a directory exists cannot.
 fn can_be_known_here(name: &str) -> bool {
-    find(name).is_none_or(|variable| {
-        variable.status != Status::Supported
-            || !["directory", "file", "path"].iter().any(|word| variable.type_name().contains(word))
-            || variable.type_name() == "URL path"
-    })
+    find(name).is_none_or(|variable| variable.status != Status::Supported || variable.type_name() != "directory")
 }
 
 /// As rws reads files: without the line break at their end.

@@ -1,6 +1,7 @@
 //! What the objects have in common: names, ports, times, memory, settings and mounts, all from one configuration.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,6 +61,14 @@ impl<'a> Plan<'a> {
         if config.port == 0 {
             return Err("RWS_CONFIG_PORT=0 lets the system choose the port, which no probe could know: set one".into());
         }
+        if config.admin_port == Some(0) {
+            return Err(
+                "RWS_CONFIG_ADMIN_PORT=0 lets the system choose the port, which no probe could know: set one".into()
+            );
+        }
+        if options.service_monitor && config.admin_address().is_some_and(|address| is_loopback(address.ip())) {
+            return Err("--service-monitor: Prometheus does not reach RWS_CONFIG_ADMIN_IP, a loopback address".into());
+        }
         if options.max_replicas < options.replicas {
             return Err("--max-replicas must not be less than --replicas".into());
         }
@@ -67,7 +76,8 @@ impl<'a> Plan<'a> {
         let port = |name: &str| value(name).and_then(|text| text.trim().parse().ok());
         let tls = config.tls_cert_file.is_some();
         let main = Port { name: if tls { "https" } else { "http" }, number: config.port, tls };
-        let admin = port("ADMIN_PORT").map(|number| Port { name: "admin", number, tls: false });
+        let admin = config.admin_address().filter(|address| !is_loopback(address.ip()));
+        let admin = admin.map(|address| Port { name: "admin", number: address.port(), tls: false });
         let redirect = port("HTTP_REDIRECT_PORT").map(|number| Port { name: "http", number, tls: false });
         let mut plan = Plan {
             options,
@@ -87,15 +97,15 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    /// The port that probes ask: the operators' own, if there is one, since it never runs out of connections and asks
-    /// for no client certificate.
-    pub(super) fn probed(&self) -> Port {
-        self.admin.unwrap_or(self.main)
+    /// The port that the kubelet's probes ask: the operators' own, if there is one, since it never runs out of connections
+    /// and asks for no client certificate. None, if it reaches neither.
+    pub(super) fn probed(&self) -> Option<Port> {
+        self.admin.or(Some(self.main).filter(|_| !is_loopback(self.config.ip)))
     }
 
     /// The port that is scraped.
     pub(super) fn scraped(&self) -> Port {
-        self.probed()
+        self.admin.unwrap_or(self.main)
     }
 
     /// All ports.
@@ -149,6 +159,11 @@ impl<'a> Plan<'a> {
             let text = "the kubelet has no client certificate, so its probes would fail: set RWS_CONFIG_ADMIN_PORT";
             self.doubts.push(text.to_owned());
         }
+        if is_loopback(self.config.ip) {
+            let text =
+                "RWS_CONFIG_IP is a loopback address: nobody outside of the pod reaches it, also not by the Service";
+            self.doubts.push(text.to_owned());
+        }
         if self.config.static_dir.is_some() {
             let text = "RWS_CONFIG_STATIC_DIR must be in the image, or in a volume that you add";
             self.doubts.push(text.to_owned());
@@ -160,6 +175,11 @@ impl<'a> Plan<'a> {
 fn set_value<'l>(loaded: &'l Loaded, name: &str) -> Option<&'l str> {
     let is = |value: &&Effective| value.name.strip_prefix(PREFIX) == Some(name) && value.origin != Origin::Default;
     loaded.effective.iter().find(is).map(|value| value.value.as_str()).filter(|value| !value.trim().is_empty())
+}
+
+/// Also when it is written as IPv6.
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
 }
 
 /// Kubernetes' C_IDENTIFIER, which is what envFrom has always taken.

@@ -137,13 +137,13 @@ fn container(plan: &Plan<'_>) -> String {
     text += &settings(plan);
     text += "# Until it has started, the other probes are not asked.\n";
     let often = format!("periodSeconds: 1\n  failureThreshold: {}\n", startup_seconds(config));
-    text += &probe("startupProbe", &config.startupz_path, plan.probed(), &often);
+    text += &probe(plan, "startup", &config.startupz_path, &often);
     text += "# Restarts a process that is stuck. It says nothing about load or dependencies, which a restart would not mend.\n";
     let patient = "periodSeconds: 10\n  timeoutSeconds: 2\n  failureThreshold: 3\n";
-    text += &probe("livenessProbe", &config.healthz_path, plan.probed(), patient);
+    text += &probe(plan, "liveness", &config.healthz_path, patient);
     text += "# Takes a pod out of the Service while it should get no traffic; it fails as soon as the pod drains.\n";
     let prompt = "periodSeconds: 5\n  timeoutSeconds: 2\n  failureThreshold: 3\n";
-    text += &probe("readinessProbe", &config.readyz_path, plan.probed(), prompt);
+    text += &probe(plan, "readiness", &config.readyz_path, prompt);
     let _ = write!(
         text,
         "resources:
@@ -175,10 +175,21 @@ fn settings(plan: &Plan<'_>) -> String {
     text
 }
 
-fn probe(kind: &str, path: &str, port: Port, times: &str) -> String {
+fn probe(plan: &Plan<'_>, kind: &str, path: &str, times: &str) -> String {
+    let Some(port) = plan.probed() else { return exec_probe(kind, times) };
     // HTTP is the default.
     let scheme = if port.tls { "\n    scheme: HTTPS" } else { "" };
-    format!("{kind}:\n  httpGet:\n    path: {}\n    port: {}{scheme}\n  {times}", quoted(path), port.name)
+    format!("{kind}Probe:\n  httpGet:\n    path: {}\n    port: {}{scheme}\n  {times}", quoted(path), port.name)
+}
+
+/// For a server that only its own pod reaches.
+fn exec_probe(kind: &str, times: &str) -> String {
+    let question = match kind {
+        "startup" => "startupz",
+        "liveness" => "livez",
+        _ => "readyz",
+    };
+    format!("{kind}Probe:\n  exec:\n    command: [/usr/local/bin/rws, probe, {question}]\n  {times}")
 }
 
 fn volume_mounts(plan: &Plan<'_>) -> String {

@@ -93,7 +93,7 @@ fn request(out: &mut Vec<u8>, received: &Received, settings: &Settings) {
     string(out, br#"","requestMethod":""#, head.method().as_str().as_bytes());
     out.extend_from_slice(br#"","requestUrl":""#);
     if let Some(host) = head.host() {
-        out.extend_from_slice(b"http://");
+        out.extend_from_slice(settings.scheme.as_bytes());
         text::json(out, settings.redactor.authority(host.as_bytes()));
     }
     text::json(out, path(head).as_bytes());

@@ -15,7 +15,11 @@ pub(super) fn grouped(number: u64) -> String {
 
 /// Events per second.
 pub(super) fn rate(per_second: f64) -> String {
-    if per_second > 0.0 && per_second < 10.0 { format!("{per_second:.1}") } else { grouped(per_second.round() as u64) }
+    match per_second {
+        0.01..1.0 => format!("{per_second:.2}"),
+        1.0..10.0 => format!("{per_second:.1}"),
+        _ => grouped(per_second.round() as u64),
+    }
 }
 
 /// How long a response took, in milliseconds; a histogram knows no more than 10 s.
@@ -64,7 +68,7 @@ mod tests {
     fn figures() {
         let numbers = [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")];
         numbers.into_iter().for_each(|(number, text)| assert_eq!(grouped(number), text));
-        let rates = [(0.0, "0"), (0.04, "0.0"), (3.14, "3.1"), (10.4, "10"), (12_345.6, "12,346")];
+        let rates = [(0.0, "0"), (0.04, "0.04"), (3.17, "3.2"), (10.4, "10"), (12_345.6, "12,346")];
         rates.into_iter().for_each(|(number, text)| assert_eq!(rate(number), text));
         let times = [
             (0.123, "0.12 ms"),

@@ -17,6 +17,7 @@ pub(super) struct Paths {
     /// Liveness, readiness, start-up.
     probes: [(Probe, String); 3],
     metrics: String,
+    admin_port: Option<u16>,
 }
 
 /// Which probe a path was meant for.
@@ -69,16 +70,14 @@ impl Paths {
                 (Probe::Startupz, config.startupz_path.clone()),
             ],
             metrics: config.metrics_path.clone(),
+            admin_port: config.admin_port,
         }
     }
 
     /// Why it failed and what to set, as the end of a sentence. `overloaded`: the server refused it before the handler ran.
     pub(super) fn advice(&self, prober: Prober, reason: Reason, path: &str, overloaded: bool) -> String {
         if prober.kind == Kind::Scraper {
-            return format!(
-                "The metrics are at {}; set the path there (ServiceMonitor: endpoints.path, annotation: prometheus.io/path)",
-                self.metrics
-            );
+            return self.about_metrics();
         }
         let nearest = self.nearest(path);
         let but = nearest.map_or("", |nearest| nearest.but);
@@ -100,6 +99,15 @@ impl Paths {
             _ => "",
         };
         format!("{why}This server's probes are {}; {}", self.list(), self.fix(prober, nearest))
+    }
+
+    fn about_metrics(&self) -> String {
+        let port = self.admin_port.map(|port| format!(" on the admin port {port}")).unwrap_or_default();
+        format!(
+            "The metrics are at {}{port}; set that where it is scraped (ServiceMonitor: endpoints.path and port, \
+             annotations: prometheus.io/path and /port)",
+            self.metrics
+        )
     }
 
     fn list(&self) -> String {

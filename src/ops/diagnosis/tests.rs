@@ -138,9 +138,14 @@ fn a_scrape_of_metrics_that_were_moved_is_told_where_they_are() {
     });
     assert_eq!(
         lines[0]["msg"],
-        "Prometheus scrapes GET /metrics: 404. The metrics are at /internal/metrics; set the path there (ServiceMonitor: \
-         endpoints.path, annotation: prometheus.io/path)"
+        "Prometheus scrapes GET /metrics: 404. The metrics are at /internal/metrics; set that where it is scraped \
+         (ServiceMonitor: endpoints.path and port, annotations: prometheus.io/path and /port)"
     );
+    let config = Config { admin_port: Some(9090), ..Config::default() };
+    let lines = warnings(&config, |diagnosis| {
+        diagnosis.look(EndpointKind::Metrics, &Exchange { status, ..exchange(&scrape) });
+    });
+    assert!(lines[0]["msg"].as_str().is_some_and(|text| text.contains("at /metrics on the admin port 9090")));
     assert_eq!(lines[0]["reason"], "scrape");
 }
 

@@ -15,7 +15,8 @@ fn what_is_out_of_range_is_told_with_its_place() {
     type Describe = fn(CheckBuilder<'_>) -> CheckBuilder<'_>;
     const MS: Duration = Duration::from_millis(1);
     let cases: &[(Describe, &str)] = &[
-        (|check| check.every(Duration::ZERO), "`every(0ns)` must be more than zero"),
+        (|check| check.every(Duration::ZERO), "`every(0ns)` must be at least a millisecond"),
+        (|check| check.every(MS / 2), "`every(500µs)` must be at least a millisecond"),
         (|check| check.every(LONGEST + MS), "at most a day"),
         (|check| check.timeout(Duration::ZERO), "`timeout(0ns)` must be more than zero"),
         (|check| check.every(5 * MS).timeout(6 * MS), "`timeout(6ms)` must be more than zero and at most `every(5ms)`"),

@@ -109,7 +109,7 @@ impl Folded {
             }
             below += count;
         }
-        (self.count() > 0).then(|| Self::LARGEST)
+        (self.count() > 0).then_some(Self::LARGEST)
     }
 
     /// The last bound: what takes longer is not told apart.

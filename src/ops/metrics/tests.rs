@@ -291,17 +291,17 @@ fn promtool_has_no_complaints() {
 fn the_format_and_the_coding_are_what_the_scraper_asks_for() {
     let (metrics, get) = (metrics(), received("GET", b"/users/1", &[]));
     observed(&metrics, |record| record(0, &exchange(&get)));
-    let prometheus: &[u8] =
-        b"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
-                              text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
     let (text, open) =
         ("text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let cases: [(&[(&str, &[u8])], &str, bool); 7] = [
+    type Fields = &'static [(&'static str, &'static [u8])];
+    const PROMETHEUS: &[u8] = b"application/openmetrics-text;version=1.0.0,\
+        application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let cases: [(Fields, &str, bool); 7] = [
         (&[], text, false),
         (&[("accept", b"*/*")], text, false),
         (&[("accept", b"text/html")], text, false),
-        (&[("accept", prometheus)], open, false),
-        (&[("accept", prometheus), ("accept-encoding", b"gzip")], open, true),
+        (&[("accept", PROMETHEUS)], open, false),
+        (&[("accept", PROMETHEUS), ("accept-encoding", b"gzip")], open, true),
         (&[("Accept", b"text/plain;version=0.0.4;q=1,*/*;q=0.1"), ("Accept-Encoding", b"br, gzip;q=0.5")], text, true),
         (&[("accept", b"application/openmetrics-text"), ("accept-encoding", b"gzip;q=0")], open, false),
     ];

@@ -68,18 +68,18 @@ impl Probes {
 
     /// A probe as a whole.
     fn note_probe(&self, probe: Probe, mood: &mut Mood) {
-        let concerned = || self.checks.iter().filter(|check| check.concerns(probe));
-        let fails = |check: &&Box<dyn Check>| Mood::of(&check.verdict(probe)) == Mood::Failing;
-        let now = if concerned().any(|check| fails(&check)) { Mood::Failing } else { Mood::Well };
+        let fails = |check: &&dyn Check| check.concerns(probe) && Mood::of(&check.verdict(probe)) == Mood::Failing;
+        let mut failing = self.checks().filter(fails).map(|check| check.name()).peekable();
+        let now = if failing.peek().is_some() { Mood::Failing } else { Mood::Well };
         let before = std::mem::replace(mood, now);
         if now == before {
             return;
         }
-        let failing = || concerned().filter(fails).map(|check| check.name()).collect::<Vec<_>>().join(", ");
+        let failing = failing.collect::<Vec<_>>().join(", ");
         match (probe.is_liveness(), now) {
-            (true, Mood::Failing) => tracing::error!(checks = failing(), "not alive: the liveness probe fails"),
+            (true, Mood::Failing) => tracing::error!(checks = failing, "not alive: the liveness probe fails"),
             (true, _) if before != Mood::Unknown => tracing::info!("alive again: the liveness probe passes"),
-            (false, Mood::Failing) => tracing::warn!(checks = failing(), "not ready: the readiness probe fails"),
+            (false, Mood::Failing) => tracing::warn!(checks = failing, "not ready: the readiness probe fails"),
             (false, _) if before != Mood::Unknown => tracing::info!("ready again: the readiness probe passes"),
             _ => {}
         }

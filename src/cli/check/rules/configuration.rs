@@ -144,8 +144,10 @@ fn loopback(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings)
     let labels = server.workload.labels();
     let alone = server.workload.running().len() == 1;
     let service = || {
-        let mut services =
-            cluster.objects.of_kind("Service").filter(|service| service.is_beside(&server.workload.object));
+        let mut services = cluster
+            .objects
+            .of_kind("Service")
+            .filter(|service| cluster.objects.beside(service, &server.workload.object));
         let selects = |service: &&Object<'_>| {
             crate::cli::check::objects::selects(service.node.path(&["spec", "selector"]), labels)
         };
@@ -227,7 +229,8 @@ fn must_be_text(name: &str, value: &Node, findings: &mut Findings) {
 
 /// A ConfigMap that is checked by itself, because nothing in the input uses it.
 fn unused(cluster: &Cluster<'_>, object: &Object<'_>, findings: &mut Findings) {
-    let environment = Environment::of_object(object);
+    // Whoever takes it may well take more from elsewhere.
+    let environment = Environment { open: true, ..Environment::of_object(object) };
     let used = |server: &Server<'_>| {
         let title = object.title();
         let in_mount = server.mounts.list.iter().any(|mount| mount.source == title);

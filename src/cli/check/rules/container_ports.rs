@@ -99,7 +99,9 @@ fn duplicate_names(server: &Server<'_>, findings: &mut Findings) {
                         "the port name {name} is taken by container {owner} already: whoever uses the name gets one \
                          of the two; give each port a name of its own"
                     );
-                    findings.add(&DUPLICATE_PORT, place, message);
+                    let same = *owner == container.name;
+                    let severity = if same { DUPLICATE_PORT.severity } else { Severity::Warning };
+                    findings.add_as(severity, &DUPLICATE_PORT, place, message);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::cli::check::finding::{Findings, Rule, Severity, short};
 use crate::cli::check::rules::Table;
+use crate::cli::check::rules::configuration::NOT_GIVEN;
 use crate::cli::check::server::{Cluster, Server};
 use crate::cli::check::settings::{Known, Layer, Setting};
 use crate::cli::check::volumes::FileAt;
@@ -92,7 +93,9 @@ fn is_certificate(name: &str) -> bool {
 
 fn file(server: &Server<'_>, setting: &Setting, path: &str, rule: &'static Rule, findings: &mut Findings) {
     let path = path.trim();
-    if path.is_empty() {
+    // What is put there without a volume of the manifest's: by the kubelet, by an injector, by the image.
+    const ELSEWHERE: [&str; 3] = ["/var/run/secrets/kubernetes.io/", "/vault/", "/etc/ssl/certs/"];
+    if !path.starts_with('/') || ELSEWHERE.iter().any(|known| path.starts_with(known)) {
         return;
     }
     let Setting { written, place, .. } = setting;
@@ -124,8 +127,13 @@ fn file(server: &Server<'_>, setting: &Setting, path: &str, rule: &'static Rule,
         ),
     };
     // The image of another program may bring files of its own.
-    let severity = if server.stock { rule.severity } else { Severity::Warning };
+    let severity = if is_our_image(server) { rule.severity } else { Severity::Warning };
     findings.add_as(severity, rule, *place, message);
+}
+
+/// Whether it is the image of this project, which has no files of its own.
+fn is_our_image(server: &Server<'_>) -> bool {
+    server.container.image_name() == "rws"
 }
 
 fn file_names<'p>(paths: impl Iterator<Item = &'p str>) -> String {
@@ -136,16 +144,21 @@ fn file_names<'p>(paths: impl Iterator<Item = &'p str>) -> String {
 fn directory(server: &Server<'_>, findings: &mut Findings) {
     let (Some(path), Some(place)) = (server.settings.text("DIR"), server.place_of("DIR")) else { return };
     let path = path.trim_end_matches('/');
-    let mut mounts = server.mounts.in_directory(path).peekable();
-    if mounts.peek().is_none() {
+    let mounts: Vec<_> = server.mounts.in_directory(path).collect();
+    if mounts.is_empty() {
         let message = format!(
             "{PREFIX}DIR is {}, and no volume is mounted there: rws would not start; mount the ConfigMap at that path",
             short(path)
         );
-        let severity = if server.stock { Severity::Error } else { Severity::Warning };
+        let severity = if is_our_image(server) { Severity::Error } else { Severity::Warning };
         return findings.add_as(severity, &CONFIG_DIR, place, message);
     }
-    for at in mounts.filter_map(|mount| mount.sub_path) {
+    let absent = mounts.iter().filter(|mount| mount.known_volume && mount.files.is_none() && !mount.source.is_empty());
+    for mount in absent {
+        let message = format!("{} is not among the given files: what it sets is not checked", mount.source);
+        findings.add(&NOT_GIVEN, mount.place, message);
+    }
+    for at in mounts.iter().filter_map(|mount| mount.sub_path) {
         let message = format!(
             "{PREFIX}DIR is mounted with subPath, which is never updated: changes would not arrive; mount the whole \
              ConfigMap at {}",
@@ -174,7 +187,9 @@ fn shadows(server: &Server<'_>, findings: &mut Findings) {
 fn restart(server: &Server<'_>, findings: &mut Findings) {
     let annotations = server.workload.metadata.and_then(|metadata| metadata.get("annotations"));
     let checksum = annotations.map_or(&[][..], |map| map.entries()).iter().any(|(key, _)| {
-        ["checksum", "hash", "reloader"].iter().any(|word| key.text.to_ascii_lowercase().contains(word))
+        ["checksum", "hash", "reload", "settings", "revision"]
+            .iter()
+            .any(|word| key.text.to_ascii_lowercase().contains(word))
     });
     for source in server.container.node.items_of("envFrom") {
         let Some(name) = source.get("configMapRef").and_then(|reference| reference.get("name")) else { continue };

@@ -94,6 +94,7 @@ fn check_probe(server: &Server<'_>, probe: &Probe<'_>, findings: &mut Findings) 
                 findings.add_as(severity, &TCP_PROBE, tcp.place, message);
             }
         }
+        Handler::Grpc(grpc) if grpc.number_of("port").is_some_and(|port| is_own(server, port)) => {}
         Handler::Grpc(grpc) => {
             let path = wanted_path(server, probe.kind);
             let message = format!(
@@ -110,6 +111,11 @@ fn check_probe(server: &Server<'_>, probe: &Probe<'_>, findings: &mut Findings) 
             findings.add(&PROBE_HANDLER, probe.place, message);
         }
     }
+}
+
+/// Whether a port is a listener that the program has besides those of rws.
+fn is_own(server: &Server<'_>, port: i64) -> bool {
+    u16::try_from(port).is_ok_and(|port| server.listener_on(port).is_err())
 }
 
 fn check_http(server: &Server<'_>, probe: &Probe<'_>, http: &Node, findings: &mut Findings) {

@@ -2,10 +2,11 @@
 
 use crate::cli::check::finding::{Findings, Rule, Severity, short};
 use crate::cli::check::metrics;
-use crate::cli::check::objects::{Object, label_selector_selects};
+use crate::cli::check::objects::{Object, label_selector_selects, selects};
 use crate::cli::check::place::Place;
 use crate::cli::check::rules::Table;
 use crate::cli::check::server::{Cluster, Server};
+use crate::cli::check::workload::Workload;
 use crate::cli::check::yaml::Node;
 
 pub(super) static ROLLOUT: Rule = Rule {
@@ -63,10 +64,10 @@ pub(super) static HPA_RANGE: Rule = Rule {
 
 pub(super) static HPA_REQUEST: Rule = Rule {
     id: "hpa-request",
-    severity: Severity::Error,
+    severity: Severity::Warning,
     summary: "an autoscaler on utilization without a request",
     explanation: "Utilization is a share of what the containers request. Without resources.requests for it in every \
-                  container the autoscaler has no value and does not scale.",
+                  container, or a LimitRange that sets them, the autoscaler has no value and does not scale.",
     fix: "Set resources.requests for the resource.",
 };
 
@@ -108,21 +109,23 @@ pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
     cluster.objects.of_kind("HorizontalPodAutoscaler").for_each(|scaler| autoscaler(cluster, scaler, findings));
 }
 
-/// The autoscaler of a server's workload.
-fn scaler_of<'c>(cluster: &'c Cluster<'_>, server: &Server<'_>) -> Option<&'c Object<'c>> {
-    let workload = &server.workload.object;
-    cluster.objects.of_kind("HorizontalPodAutoscaler").filter(|scaler| scaler.is_beside(workload)).find(|scaler| {
-        let target = scaler.spec(&["scaleTargetRef"]);
-        let text = |key| target.and_then(|target| target.text_of(key));
-        text("name") == Some(workload.name) && text("kind") == Some(workload.kind)
-    })
+/// The autoscaler of a workload.
+fn scaler_of<'c>(cluster: &'c Cluster<'_>, workload: &Workload<'_>) -> Option<&'c Object<'c>> {
+    let workload = &workload.object;
+    cluster.objects.of_kind("HorizontalPodAutoscaler").filter(|scaler| cluster.objects.beside(scaler, workload)).find(
+        |scaler| {
+            let target = scaler.spec(&["scaleTargetRef"]);
+            let text = |key| target.and_then(|target| target.text_of(key));
+            text("name") == Some(workload.name) && text("kind") == Some(workload.kind)
+        },
+    )
 }
 
-/// The fewest pods that are meant to run, and where that is said.
-fn fewest(cluster: &Cluster<'_>, server: &Server<'_>) -> Option<i64> {
-    match scaler_of(cluster, server) {
+/// The fewest pods that are meant to run.
+fn fewest(cluster: &Cluster<'_>, workload: &Workload<'_>) -> Option<i64> {
+    match scaler_of(cluster, workload) {
         Some(scaler) => Some(scaler.spec(&["minReplicas"]).and_then(Node::number).unwrap_or(1)),
-        None => server.workload.replicas(),
+        None => workload.replicas(),
     }
 }
 
@@ -139,7 +142,7 @@ fn rollout(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings) 
         return findings.add_as(severity, &ROLLOUT, place, message);
     }
     let unavailable = strategy.path(&["rollingUpdate", "maxUnavailable"]);
-    let (Some(node), Some(replicas)) = (unavailable, fewest(cluster, server)) else { return };
+    let (Some(node), Some(replicas)) = (unavailable, fewest(cluster, &server.workload)) else { return };
     let Some(may) = share(node, replicas, false) else { return };
     if may >= replicas && replicas > 0 {
         let message = format!(
@@ -164,10 +167,13 @@ fn share(node: &Node, whole: i64, round_up: bool) -> Option<i64> {
 
 fn single(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings) {
     let object = &server.workload.object;
-    if fewest(cluster, server) != Some(1) || !matches!(object.kind, "Deployment" | "Rollout") {
+    if fewest(cluster, &server.workload) != Some(1) || !matches!(object.kind, "Deployment" | "Rollout") {
         return;
     }
-    let scaler = scaler_of(cluster, server);
+    if shares_a_service(cluster, &server.workload) {
+        return;
+    }
+    let scaler = scaler_of(cluster, &server.workload);
     let node = match scaler {
         Some(scaler) => scaler.spec(&["minReplicas"]),
         None => object.spec(&["replicas"]),
@@ -177,16 +183,27 @@ fn single(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings) {
     findings.add(&SINGLE_REPLICA, place, message);
 }
 
+/// Whether another workload stands behind the same Service: a canary may well be alone.
+fn shares_a_service(cluster: &Cluster<'_>, workload: &Workload<'_>) -> bool {
+    cluster.objects.of_kind("Service").any(|service| {
+        let pods = service.spec(&["selector"]);
+        let behind =
+            |other: &&Workload<'_>| cluster.objects.beside(&other.object, service) && selects(pods, other.labels());
+        behind(&workload) && cluster.workloads.iter().filter(behind).count() > 1
+    })
+}
+
 fn disruption(cluster: &Cluster<'_>, budget: &Object<'_>, findings: &mut Findings) {
     let Some(selector) = budget.spec(&["selector"]) else { return };
-    let selects = |server: &&Server<'_>| {
-        server.workload.object.is_beside(budget)
-            && label_selector_selects(selector, server.workload.labels()).unwrap_or(true)
+    let selects = |workload: &Workload<'_>| {
+        cluster.objects.beside(&workload.object, budget)
+            && label_selector_selects(selector, workload.labels()).unwrap_or(true)
     };
-    let Some(server) = cluster.servers.iter().find(selects) else {
+    if !cluster.servers.iter().any(|server| selects(&server.workload)) {
         return selects_nothing(cluster, budget, selector, findings);
-    };
-    let Some(replicas) = fewest(cluster, server) else { return };
+    }
+    let selected = cluster.workloads.iter().filter(|workload| selects(workload));
+    let Some(replicas) = selected.map(|workload| fewest(cluster, workload)).sum::<Option<i64>>() else { return };
     let blocked = |field: &str, is_blocking: fn(i64, i64) -> bool| {
         let node = budget.spec(&[field])?;
         // Both percentages are rounded up.
@@ -207,9 +224,10 @@ fn disruption(cluster: &Cluster<'_>, budget: &Object<'_>, findings: &mut Finding
 /// Only if it has the name of a workload that is rws: it may belong to something else.
 fn selects_nothing(cluster: &Cluster<'_>, budget: &Object<'_>, selector: &Node, findings: &mut Findings) {
     let other = cluster.workloads.iter().any(|workload| {
-        workload.object.is_beside(budget) && label_selector_selects(selector, workload.labels()) != Some(false)
+        cluster.objects.beside(&workload.object, budget)
+            && label_selector_selects(selector, workload.labels()) != Some(false)
     });
-    let mut servers = cluster.servers.iter().filter(|server| server.workload.object.is_beside(budget));
+    let mut servers = cluster.servers.iter().filter(|server| cluster.objects.beside(&server.workload.object, budget));
     let named = servers.any(|server| server.workload.object.name == budget.name || cluster.workloads.len() == 1);
     if named && !other {
         let message = format!("{} selects none of the pods: it protects nothing; correct its selector", budget.title());
@@ -222,7 +240,7 @@ fn autoscaler(cluster: &Cluster<'_>, scaler: &Object<'_>, findings: &mut Finding
     let Some(name) = text("name") else { return };
     let target = |server: &&Server<'_>| {
         let object = &server.workload.object;
-        object.is_beside(scaler) && object.name == name && text("kind") == Some(object.kind)
+        cluster.objects.beside(object, scaler) && object.name == name && text("kind") == Some(object.kind)
     };
     let Some(server) = cluster.servers.iter().find(target) else {
         return missing_target(cluster, scaler, name, findings);
@@ -245,11 +263,16 @@ fn autoscaler(cluster: &Cluster<'_>, scaler: &Object<'_>, findings: &mut Finding
 fn missing_target(cluster: &Cluster<'_>, scaler: &Object<'_>, name: &str, findings: &mut Findings) {
     /// Jaro-Winkler similarity of a slip of the pen.
     const SIMILAR: f64 = 0.85;
-    if cluster.workloads.iter().any(|workload| workload.object.name == name && workload.object.is_beside(scaler)) {
+    if cluster
+        .workloads
+        .iter()
+        .any(|workload| workload.object.name == name && cluster.objects.beside(&workload.object, scaler))
+    {
         return;
     }
     let near = cluster.servers.iter().map(|server| &server.workload.object).find(|object| {
-        object.is_beside(scaler) && (object.name == scaler.name || strsim::jaro_winkler(object.name, name) >= SIMILAR)
+        cluster.objects.beside(object, scaler)
+            && (object.name == scaler.name || strsim::jaro_winkler(object.name, name) >= SIMILAR)
     });
     let (Some(near), Some(node)) = (near, scaler.spec(&["scaleTargetRef", "name"])) else { return };
     let message = format!("scaleTargetRef names {}, which is not there: did you mean {}?", short(name), near.title());

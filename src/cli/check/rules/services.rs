@@ -1,7 +1,7 @@
 //! Services and what selects pods: whether requests arrive.
 
 use crate::cli::check::finding::{Findings, Rule, Severity, short};
-use crate::cli::check::objects::{Object, matching, selects, shown_labels};
+use crate::cli::check::objects::{Object, selects, shown_labels};
 use crate::cli::check::rules::Table;
 use crate::cli::check::server::{Cluster, Server};
 use crate::cli::check::workload::Workload;
@@ -44,12 +44,22 @@ pub(super) static SERVICE_LINKS: Rule = Rule {
     fix: "Set enableServiceLinks: false in the pod's spec, or give the Service another name.",
 };
 
-pub(super) static RULES: Table = &[&SERVICE_SELECTOR, &SERVICE_PORT, &SELECTOR_MISMATCH, &SERVICE_LINKS];
+pub(super) static INGRESS_BACKEND: Rule = Rule {
+    id: "ingress-backend",
+    severity: Severity::Error,
+    summary: "an Ingress or HTTPRoute to a port that the Service does not have",
+    explanation: "A backend names a port of the Service, not of the pod. With another one the ingress controller answers \
+                  503 to everything.",
+    fix: "Use the name or number in the Service's spec.ports.",
+};
+
+pub(super) static RULES: Table =
+    &[&SERVICE_SELECTOR, &SERVICE_PORT, &SELECTOR_MISMATCH, &SERVICE_LINKS, &INGRESS_BACKEND];
 
 pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
     for service in cluster.objects.of_kind("Service") {
         let selector = service.node.path(&["spec", "selector"]);
-        let beside = cluster.workloads.iter().filter(|workload| workload.object.is_beside(service));
+        let beside = cluster.workloads.iter().filter(|workload| cluster.objects.beside(&workload.object, service));
         let selected: Vec<&Workload<'_>> = beside.filter(|workload| selects(selector, workload.labels())).collect();
         match selector.filter(|selector| !selector.entries().is_empty()) {
             Some(selector) if selected.is_empty() => selects_nothing(cluster, service, selector, findings),
@@ -63,18 +73,18 @@ pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
         links(cluster, service, findings);
     }
     cluster.servers.iter().for_each(|server| own_selector(server, findings));
+    cluster.objects.of_kind("Ingress").for_each(|ingress| backends(cluster, ingress, findings));
+    cluster.objects.of_kind("HTTPRoute").for_each(|route| references(cluster, route, findings));
 }
 
-/// Only a fault if it was meant for a pod of the input: it has its name, or part of its labels.
+/// Only a fault if it was meant for a pod of the input: others may be made by an operator.
 fn selects_nothing(cluster: &Cluster<'_>, service: &Object<'_>, selector: &Node, findings: &mut Findings) {
-    let beside = cluster.servers.iter().filter(|server| server.workload.object.is_beside(service));
-    let alone = cluster.workloads.len() == 1;
-    let meant = beside.map(|server| {
-        let labels = server.workload.labels();
-        let named = server.workload.object.name == service.name;
-        (matching(selector, labels) + usize::from(named) * 2 + usize::from(alone), server)
-    });
-    let Some((_, server)) = meant.max_by_key(|(score, _)| *score).filter(|(score, _)| *score > 0) else { return };
+    let beside = |server: &&Server<'_>| cluster.objects.beside(&server.workload.object, service);
+    let alone = cluster.workloads.len() == 1 && cluster.objects.of_kind("Service").count() == 1;
+    let mut servers = cluster.servers.iter().filter(beside);
+    let meant =
+        servers.find(|server| alone || server.workload.object.name == service.name || is_meant(selector, server));
+    let Some(server) = meant else { return };
     let message = format!(
         "{} selects {}, but the pods of {} have {}: it has no endpoints; make the selector match",
         service.title(),
@@ -83,6 +93,19 @@ fn selects_nothing(cluster: &Cluster<'_>, service: &Object<'_>, selector: &Node,
         short(&shown_labels(server.workload.labels()))
     );
     findings.add(&SERVICE_SELECTOR, selector.place, message);
+}
+
+/// Whether the label that says which application it is is there, or nearly.
+fn is_meant(selector: &Node, server: &Server<'_>) -> bool {
+    /// Labels that name an application.
+    const NAMES: [&str; 4] = ["app", "app.kubernetes.io/name", "k8s-app", "name"];
+    /// Jaro-Winkler similarity of a slip of the pen.
+    const SIMILAR: f64 = 0.88;
+    let label = |key| server.workload.labels().and_then(|labels| labels.text_of(key));
+    NAMES.into_iter().any(|key| {
+        let both = selector.text_of(key).zip(label(key));
+        both.is_some_and(|(wanted, is)| strsim::jaro_winkler(wanted, is) >= SIMILAR)
+    })
 }
 
 fn ports(server: &Server<'_>, service: &Object<'_>, findings: &mut Findings) {
@@ -169,7 +192,8 @@ fn links(cluster: &Cluster<'_>, service: &Object<'_>, findings: &mut Findings) {
     let short_name = format!("{name}_PORT").trim_start_matches(PREFIX).to_owned();
     let variable = find(&short_name).filter(|variable| variable.status == Status::Supported);
     let Some(server) = cluster.servers.iter().find(|server| {
-        server.workload.object.is_beside(service) && server.workload.pod.boolean_of("enableServiceLinks") != Some(false)
+        cluster.objects.beside(&server.workload.object, service)
+            && server.workload.pod.boolean_of("enableServiceLinks") != Some(false)
     }) else {
         return;
     };
@@ -180,4 +204,53 @@ fn links(cluster: &Cluster<'_>, service: &Object<'_>, findings: &mut Findings) {
         server.workload.object.title()
     );
     findings.add(&SERVICE_LINKS, service.place(), message);
+}
+
+/// The backends of an Ingress.
+fn backends(cluster: &Cluster<'_>, ingress: &Object<'_>, findings: &mut Findings) {
+    let rules = ingress.spec(&["rules"]).map_or(&[][..], Node::items).iter();
+    let paths = rules.filter_map(|rule| rule.get("http")).flat_map(|http| http.items_of("paths"));
+    for backend in paths.filter_map(|path| path.get("backend")).chain(ingress.spec(&["defaultBackend"])) {
+        let Some(service) = backend.get("service") else { continue };
+        let port = service.get("port").and_then(|port| port.get("name").or_else(|| port.get("number")));
+        if let (Some(name), Some(port)) = (service.text_of("name"), port) {
+            backend_port(cluster, ingress, name, port, findings);
+        }
+    }
+}
+
+/// The backends of an HTTPRoute (Gateway API).
+fn references(cluster: &Cluster<'_>, route: &Object<'_>, findings: &mut Findings) {
+    let rules = route.spec(&["rules"]).map_or(&[][..], Node::items).iter();
+    for backend in rules.flat_map(|rule| rule.items_of("backendRefs")) {
+        let is_service =
+            backend.text_of("kind").is_none_or(|kind| kind == "Service") && backend.get("namespace").is_none();
+        if let (Some(name), Some(port), true) = (backend.text_of("name"), backend.get("port"), is_service) {
+            backend_port(cluster, route, name, port, findings);
+        }
+    }
+}
+
+fn backend_port(cluster: &Cluster<'_>, from: &Object<'_>, name: &str, port: &Node, findings: &mut Findings) {
+    let Some(service) = cluster.objects.find("Service", name, from) else { return };
+    let pods = service.spec(&["selector"]);
+    // What stands before other servers is none of our business.
+    let ours = cluster.servers.iter().any(|server| selects(pods, server.workload.labels()));
+    let ports = service.spec(&["ports"]).map_or(&[][..], Node::items);
+    let there = ports.iter().any(|own| match port.number() {
+        Some(number) => own.number_of("port") == Some(number),
+        None => own.text_of("name") == port.text(),
+    });
+    if there || !ours {
+        return;
+    }
+    let shown = |own: &Node| Some(own.text_of("name").or(own.text_of("port"))?.to_owned());
+    let message = format!(
+        "{} sends to port {} of {}, which has {}: it would answer 503; use one of those",
+        from.title(),
+        short(port.text().unwrap_or_default()),
+        service.title(),
+        short(&ports.iter().filter_map(shown).collect::<Vec<_>>().join(", "))
+    );
+    findings.add(&INGRESS_BACKEND, port.place, message);
 }

@@ -89,7 +89,8 @@ fn a_check_that_hangs_holds_up_neither_the_others_nor_itself_for_ever() {
         health.check("healthy").run(healthy);
     });
     let begun = |receiver: &Receiver<()>| receiver.recv_timeout(PATIENCE).expect("it is run");
-    (begun(&hangs), begun(&runs));
+    begun(&hangs);
+    begun(&runs);
     healthy_answer.send(Outcome::Pass).unwrap();
     site.until_it_rests(1);
     for _ in 0..6 {
