@@ -501,7 +501,7 @@ mod tests {
     fn a_resting_session_holds_no_buffer() {
         let (mut session, ours, mut client, mut theirs) = connected();
         for n in [1, 5000, 40_000] {
-            std::io::Write::write_all(&mut Stream::new(&mut client, &mut theirs), &vec![1; n]).unwrap();
+            io::Write::write_all(&mut Stream::new(&mut client, &mut theirs), &vec![1; n]).unwrap();
             let mut room = vec![0; n];
             let mut filled = 0;
             while filled < n {
