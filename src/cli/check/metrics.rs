@@ -7,10 +7,10 @@ use crate::ops::metrics::Metrics;
 const NOT_AT_FIRST: &[&str] = &[
     "http_server_request_duration_seconds",
     "rws_probe_requests_total",
-    "rws_tls_cert_not_after_timestamp_seconds",
     "rws_health_check_up",
     "rws_config_reloads_total",
     "rws_config_last_reload_success_timestamp_seconds",
+    "rws_tls_cert_not_after_timestamp_seconds",
 ];
 
 /// What scrapes and adapters append.
