@@ -80,9 +80,10 @@ pub(crate) struct Pod {
     delete: Sender<u32>,
 }
 
-/// Why watching a container came to its end.
+/// How a container came to its end.
 enum End {
     Exited,
+    NeverBegun,
     Deleted,
 }
 
@@ -232,12 +233,14 @@ impl Pod {
             loop {
                 let ended = match self.create(sandbox.id()) {
                     Ok(container) => self.watch(&Arc::new(container), deleted),
-                    Err((reason, message)) => self.not_created(reason, message),
+                    Err((reason, message)) => self.not_created(reason, message, deleted),
                 };
-                if matches!(ended, End::Deleted) || self.wait_for_back_off(&mut back_off, deleted) {
-                    break;
+                match ended {
+                    End::Deleted => break,
+                    End::NeverBegun => {}
+                    End::Exited if self.wait_for_back_off(&mut back_off, deleted) => break,
+                    End::Exited => self.change(|state| state.restarts += 1),
                 }
-                self.change(|state| state.restarts += 1);
             }
         }
         let _ = sandbox.kill();
@@ -347,13 +350,24 @@ impl Pod {
         self.container.volume_mounts.iter().map(mount).collect()
     }
 
-    fn not_created(&self, reason: &'static str, message: String) -> End {
-        self.events.warning("Failed", format!("Error: {message}"));
-        if reason == "StartError" {
-            self.change(|state| state.last = Some(Terminated { code: 128, message: message.clone() }));
+    /// A container that cannot be started counts as one that ended; one that cannot be put together is tried again
+    /// whenever the kubelet comes by.
+    fn not_created(&self, reason: &'static str, message: String, deleted: &Receiver<u32>) -> End {
+        if reason != "ContainerCreating" {
+            self.events.warning("Failed", format!("Error: {message}"));
         }
-        self.change(|state| state.waiting = Some((reason, message)));
-        End::Exited
+        let started = reason == "StartError";
+        self.change(|state| {
+            state.last = started.then(|| Terminated { code: 128, message: message.clone() }).or(state.last.take());
+            state.waiting = Some((reason, message));
+        });
+        if started {
+            return End::Exited;
+        }
+        select! {
+            recv(deleted) -> _ => End::Deleted,
+            recv(after(self.scaled(10))) -> _ => End::NeverBegun,
+        }
     }
 
     /// From the start of a container to its end: probes, their verdicts, and deletion.
