@@ -75,9 +75,14 @@ impl Metrics {
     /// its own registry, and no others.
     ///
     /// # Errors
-    /// When it already has a metric of one of the server's names.
+    /// When it already has a metric of one of the server's names, or was given before.
     pub fn with_registry(mut self, registry: Registry) -> prometheus::Result<Self> {
-        registry.register(Box::new(Reserved::new()?))?;
+        for reserved in Reserved::all()? {
+            let name = reserved.name().to_owned();
+            registry.register(Box::new(reserved)).map_err(|error| {
+                prometheus::Error::Msg(format!("{name} is there twice, and it is one of the server's: {error}"))
+            })?;
+        }
         self.users.push(registry);
         Ok(self)
     }

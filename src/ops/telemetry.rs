@@ -220,14 +220,13 @@ impl Row {
             EndpointKind::Admin => return exchange.failed() || !exchange.is_safe(),
             EndpointKind::Probe => {}
         }
+        let status = exchange.status.as_u16();
+        // Also while nobody asks: the setting may change.
+        let before = self.latest.swap(status, Ordering::Relaxed);
         match log_probes {
             LogProbes::All => true,
             LogProbes::None => false,
-            LogProbes::Failures => {
-                let status = exchange.status.as_u16();
-                let before = self.latest.swap(status, Ordering::Relaxed);
-                exchange.failed() || (before != 0 && before != status)
-            }
+            LogProbes::Failures => exchange.failed() || (before != 0 && before != status),
         }
     }
 }

@@ -197,6 +197,25 @@ fn an_idle_connection_costs_little() {
     drop(clients);
 }
 
+/// Whoever reads a large response more slowly than it is made has the server hold no more of it than there is room for.
+#[test]
+fn a_large_response_is_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::File::create(dir.path().join("large")).unwrap().set_len(60_000_000).unwrap();
+    let server = secured(&[("REACTOR_COUNT", "1"), ("STATIC_DIR", text(dir.path()))]).start();
+    let mut client = connect(&server);
+    client.send(get_of("/demo/bytes/1000"));
+    client.reply();
+    let before = server.resident_kib();
+    client.send(get_of("/large"));
+    let mut buffer = vec![0; 1 << 20];
+    for _ in 0..50 {
+        client.stream.read_exact(&mut buffer).unwrap();
+    }
+    let more = server.resident_kib().saturating_sub(before);
+    assert!(more <= 8 * 1024, "{more} KiB");
+}
+
 fn curl(arguments: &[&str]) -> Output {
     let mut command = clean("curl");
     command.args(["--silent", "--show-error", "--max-time", "20", "--noproxy", "*"]).args(arguments);

@@ -486,12 +486,15 @@ fn files_behind_the_data_link_are_seen_as_they_were_at_one_moment() {
         fs::write(dir.path().join(name).join("PORT"), port).expect("a file");
     }
     fs::write(dir.path().join("..old/THREAD_COUNT"), "7").expect("a file");
+    // Some versions make the link of a new key only afterwards.
+    fs::write(dir.path().join("..new/QUEUE_DEPTH"), "9").expect("a file");
     symlink("..data/PORT", dir.path().join("PORT")).expect("a link");
     symlink("..data/THREAD_COUNT", dir.path().join("THREAD_COUNT")).expect("a link");
     symlink("..new", dir.path().join("..data")).expect("a link");
     // The kubelet has swapped the link, and has not removed yet what is gone.
     let loaded = loaded([("DIR", text(dir.path()))]);
-    assert_eq!((loaded.config.port, loaded.config.thread_count), (82, 200));
+    let config = &loaded.config;
+    assert_eq!((config.port, config.thread_count, config.queue_depth), (82, 200, 9));
     let port = loaded.effective.iter().find(|effective| effective.name == "RWS_CONFIG_PORT").expect("it is there");
     assert_eq!(port.origin, Origin::File(dir.path().join("PORT")), "where the operator finds it");
 }

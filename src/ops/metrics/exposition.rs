@@ -129,14 +129,24 @@ impl Exposition {
 
     fn descriptors(&mut self, family: &MetricFamily, name: &Name<'_>) {
         let open = self.format == Format::OpenMetrics;
-        if !family.help().is_empty() {
-            self.text(&["# HELP ", name.family, " "]);
-            self.escaped(family.help(), open);
-            self.text(&["\n"]);
+        if !open {
+            self.help(family, name);
         }
         self.text(&["# TYPE ", name.family, " ", name.kind, "\n"]);
-        if let Some(unit) = unit(name.family).filter(|_| open) {
-            self.text(&["# UNIT ", name.family, " ", unit, "\n"]);
+        if open {
+            if let Some(unit) = unit(name.family) {
+                self.text(&["# UNIT ", name.family, " ", unit, "\n"]);
+            }
+            // TYPE, UNIT, HELP is the order that OpenMetrics recommends.
+            self.help(family, name);
+        }
+    }
+
+    fn help(&mut self, family: &MetricFamily, name: &Name<'_>) {
+        if !family.help().is_empty() {
+            self.text(&["# HELP ", name.family, " "]);
+            self.escaped(family.help(), self.format == Format::OpenMetrics);
+            self.text(&["\n"]);
         }
     }
 

@@ -169,6 +169,11 @@ fn users_add_their_own_and_a_clash_of_names_is_an_error() {
     assert_eq!(value(&scrape(&metrics), "orders_total"), 1.0);
     let again = Metrics::new(metrics.registry().clone(), Arc::default(), Lifecycle::default(), Vec::new());
     assert!(again.is_err());
+    let clash = Registry::new();
+    let mine = IntCounter::new("rws_handoffs_total", "Mine.").expect("a counter");
+    clash.register(Box::new(mine)).expect("a free name");
+    let error = Metrics::new(clash, Arc::default(), Lifecycle::default(), Vec::new()).expect_err("a clash");
+    assert!(error.to_string().contains("rws_handoffs_total"), "{error}");
 }
 
 /// A collector that yields what it is told to.
