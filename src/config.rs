@@ -43,7 +43,7 @@ use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
 pub use table::{Change, Status, Variable, find};
-pub use value::duration;
+pub use value::{duration, show_millis};
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
