@@ -1055,9 +1055,12 @@ proptest! {
     }
 }
 
+/// A Service's port: name, number, protocol.
+type Port = (&'static str, u16, &'static str);
+
 /// What the kubelet injects for a Service:
 /// <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/envvars/envvars.go>.
-fn service_link(service: &str, ip: &str, ports: &[(&str, u16, &str)]) -> Vec<(String, String)> {
+fn service_link(service: &str, ip: &str, ports: &[Port]) -> Vec<(String, String)> {
     let upper = |name: &str| name.replace(['-', '.'], "_").to_ascii_uppercase();
     let prefix = upper(service);
     let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
@@ -1085,9 +1088,10 @@ fn service_link(service: &str, ip: &str, ports: &[(&str, u16, &str)]) -> Vec<(St
 
 #[test]
 fn no_service_of_whatever_name_can_set_or_break_anything() {
-    const HTTP: &[(&str, u16, &str)] = &[("", 7878, "TCP")];
+    const HTTP: &[Port] = &[("", 7878, "TCP")];
     // What a Service is called, what it has, and which names of settings its link takes.
-    let cases: &[(&str, &[(&str, u16, &str)], &[&str])] = &[
+    type Case = (&'static str, &'static [Port], &'static [&'static str]);
+    let cases: &[Case] = &[
         ("rws", HTTP, &[]),
         ("rws-config", HTTP, &["PORT"]),
         (

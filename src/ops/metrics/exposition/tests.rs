@@ -8,7 +8,7 @@ use super::*;
 
 fn written(families: &[MetricFamily], format: Format) -> (String, Vec<String>) {
     let mut refused = Vec::new();
-    let text = write(families, format, |name, fault| refused.push(format!("{name}: {fault}")));
+    let text = write(families, format, &Exemplars::default(), |name, fault| refused.push(format!("{name}: {fault}")));
     (String::from_utf8(text).expect("UTF-8"), refused)
 }
 
@@ -212,7 +212,16 @@ pub(in crate::ops) fn check_openmetrics(text: &str) {
             continue;
         }
         let (family, kind) = family.as_ref().expect("a descriptor before each sample");
+        // What follows is an exemplar, of a bucket.
+        let (line, exemplar) = line.split_once(" # ").map_or((line, None), |(line, exemplar)| (line, Some(exemplar)));
         let (name, labels, value) = sample(line);
+        if let Some(exemplar) = exemplar {
+            let (labels, numbers) = exemplar.strip_prefix('{').and_then(|rest| rest.split_once("} ")).expect("labels");
+            assert!(name.ends_with("_bucket") && labels.len() <= 128 && numbers.split(' ').count() <= 2, "{exemplar}");
+            let observed: f64 = numbers.split(' ').next().and_then(|value| value.parse().ok()).expect("a number");
+            let bound = line.split("le=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse::<f64>().ok());
+            assert!(observed <= bound.expect("a bound"), "{exemplar} in {line}");
+        }
         let suffix = name.strip_prefix(family.as_str()).unwrap_or_else(|| panic!("{line} in {family}"));
         let suffixes: &[&str] = match kind.as_str() {
             "counter" => &["_total"],
