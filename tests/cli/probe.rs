@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::support::{PATIENCE, Sig, free_port, let_pass, rws as server};
-use crate::{Said, rws};
+use crate::{Said, Settings, rws};
 
 /// Asks the server on `port`, with time enough for a loaded machine.
 fn ask(port: u16, arguments: &[&str], settings: &[(&str, &str)]) -> Said {
@@ -162,7 +162,7 @@ fn nobody_there_and_nobody_answering_end_with_1_in_time() {
 
 #[test]
 fn wrong_usage_and_configuration_end_with_2() {
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let cases: &[(&[&str], Settings, &str)] = &[
         (&[], &[], "Usage: rws probe"),
         (&["health"], &[], "healthz"),
         (&["readyz", "--timeout", "0"], &[], "must be a duration"),
