@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::{Settings, rws};
 use crate::support::{clean, program};
+use crate::{Settings, rws};
 
 /// What `rws manifest` prints.
 fn manifest(arguments: &[&str], settings: &[(&str, &str)]) -> String {
