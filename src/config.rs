@@ -1,5 +1,6 @@
-//! Configuration, layer 1: everything an operator can set, read once from `RWS_CONFIG_*` into a typed,
-//! immutable [`Config`]. The only place in the crate that reads the environment.
+//! Configuration, layer 1: everything an operator can set, read from `RWS_CONFIG_*` into a typed, immutable
+//! [`Config`]. The only place in the crate that reads the environment. What files say is read again while a server runs;
+//! [`Live`] has the configuration that is in force.
 //!
 //! One [`Variable`] per setting, in [`VARIABLES`], drives parsing, error messages, docs/CONFIGURATION.md and the
 //! list of effective values. [`Config::load`] tells the story: collect from every source, parse, check the rules
@@ -42,7 +43,7 @@ use route::RouteSpec;
 pub use rows::VARIABLES;
 pub use source::{Origin, Sources};
 pub use table::{Change, Status, Variable, find};
-pub use value::duration;
+pub use value::{duration, show_millis};
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";

@@ -94,7 +94,7 @@ fn serve(
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let admin = AdminPort::open(&assembly, &live, sources.in_kubernetes(), process, &listener)?;
-    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals, .. } = assembly;
+    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } = assembly;
     let endpoints = crate::app::service::Service::endpoints(&*service);
     let telemetry = Telemetry::new(&config, metrics.clone(), endpoints, process.access_log.clone());
     let (telemetry, asked) = match &admin {

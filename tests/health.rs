@@ -210,7 +210,7 @@ fn a_check_that_hangs_too_long_is_stale_and_recovers_when_it_returns() {
 
 #[test]
 fn a_pool_that_has_come_to_a_standstill_fails_liveness_and_names_its_routes() {
-    let settings = [("THREAD_COUNT", "2"), ("LIVENESS_STALL", "1s"), ("HEALTH_DETAILS", "full")];
+    let settings = [("THREAD_COUNT", "2"), ("LIVENESS_STALL", "2s"), ("HEALTH_DETAILS", "full")];
     let site = Site::start("ready", &settings, &[("block", "hang")]);
     assert_eq!(site.server.get("/text").status, 200);
     let _blocked: Vec<Client> = (0..5)

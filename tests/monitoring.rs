@@ -315,6 +315,16 @@ fn a_prometheus_reads_both_formats_and_knows_the_alerts() {
     assert_eq!((bound("open", "1.0").as_deref(), bound("text", "1").as_deref()), (Some("1"), Some("1")));
     assert_eq!((bound("open", "1"), bound("text", "1.0")), (None, None));
 
+    // A traced request brings an exemplar, which must not disturb whoever reads it.
+    let traced = "GET /demo/plaintext HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                  traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n";
+    assert_eq!(server.connect().ask(traced).unwrap().status, 200);
+    let open = "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\nConnection: close\r\n\r\n";
+    let text = server.connect().ask(open).unwrap().text();
+    assert!(text.contains(r#"# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736",span_id="00f067aa0ba902b7"}"#), "{text}");
+    let count = r#"http_server_request_duration_seconds_count{job="open",http_route="/demo/plaintext"}"#;
+    until("the traced request is not counted", || query(address, count).filter(|count| count == "8"));
+
     let targets = api(address, "/api/v1/targets").unwrap();
     for target in targets["data"]["activeTargets"].as_array().unwrap() {
         assert_eq!(target["lastError"], "", "{target}");

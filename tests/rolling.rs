@@ -125,7 +125,10 @@ fn roll(haproxy: &str, delay: &str, rounds: usize) -> Outcome {
 
 fn start(port: u16, delay: &str) -> Server {
     let binary = std::env::var("RWS_BINARY").unwrap_or_else(|_| RWS.to_owned());
-    rws(&[("DRAIN_DELAY", delay)]).shell(&format!("exec '{binary}'")).port(port).start()
+    let mut server = rws(&[("DRAIN_DELAY", delay)]).shell(&format!("exec '{binary}'")).port(port).start();
+    // Somebody else might be listening there.
+    server.stderr.wait_for(|line| line.contains(r#""state":"ready""#));
+    server
 }
 
 /// Requests in a loop: quick ones, slow ones and uploads, some clients on one connection for as long as it lasts, others
@@ -180,7 +183,7 @@ impl Balancer {
         let process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut balancer = Balancer { process, address: SocketAddr::from(([127, 0, 0, 1], port)), directory };
         let end = Instant::now() + PATIENCE;
-        while TcpStream::connect(balancer.address).is_err() {
+        while TcpStream::connect(balancer.address).is_err() || UnixStream::connect(balancer.socket()).is_err() {
             if balancer.process.try_wait().unwrap().is_some() || Instant::now() > end {
                 let mut said = String::new();
                 let _ = balancer.process.kill();

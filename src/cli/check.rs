@@ -94,9 +94,16 @@ pub(super) struct Arguments {
 }
 
 fn known_rule(id: &str) -> Result<&'static Rule, String> {
-    rules::find(id).ok_or_else(|| {
-        let near = rules::all().max_by(|a, b| strsim::jaro(id, a.id).total_cmp(&strsim::jaro(id, b.id)));
-        format!("there is no such rule{}", near.map(|rule| format!("; did you mean {}?", rule.id)).unwrap_or_default())
+    /// Jaro-Winkler similarity of a slip of the pen.
+    const SIMILAR: f64 = 0.8;
+    if let Some(rule) = rules::find(id) {
+        return Ok(rule);
+    }
+    let scored = rules::all().map(|rule| (strsim::jaro_winkler(id, rule.id), rule.id));
+    let near = scored.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score >= SIMILAR);
+    Err(match near {
+        Some((_, near)) => format!("there is no such rule; did you mean {near}?"),
+        None => "there is no such rule; docs/CHECKS.md lists them".to_owned(),
     })
 }
 
@@ -135,7 +142,8 @@ fn own_environment(sources: &Sources, findings: &mut Findings) {
     let certificate = certificate(&config);
     let routes = assemble(application(), loaded, defaults());
     for error in [certificate.err(), routes.err()].into_iter().flatten() {
-        findings.add_here(Severity::Error, &ENV_INVALID, error.to_string());
+        // Routes that contradict each other have a line each.
+        error.to_string().lines().for_each(|line| findings.add_here(Severity::Error, &ENV_INVALID, line));
     }
 }
 

@@ -226,12 +226,14 @@ pub static VARIABLES: &[Variable] = &[
             ("full", |config| config.health_details = HealthDetails::Full),
         ],
     )
+    .reloadable()
     .example("full")
     .help(
         "What probes tell: none, only ok or failed; names, the checks and how they are; full, also why. Reasons may \
                hold addresses and the like. The log always has them.",
     ),
     Variable::duration("LIVENESS_STALL", "1m", (0, DAY), |config, limit| config.liveness_stall = limit)
+        .reloadable()
         .example("2m")
         .help(
             "Time after which the liveness probe fails if an event loop does not come round, or if requests wait and \

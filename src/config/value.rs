@@ -119,7 +119,7 @@ fn outside_quotes(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A number of milliseconds in the largest unit that shows it whole.
-pub(super) fn show_millis(millis: u64) -> String {
+pub fn show_millis(millis: u64) -> String {
     show(millis, &DURATIONS, "0s")
 }
 

@@ -16,7 +16,10 @@ const TEMPLATE: &str = include_str!("welcome.html");
 /// Where the metrics are, if there is no admin port.
 const METRICS: &str = "<li><a href=\"{{metrics}}\"><code>{{metrics}}</code></a>: figures for Prometheus.</li>";
 
-/// And if there is one. The script makes links of what has a port, since only the browser knows by which name it came.
+/// And if there is one of the system's choice.
+const SOMEWHERE: &str = "<li>Status, configuration and metrics: on the admin port, which the log names.</li>";
+
+/// And if there is another. The script makes links of what has a port, since only the browser knows by which name it came.
 const ELSEWHERE: &str = "<li>On the admin port, RWS_CONFIG_ADMIN_PORT={{port}}: \
     <a data-port=\"{{port}}\"><code>/statusz</code></a>, how the server is; \
     <a data-port=\"{{port}}\"><code>/configz</code></a>, its configuration; \
@@ -24,7 +27,7 @@ const ELSEWHERE: &str = "<li>On the admin port, RWS_CONFIG_ADMIN_PORT={{port}}: 
 
 /// The page may run its one script and its one style sheet, known by their SHA-256, and ask this server; nothing else.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data:; \
-    script-src 'sha256-5j9My/xd3Ed7gayHOfKbCTLOqeD/ny0UwYL1GKLc10w='; style-src 'sha256-3oFByGF65DPQgqto/v8avZOdU8kkcqTjAPVK7sKW8sU='; \
+    script-src 'sha256-6vcTxVIr4IOaPqNiu4iyT6RmbmzOUE7kTJZyLec3jR4='; style-src 'sha256-3oFByGF65DPQgqto/v8avZOdU8kkcqTjAPVK7sKW8sU='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The built-in page, made once.
@@ -43,7 +46,12 @@ impl Welcome {
             ("{{metrics}}", &config.metrics_path),
             ("{{port}}", &config.admin_port.map(|port| port.to_string()).unwrap_or_default()),
         ];
-        let template = TEMPLATE.replace("{{admin}}", if config.admin_port.is_some() { ELSEWHERE } else { METRICS });
+        let metrics = match config.admin_port {
+            None => METRICS,
+            Some(0) => SOMEWHERE,
+            Some(_) => ELSEWHERE,
+        };
+        let template = TEMPLATE.replace("{{admin}}", metrics);
         let page = paths.iter().fold(template, |page, (placeholder, path)| page.replace(placeholder, &escape(path)));
         Welcome { page: page.into() }
     }
@@ -117,6 +125,12 @@ mod tests {
             assert!(page.contains(part), "{part}");
         }
         assert!(!page.contains("href=\"/metrics") && !page.contains("{{"));
+    }
+
+    #[test]
+    fn an_admin_port_of_the_systems_choice_is_no_link() {
+        let page = page(&Config { admin_port: Some(0), ..Config::default() });
+        assert!(page.contains("which the log names") && !page.contains("data-port=\"0\""));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod drain;
 pub mod errors;
 mod history;
 mod html;
+mod index;
 pub mod main_listener;
 mod show;
 mod status;
@@ -102,7 +103,7 @@ impl Admin {
     pub fn mount(self: &Arc<Self>, app: App) -> App {
         type Page = fn(&Admin, &Received) -> Response;
         let pages: [(&str, Page); 3] = [
-            ("/", |admin, _| statusz::index(admin)),
+            ("/", |admin, _| index::page(admin)),
             ("/statusz", |admin, received| admin.statusz(&received.head)),
             ("/configz", |admin, received| admin.configz(&received.head)),
         ];

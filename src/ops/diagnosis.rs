@@ -146,7 +146,8 @@ impl Diagnosis {
 
     /// Whether it is worth a look: what went well is not, except that a health check may ask for the metrics.
     pub(super) fn may_concern(kind: EndpointKind, status: StatusCode) -> bool {
-        status.as_u16() >= 300 || kind == EndpointKind::Metrics
+        let went_well = status.as_u16() < 300 || status == StatusCode::NOT_MODIFIED;
+        !went_well || kind == EndpointKind::Metrics
     }
 
     /// Looks at an exchange that [may concern](Self::may_concern) it.

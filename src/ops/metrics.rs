@@ -5,6 +5,7 @@
 
 mod cells;
 mod collector;
+mod exemplars;
 mod exposition;
 mod families;
 mod process;
@@ -13,8 +14,9 @@ mod snapshot;
 use std::fmt;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -26,16 +28,19 @@ use prometheus::proto::MetricFamily;
 pub(super) use self::cells::Folded;
 use self::cells::{Counter, Durations};
 use self::collector::{Reserved, ServerCollector};
+use self::exemplars::{Exemplars, Latest};
 use self::exposition::Format;
 pub(super) use self::process::ProcessSample;
 pub(super) use self::snapshot::Snapshot;
 use super::diagnosis::Misrouted;
 use super::log_writer::LogHandle;
 use super::throttle::{Say, Throttle};
+use super::timestamp::since_epoch;
 use crate::app::response::Response;
 use crate::app::service::EndpointKind;
 use crate::semantics::accept;
 use crate::semantics::head::RequestHead;
+use crate::semantics::trace_context::TraceContext;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
 
@@ -75,9 +80,14 @@ impl Metrics {
     /// its own registry, and no others.
     ///
     /// # Errors
-    /// When it already has a metric of one of the server's names.
+    /// When it already has a metric of one of the server's names, or was given before.
     pub fn with_registry(mut self, registry: Registry) -> prometheus::Result<Self> {
-        registry.register(Box::new(Reserved::new()?))?;
+        for reserved in Reserved::all()? {
+            let name = reserved.name().to_owned();
+            registry.register(Box::new(reserved)).map_err(|error| {
+                prometheus::Error::Msg(format!("{name} is there twice, and it is one of the server's: {error}"))
+            })?;
+        }
         self.users.push(registry);
         Ok(self)
     }
@@ -99,7 +109,8 @@ impl Metrics {
         let weigh = |name, versions| accept::media_type(head.values("accept"), name, versions);
         let open = weigh("application/openmetrics-text", &["1.0.0", "0.0.1"][..]) > weigh("text/plain", &["0.0.4"][..]);
         let format = if open { Format::OpenMetrics } else { Format::Text };
-        let body = exposition::write(&self.gather(), format, |name, fault| self.complain(name, fault));
+        let exemplars = if open { self.exemplars() } else { Exemplars::default() };
+        let body = exposition::write(&self.gather(), format, &exemplars, |name, fault| self.complain(name, fault));
         let response = Response::new(StatusCode::OK)
             .with_header(CONTENT_TYPE, HeaderValue::from_static(format.media_type()))
             .with_header(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
@@ -124,6 +135,12 @@ impl Metrics {
             }
         }
         families
+    }
+
+    /// What has been kept of traced requests; from now on there is a reason to.
+    fn exemplars(&self) -> Exemplars {
+        self.cells.wants_exemplars.store(true, Ordering::Relaxed);
+        Exemplars::of(&locked(&self.cells.requests))
     }
 
     fn complain(&self, name: &str, fault: &'static str) {
@@ -166,9 +183,14 @@ pub(super) struct ReactorMetrics {
 impl ReactorMetrics {
     /// Makes a cell of this reactor's own and shows it to the scraper. Rare: once for each combination that occurs.
     pub(super) fn cell(&self, series: Series) -> Arc<Cell> {
-        let cell = Arc::new(Cell { series, durations: Durations::default() });
+        let cell = Arc::new(Cell { series, durations: Durations::default(), exemplars: Latest::default() });
         locked(&self.cells.requests).push(Arc::clone(&cell));
         cell
+    }
+
+    /// Whether exemplars are of any use.
+    pub(super) fn wants_exemplars(&self) -> bool {
+        self.cells.wants_exemplars.load(Ordering::Relaxed)
     }
 
     /// Counts what is not told apart by route. A few stores.
@@ -196,12 +218,18 @@ pub(super) struct Series {
 pub(super) struct Cell {
     series: Series,
     durations: Durations,
+    exemplars: Latest,
 }
 
 impl Cell {
     /// Counts one request. A few loads and stores; only for the reactor that made the cell.
-    pub(super) fn observe(&self, duration: Duration) {
-        self.durations.observe(duration);
+    pub(super) fn observe(&self, duration: Duration) -> usize {
+        self.durations.observe(duration)
+    }
+
+    /// Has a request of the bucket stand for it. Only for the reactor that made the cell.
+    pub(super) fn exemplify(&self, context: &TraceContext<'_>, bucket: usize, duration: Duration) {
+        self.exemplars.note(context, bucket, duration, since_epoch(SystemTime::now()));
     }
 }
 
@@ -217,6 +245,8 @@ struct Totals {
 #[derive(Debug, Default)]
 struct AllCells {
     requests: Mutex<Vec<Arc<Cell>>>,
+    /// Whether somebody has scraped in OpenMetrics, which has exemplars.
+    wants_exemplars: AtomicBool,
     totals: Mutex<Vec<Arc<Totals>>>,
 }
 

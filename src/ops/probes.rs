@@ -18,12 +18,13 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwap;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use percent_encoding::percent_decode_str;
 
 use self::built_in::{Ping, Shutdown, Startup};
-pub use self::engine::{EngineCheck, LogCheck};
+pub use self::engine::{EngineCheck, LogCheck, Stall};
 use self::render::Entry;
 pub use self::verdict::{Reason, Verdict};
 use self::watch::Noted;
@@ -94,7 +95,7 @@ pub struct Probes {
     /// Whose checks come before its own.
     main: Option<Arc<Probes>>,
     checks: Vec<Box<dyn Check>>,
-    details: HealthDetails,
+    details: Arc<ArcSwap<HealthDetails>>,
     lifecycle: Lifecycle,
     /// Whether all has happened that /startupz waits for, although the server may not be ready yet.
     started: Arc<AtomicBool>,
@@ -118,7 +119,7 @@ impl Probes {
         Probes {
             main: None,
             checks: vec![Box::new(Ping), Box::new(startup), Box::new(shutdown)],
-            details: config.health_details,
+            details: Arc::new(ArcSwap::from_pointee(config.health_details)),
             lifecycle,
             started,
             noted: Mutex::default(),
@@ -130,7 +131,7 @@ impl Probes {
     pub fn beside(main: Arc<Probes>) -> Self {
         Probes {
             checks: Vec::new(),
-            details: main.details,
+            details: Arc::clone(&main.details),
             lifecycle: main.lifecycle.clone(),
             started: Arc::clone(&main.started),
             noted: Mutex::default(),
@@ -139,9 +140,10 @@ impl Probes {
         }
     }
 
-    /// Takes over what may change of the configuration: RWS_CONFIG_DRAIN_READY_STATUS.
+    /// Takes over what may change of the configuration: RWS_CONFIG_DRAIN_READY_STATUS and RWS_CONFIG_HEALTH_DETAILS.
     pub fn reconfigure(&self, config: &Config) {
         self.drain_status.store(config.drain_ready_status, Ordering::Relaxed);
+        self.details.store(Arc::new(config.health_details));
     }
 
     /// Adds a check after those there are.
@@ -194,15 +196,16 @@ impl Probes {
 
     fn explain<'a>(&self, probe: Probe, checks: impl Iterator<Item = &'a dyn Check>, head: &RequestHead) -> Response {
         let options = Options::parse(head.query().unwrap_or_default());
+        let details = **self.details.load();
         let entries: Vec<Entry<'_>> = checks
             .map(|check| {
                 let excluded = options.excluded.iter().any(|excluded| excluded == check.name());
-                Entry::new(check, probe, excluded, self.details)
+                Entry::new(check, probe, excluded, details)
             })
             .collect();
         let status = overall(&entries);
         // With no details, it is as if there were no checks to list.
-        let entries = if self.details == HealthDetails::None { Vec::new() } else { entries };
+        let entries = if details == HealthDetails::None { Vec::new() } else { entries };
         if options.json {
             return respond(status, JSON, render::json(&entries, status));
         }

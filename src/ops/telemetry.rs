@@ -21,6 +21,7 @@ use super::log_writer::LogHandle;
 use super::metrics::{Cell, MethodLabel, Metrics, ReactorMetrics, Series};
 use crate::app::service::{Endpoint, EndpointKind};
 use crate::config::{Config, LogProbes};
+use crate::semantics::trace_context::TraceContext;
 use crate::server::observe::{Exchange, Observer, Outcome, Recorder};
 
 /// Metrics and access log of a server.
@@ -140,7 +141,13 @@ impl Recorder for ReactorRecorder {
         let row = if row < self.rows.len() { row } else { 0 };
         let place = self.place(row, exchange);
         let combination = &self.known[row][place];
-        combination.cell.observe(exchange.duration);
+        let bucket = combination.cell.observe(exchange.duration);
+        if self.metrics.wants_exemplars()
+            && let Some(context) = exchange.received.and_then(|received| TraceContext::of(&received.head))
+            && context.sampled
+        {
+            combination.cell.exemplify(&context, bucket, exchange.duration);
+        }
         let kind = self.rows[row].kind;
         if kind != EndpointKind::Admin {
             self.metrics.observe(exchange.bytes_in, exchange.bytes_out, exchange.queued);
@@ -220,14 +227,13 @@ impl Row {
             EndpointKind::Admin => return exchange.failed() || !exchange.is_safe(),
             EndpointKind::Probe => {}
         }
+        let status = exchange.status.as_u16();
+        // Also while nobody asks: the setting may change.
+        let before = self.latest.swap(status, Ordering::Relaxed);
         match log_probes {
             LogProbes::All => true,
             LogProbes::None => false,
-            LogProbes::Failures => {
-                let status = exchange.status.as_u16();
-                let before = self.latest.swap(status, Ordering::Relaxed);
-                exchange.failed() || (before != 0 && before != status)
-            }
+            LogProbes::Failures => exchange.failed() || (before != 0 && before != status),
         }
     }
 }

@@ -62,7 +62,7 @@ impl Assembly {
             super::tls::register(metrics.own_registry(), acceptor).map_err(ErrorKind::Metrics)?;
         }
         let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &logs, acceptor };
-        let (probes, checks) = health::assemble(&mut app, &config, &subjects);
+        let (probes, checks) = health::assemble(&mut app, live, &subjects);
         let app = built_in::mount(app, live, &probes, &metrics);
         let service = Arc::new(app.build().map_err(ErrorKind::Build)?);
         Ok(Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals })

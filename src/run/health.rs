@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::Live;
 use crate::net::tls::Acceptor;
 use crate::ops::health::scheduler::Scheduler;
 use crate::ops::health::{Health, HealthChecks};
 use crate::ops::log_writer::LogHandle;
 use crate::ops::metrics::open_descriptors;
-use crate::ops::probes::{EngineCheck, LogCheck, Probes};
+use crate::ops::probes::{EngineCheck, LogCheck, Probes, Stall};
 use crate::server::clock::Clock;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
@@ -88,16 +88,20 @@ pub(super) struct Subjects<'a> {
 }
 
 /// The probes with all checks, and what runs those that have to be run.
-pub(super) fn assemble(app: &mut App, config: &Config, subjects: &Subjects<'_>) -> (Arc<Probes>, Scheduler) {
+pub(super) fn assemble(app: &mut App, live: &Live, subjects: &Subjects<'_>) -> (Arc<Probes>, Scheduler) {
+    let running = live.running();
+    let config = &running.loaded.config;
     let mut checks: HealthChecks = app.take_part();
     checks.warn_of_risks();
     add_descriptors(Health { checks: &mut checks });
     let scheduler = Scheduler::new(checks, Clock::default(), subjects.lifecycle.clone());
 
     let mut probes = Probes::new(config, subjects.lifecycle.clone(), subjects.stats.clone());
-    for check in EngineCheck::all(subjects.vitals, config.liveness_stall) {
+    let stall = Stall::from(config.liveness_stall);
+    for check in EngineCheck::all(subjects.vitals, stall.clone()) {
         probes.add(check);
     }
+    live.follow(move |config| stall.set(config.liveness_stall));
     probes.add(LogCheck::new(subjects.logs.to_vec()));
     #[cfg(feature = "tls")]
     if let Some(acceptor) = subjects.acceptor.clone() {
@@ -127,7 +131,7 @@ mod tests {
     use super::super::built_in::{Defaults, mount_files};
     use super::*;
     use crate::app::get;
-    use crate::config::{Live, Sources};
+    use crate::config::{Config, Sources};
     use crate::ops::health::Outcome;
     use crate::ops::probes::Probe;
 
@@ -153,7 +157,8 @@ mod tests {
     fn all_checks_of_the_server_have_the_names_that_are_kept_for_them() {
         let (stats, lifecycle, vitals) = subjects();
         let subjects = Subjects { stats: &stats, lifecycle: &lifecycle, vitals: &vitals, logs: &[], acceptor: None };
-        let (probes, _) = assemble(&mut App::new(), &Config::default(), &subjects);
+        let live = Live::new(Config::load(&Sources::default()).unwrap());
+        let (probes, _) = assemble(&mut App::new(), &live, &subjects);
         let names: Vec<&str> = probes.names().collect();
         assert!(names.iter().all(|name| OWN.contains(name)), "{names:?}");
         assert_eq!(names.len(), OWN.len() - 3, "all but those that need a directory, a certificate, a port: {names:?}");

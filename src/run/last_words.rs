@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use signal_hook::low_level::signal_name;
 
+use crate::config::show_millis;
 use crate::server::{Report, Verdict};
 
 /// Where the kubelet looks for it (`terminationMessagePath`), and how much of it is kept.
@@ -38,7 +39,7 @@ pub(super) fn reason(report: &Report, circumstances: Circumstances, panic: Optio
     let headline = match report.verdict {
         Verdict::Drained => return None,
         Verdict::TimedOut => {
-            let limit = seconds(circumstances.drain_timeout);
+            let limit = setting(circumstances.drain_timeout);
             format!("the drain timed out: RWS_CONFIG_DRAIN_TIMEOUT={limit} was over")
         }
         Verdict::Killed(signal) => format!("ended at once by {}", name(signal)),
@@ -82,7 +83,7 @@ fn too_late(report: &Report, circumstances: Circumstances) -> Option<String> {
         "the last request arrived {:.1} s after the drain began, and RWS_CONFIG_DRAIN_DELAY is {}: raise \
          RWS_CONFIG_DRAIN_DELAY to {wanted}s or more, and terminationGracePeriodSeconds to at least {grace}",
         last.as_secs_f64(),
-        seconds(delay),
+        setting(delay),
     ))
 }
 
@@ -104,8 +105,9 @@ fn name(signal: i32) -> String {
     signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
 }
 
-fn seconds(time: Duration) -> String {
-    format!("{}s", time.as_secs_f64())
+/// As the variable takes it.
+fn setting(time: Duration) -> String {
+    show_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

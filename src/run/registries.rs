@@ -18,6 +18,9 @@ impl App {
     /// Exposes the metrics of `registry` at /metrics, along with the server's own. May be called more than once; each
     /// registry is gathered by itself, so that a collector that panics takes away no metrics but those of its registry.
     ///
+    /// Collectors are called on a reactor at every scrape: they report what they know, and must not wait for anything. A
+    /// name that the server uses is an error at the start, and one that is registered later is refused.
+    ///
     /// ```
     /// use rws::app::{App, State, get};
     /// use rws::prometheus::{IntCounter, Registry};

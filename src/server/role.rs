@@ -22,7 +22,7 @@ impl Role {
     pub(super) fn last_request(self) -> Duration {
         match self {
             Role::Main => Duration::from_secs(1),
-            Role::Admin => Duration::from_millis(25),
+            Role::Admin => Duration::from_millis(50),
         }
     }
 
@@ -37,7 +37,7 @@ impl Role {
     /// How long to go on reading after the last response, so that no reset overtakes it.
     pub(super) fn linger(self, is_stopping: bool) -> Duration {
         match self {
-            Role::Admin if is_stopping => Duration::from_millis(50),
+            Role::Admin if is_stopping => Duration::from_millis(40),
             Role::Main | Role::Admin => Duration::from_secs(2),
         }
     }

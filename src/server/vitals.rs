@@ -45,7 +45,8 @@ impl Vitals {
         silences.max_by_key(|&(_, silence)| silence).unwrap_or_default()
     }
 
-    /// How long no worker has finished or begun anything although work waited for one all the time; zero if none waits.
+    /// How long no worker has begun or finished anything, or got anything of a body, although work waited for one all the
+    /// time; zero if none waits.
     pub fn workers(&self, pause: Duration) -> Duration {
         let Some(shared) = self.running() else { return Duration::ZERO };
         if !shared.pool.has_waiting_work() {

@@ -68,8 +68,8 @@ pub(super) struct Pool {
     /// Closed when the server has ended.
     over: (Mutex<Option<Sender<()>>>, Receiver<()>),
     ids: AtomicUsize,
-    /// What workers begin and finish.
-    pub(super) progress: Pulse,
+    /// What workers begin and finish, and what they get of request bodies.
+    pub(super) progress: Arc<Pulse>,
 }
 
 impl Pool {
@@ -90,7 +90,7 @@ impl Pool {
             workers: Mutex::default(),
             over: (Mutex::new(Some(open)), over),
             ids: AtomicUsize::new(0),
-            progress: Pulse::default(),
+            progress: Arc::default(),
         }
     }
 

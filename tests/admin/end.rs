@@ -1,6 +1,5 @@
 //! How a drain begins on the admin port, and how that ends with the process.
 
-use std::io::ErrorKind;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,26 +107,28 @@ fn the_admin_port_answers_until_the_main_server_has_ended_and_then_holds_nobody(
 
 /// Asks on one connection for as long as it lasts, then on the next one, until nobody listens. Returns what was lost.
 fn ask_until_the_end(admin: Admin) -> (u64, Vec<String>) {
+    /// Who says nothing for longer than this may find the connection closed.
+    const IN_TIME: Duration = Duration::from_millis(25);
     let (mut answered, mut lost) = (0, Vec::new());
+    let mut last = Instant::now();
     while let Ok(mut client) = Client::new(admin.0) {
-        loop {
-            match client.get("/readyz") {
+        while !client.is_closing() {
+            let sent = client.send("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+            let in_time = last.elapsed() < IN_TIME;
+            match sent.and_then(|()| client.read_reply()) {
                 Ok(reply) => {
                     assert!(matches!(reply.status, 200 | 503), "{reply:?}");
                     answered += 1;
                 }
-                // The process was gone before the request was sent.
-                Err(error) if answered == 0 && error.kind() == ErrorKind::ConnectionReset => return (answered, lost),
-                Err(error) => lost.push(error.to_string()),
+                Err(error) if in_time => {
+                    lost.push(error.to_string());
+                    return (answered, lost);
+                }
+                Err(_) => break,
             }
-            if client.is_closing() || !lost.is_empty() {
-                break;
-            }
-            let_pass(Duration::from_millis(1));
+            last = Instant::now();
         }
-        if !lost.is_empty() {
-            break;
-        }
+        last = Instant::now();
     }
     (answered, lost)
 }

@@ -171,6 +171,10 @@ fn without_manifests_the_own_environment_is_checked() {
     ] {
         assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
+    // What a server would open at its start is looked at as well.
+    let files = [("RWS_CONFIG_TLS_CERT_FILE", "/nowhere/tls.crt"), ("RWS_CONFIG_TLS_KEY_FILE", "/nowhere/tls.key")];
+    let run = check_with(&[], &files, "");
+    assert!(run.code == 1 && run.stdout.contains("/nowhere/tls.crt does not exist"), "{}", run.stdout);
     // The command line wins, as for a server.
     assert_eq!(check_with(&["--port", "8080"], &environment[..1], "").code, 0);
 }

@@ -45,7 +45,7 @@ fn probes_that_go_wrong_in_other_ways() {
         (admin, "{path: /health, port: admin}", "probe-path", &["/health, which rws does not serve", "use /healthz"]),
         (admin, "{path: /metrics, port: admin}", "probe-path", &["no health check", "use /healthz"]),
         (admin, "{path: /statusz, port: admin}", "probe-path", &["a page of the admin port"]),
-        (readiness, "{path: /metrics, port: https, scheme: HTTPS}", "probe-path", &["a static file, if it is there"]),
+        (readiness, "{path: /metrics, port: https, scheme: HTTPS}", "probe-path", &["a file of RWS_CONFIG_STATIC_DIR"]),
         (admin, "{path: /readyz/db, port: admin}", "liveness-on-readiness", &["/readyz/db", "use /healthz"]),
         (readiness, "{path: /startupz, port: admin}", "readiness-on-liveness", &["use /readyz"]),
         (admin, "{path: /healthz, port: admin, host: www.example.com}", "probe-host", &["remove host"]),

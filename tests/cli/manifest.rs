@@ -237,6 +237,16 @@ const CONFIGURATIONS: &[(&[&str], &[(&str, &str)])] = &[
     (&[], &[]),
     (&["--config", "env", "--replicas", "1"], &[("PORT", "8080"), ("LOG_LEVEL", "debug")]),
     (&["--host", "a.example", "--service-monitor"], &[("PORT", "80"), ("DRAIN_TIMEOUT", "1m")]),
+    #[cfg(feature = "tls")]
+    (&["--host", "a.example"], &[("TLS_CERT_FILE", "/etc/tls/tls.crt"), ("TLS_KEY_FILE", "/etc/tls/tls.key")]),
+    #[cfg(feature = "tls")]
+    (
+        &["--service-monitor"],
+        &[("TLS_CERT_FILE", "/etc/tls/tls.crt"), ("TLS_KEY_FILE", "/etc/tls/tls.key"), ("ADMIN_PORT", "9090")],
+    ),
+    (&["--service-monitor"], &[("ADMIN_PORT", "9090"), ("STARTUP_TIMEOUT", "5m"), ("DRAIN_DELAY", "15s")]),
+    // Switched off is fine, whatever it is.
+    (&[], &[("HTTP_REDIRECT_PORT", "0"), ("TLS_CLIENT_CA_FILE", "off"), ("CORS_ALLOW_ALL", "false")]),
     (
         &["--name", "x1", "--namespace", "shops"],
         &[("ROUTE_A", "GET /a/{b} -> respond 200 application/json {\"b\": \"{b}\"}")],

@@ -35,7 +35,7 @@ fn hook(dir: &Path, name: &'static str) -> impl FnOnce() -> Result<(), String> +
 
 fn main() -> ExitCode {
     let dir = PathBuf::from(std::env::var_os("HEALTH_DIR").unwrap());
-    let often = Duration::from_millis(50);
+    let often = Duration::from_millis(250);
     let obedient = dir.clone();
     let mut app = App::new()
         .on_startup("first", hook(&dir, "startup"))

@@ -259,8 +259,13 @@ fn what_is_missing_keeps_the_container_from_being_created() {
         let missing = "env: [{ name: A, valueFrom: { secretKeyRef: { name: nobody, key: a } } }]";
         let pod = node.apply(&deployment(&[], missing));
         let reason = |pod: &crate::pod::Pod| pod.state().waiting.map(|(reason, _)| reason);
-        pod.wait_until("refused", |pod| reason(pod).is_some());
-        assert!(pod.events.count("Failed", "Error: secret \"nobody\" not found") > 0, "{}", pod.describe());
+        pod.wait_until("refused", |pod| pod.events.count("Failed", "Error: secret \"nobody\" not found") > 1);
+        assert_eq!((reason(&pod), pod.state().restarts), (Some("CreateContainerConfigError"), 0), "{}", pod.describe());
+
+        let mount = "volumeMounts: [{ name: a, mountPath: /a }]";
+        let pod = node.apply(&with_pod_spec(&[], mount, "volumes: [{ name: a, configMap: { name: nobody } }]"));
+        pod.wait_until("refused", |pod| pod.events.count("FailedMount", "\"nobody\" not found") > 1);
+        assert_eq!((reason(&pod), pod.state().restarts), (Some("ContainerCreating"), 0), "{}", pod.describe());
 
         let shell = "command: [/bin/sh, -c, rws]";
         let pod = node.apply(&deployment(&[], shell));

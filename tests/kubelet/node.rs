@@ -18,7 +18,6 @@ use std::{env, fs, thread};
 
 use crate::manifest::Manifest;
 use crate::pod::Pod;
-use crate::volume;
 
 /// How long anything may take on a loaded machine before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,7 +89,7 @@ fn must(program: &str, arguments: &[&str], input: &str) {
     assert!(output.status.success(), "{program} {arguments:?} < {input}: {said}");
 }
 
-/// Waits until `true`, looking every few milliseconds.
+/// Waits for a condition, looking every few milliseconds, and tells whether it came.
 pub(crate) fn eventually(condition: impl Fn() -> bool) -> bool {
     let end = Instant::now() + PATIENCE;
     while !condition() {
@@ -185,11 +184,7 @@ impl Node {
         let mut manifest = self.manifest.lock().unwrap();
         let data = manifest.config_maps.get_mut(name).expect("the ConfigMap was applied");
         data.insert(key.to_owned(), value.to_owned());
-        for pod in self.pods.lock().unwrap().iter() {
-            for (directory, files) in pod.volumes(&manifest) {
-                volume::write(&directory, &files);
-            }
-        }
+        self.pods.lock().unwrap().iter().for_each(|pod| pod.sync(&manifest));
     }
 
     /// Where a Service sends connections when the endpoint lists are `lag` behind: the addresses of pods that are ready

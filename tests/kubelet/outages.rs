@@ -60,7 +60,7 @@ fn line(pod: &Pod, needles: &[&str]) -> String {
 }
 
 /// What `rws check` says of a manifest before it is applied.
-fn check(yaml: &str) -> String {
+pub(crate) fn check(yaml: &str) -> String {
     let mut check = Command::new(binary());
     check.args(["check", "-"]).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = check.spawn().unwrap();

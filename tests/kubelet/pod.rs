@@ -66,7 +66,8 @@ pub(crate) struct Pod {
     pub(crate) events: Events,
     spec: PodSpec,
     annotations: BTreeMap<String, String>,
-    manifest: Manifest,
+    /// What the next container is made from.
+    manifest: Mutex<Manifest>,
     directory: PathBuf,
     factor: u32,
     settings: BTreeMap<String, String>,
@@ -75,14 +76,14 @@ pub(crate) struct Pod {
     changed: Condvar,
     /// Of each container there was, in order.
     logs: Mutex<Vec<Log>>,
-    running: Mutex<Option<Arc<Container>>>,
     /// With how long it has to end.
     delete: Sender<u32>,
 }
 
-/// Why watching a container came to its end.
+/// How a container came to its end.
 enum End {
     Exited,
+    NeverBegun,
     Deleted,
 }
 
@@ -102,14 +103,13 @@ impl Pod {
             events: Events::default(),
             spec: template.spec.clone(),
             annotations: template.metadata.annotations.clone(),
-            manifest: manifest.clone(),
+            manifest: Mutex::new(manifest.clone()),
             factor: node.factor,
             settings: node.settings(),
             start_takes: node.start_time(),
             state: Mutex::default(),
             changed: Condvar::new(),
             logs: Mutex::default(),
-            running: Mutex::default(),
             delete,
         });
         let assigned = format!("Successfully assigned default/{} to node", pod.name);
@@ -208,8 +208,16 @@ impl Pod {
         self.try_get(path).unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.describe()))
     }
 
+    /// Takes changed objects up: in what is mounted at once, in the environment with the next container.
+    pub(crate) fn sync(&self, manifest: &Manifest) {
+        for (directory, files) in self.volumes(manifest) {
+            volume::write(&directory, &files);
+        }
+        *self.manifest.lock().unwrap() = manifest.clone();
+    }
+
     /// The ConfigMaps and Secrets it has mounted: directory on the node, and files.
-    pub(crate) fn volumes(&self, manifest: &Manifest) -> Vec<(PathBuf, BTreeMap<String, String>)> {
+    fn volumes(&self, manifest: &Manifest) -> Vec<(PathBuf, BTreeMap<String, String>)> {
         let sources = self.spec.volumes.iter().filter_map(|volume| {
             let directory = self.directory.join("volumes").join(&volume.name);
             let (objects, source) = match (&volume.config_map, &volume.secret) {
@@ -232,12 +240,14 @@ impl Pod {
             loop {
                 let ended = match self.create(sandbox.id()) {
                     Ok(container) => self.watch(&Arc::new(container), deleted),
-                    Err((reason, message)) => self.not_created(reason, message),
+                    Err((reason, message)) => self.not_created(reason, message, deleted),
                 };
-                if matches!(ended, End::Deleted) || self.wait_for_back_off(&mut back_off, deleted) {
-                    break;
+                match ended {
+                    End::Deleted => break,
+                    End::NeverBegun => {}
+                    End::Exited if self.wait_for_back_off(&mut back_off, deleted) => break,
+                    End::Exited => self.change(|state| state.restarts += 1),
                 }
-                self.change(|state| state.restarts += 1);
             }
         }
         let _ = sandbox.kill();
@@ -291,7 +301,7 @@ impl Pod {
         };
         let config_error = |error| ("CreateContainerConfigError", error);
         let mut environment =
-            environment(&self.manifest, &self.spec, &self.container, &fields).map_err(config_error)?;
+            environment(&self.manifest.lock().unwrap(), &self.spec, &self.container, &fields).map_err(config_error)?;
         environment.extend(self.settings.clone());
         let known = |name: &str| environment.get(name).cloned();
         let expanded = |words: &[String]| words.iter().map(|word| expand(word, known)).collect();
@@ -320,10 +330,9 @@ impl Pod {
     }
 
     fn mounts(&self) -> Result<Vec<(PathBuf, String)>, (&'static str, String)> {
-        for (directory, files) in self.volumes(&self.manifest) {
-            if !directory.exists() {
-                volume::write(&directory, &files);
-            }
+        let volumes = self.volumes(&self.manifest.lock().unwrap());
+        for (directory, files) in volumes.into_iter().filter(|(directory, _)| !directory.exists()) {
+            volume::write(&directory, &files);
         }
         let mount = |mount: &manifest::VolumeMount| {
             let volume = self.spec.volumes.iter().find(|volume| volume.name == mount.name);
@@ -347,18 +356,28 @@ impl Pod {
         self.container.volume_mounts.iter().map(mount).collect()
     }
 
-    fn not_created(&self, reason: &'static str, message: String) -> End {
-        self.events.warning("Failed", format!("Error: {message}"));
-        if reason == "StartError" {
-            self.change(|state| state.last = Some(Terminated { code: 128, message: message.clone() }));
+    /// A container that cannot be started counts as one that ended; one that cannot be put together is tried again
+    /// whenever the kubelet comes by.
+    fn not_created(&self, reason: &'static str, message: String, deleted: &Receiver<u32>) -> End {
+        if reason != "ContainerCreating" {
+            self.events.warning("Failed", format!("Error: {message}"));
         }
-        self.change(|state| state.waiting = Some((reason, message)));
-        End::Exited
+        let started = reason == "StartError";
+        self.change(|state| {
+            state.last = started.then(|| Terminated { code: 128, message: message.clone() }).or(state.last.take());
+            state.waiting = Some((reason, message));
+        });
+        if started {
+            return End::Exited;
+        }
+        select! {
+            recv(deleted) -> _ => End::Deleted,
+            recv(after(self.scaled(10))) -> _ => End::NeverBegun,
+        }
     }
 
     /// From the start of a container to its end: probes, their verdicts, and deletion.
     fn watch(&self, container: &Arc<Container>, deleted: &Receiver<u32>) -> End {
-        *self.running.lock().unwrap() = Some(container.clone());
         let gated = self.container.startup_probe.is_some();
         let unprobed = self.container.readiness_probe.is_none();
         self.change(|state| {
@@ -451,7 +470,6 @@ impl Pod {
 
     fn exited(&self, container: &Container, code: i32) {
         let message = container.last_message();
-        *self.running.lock().unwrap() = None;
         self.change(|state| {
             state.last = Some(Terminated { code, message });
             (state.running_since, state.started, state.ready) = (None, false, false);

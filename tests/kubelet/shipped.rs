@@ -7,6 +7,7 @@ use crate::behaviour::certificate;
 use crate::container::binary;
 use crate::manifest::Manifest;
 use crate::node::{Node, on_a_node, which};
+use crate::outages::check;
 
 /// What a tool prints.
 fn output(command: &mut Command) -> String {
@@ -51,6 +52,8 @@ fn those_in_the_guide() {
         let (whole, parts): (Vec<_>, Vec<_>) =
             blocks.into_iter().partition(|block| block.contains("kind: Deployment\n"));
         let [whole] = whole[..] else { panic!("one with a Deployment") };
+        let findings = check(whole);
+        assert!(!findings.lines().any(|line| line.starts_with("error[") || line.starts_with("warning[")), "{findings}");
         comes_and_goes(node, whole);
         for part in parts {
             Manifest::parse(part).unwrap_or_else(|error| panic!("{error}: {part}"));

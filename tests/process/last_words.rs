@@ -198,7 +198,7 @@ fn requests_until_the_end_of_the_delay_call_for_a_longer_one() {
     assert_eq!((&last["level"], &last["verdict"]), (&"warn".into(), &"drained".into()), "{last}");
     assert_eq!(last["served_while_draining"], answered, "{last}");
     let advice = last["advice"].as_str().unwrap();
-    assert!(advice.contains("RWS_CONFIG_DRAIN_DELAY is 0.5s: raise RWS_CONFIG_DRAIN_DELAY to 2s"), "{advice}");
+    assert!(advice.contains("RWS_CONFIG_DRAIN_DELAY is 500ms: raise RWS_CONFIG_DRAIN_DELAY to 2s"), "{advice}");
     assert!(advice.ends_with("terminationGracePeriodSeconds to at least 25"), "{advice}");
 
     // Nobody came late: no advice.

@@ -101,6 +101,14 @@ const CASES: &[Case] = &[
         let told = server.stderr.so_far().iter().any(|line| line.contains("RWS_CONFIG_HANDLER_TIMEOUT; it goes on"));
         if told { "told" } else { "silent" }.to_owned()
     }),
+    case("HEALTH_DETAILS", ("names", "listed"), ("none", "bare"), |server, _| {
+        let listed = server.get("/healthz?verbose").text().contains("[+]ping ok");
+        if listed { "listed" } else { "bare" }.to_owned()
+    }),
+    case("LIVENESS_STALL", ("1m", "watched"), ("0", "not watched"), |server, _| {
+        let watched = server.get("/healthz?format=json").text().contains("silent_ms");
+        if watched { "watched" } else { "not watched" }.to_owned()
+    }),
     case("DRAIN_DELAY", ("1m", "runs"), ("0", "0"), stopped),
     case("DRAIN_TIMEOUT", ("1m", "runs"), ("100ms", "4"), |server, volume| {
         let client = server.connect();

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use rws::server::clock::Clock;
 use rws::server::vitals::Vitals;
 use rws::{App, Response};
 
-use super::support::{Client, Site, config, get_of, until};
+use super::support::{Client, Site, config, get_of, request, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// As long as RWS_CONFIG_LIVENESS_STALL is by default.
@@ -124,6 +125,34 @@ fn a_full_pool_without_anybody_waiting_is_well() {
         answers(&site, &vitals);
         site.pass(2 * STALL);
     }
+}
+
+#[test]
+fn a_worker_that_gets_a_body_bit_by_bit_is_not_stuck() {
+    let (site, vitals) = site(Config { thread_count: 1, ..config() });
+    let mut slow = site.send(request("POST", "/slurp", "Transfer-Encoding: chunked\r\n"));
+    site.until("it is being read", |stats| stats.workers_busy.load(Ordering::SeqCst) == 1);
+    let mut waiting = site.send(get_of("/blocking/x"));
+    site.until("one waits", |_| vitals.queue_depth() == 1);
+    for _ in 0..5 {
+        assert_well(&vitals);
+        answers(&site, &vitals);
+        slow.send("1\r\na\r\n");
+        until("it has been read", || {
+            site.clock.advance(Duration::from_micros(1));
+            vitals.workers(PAUSE).is_zero()
+        });
+        site.pass(30 * SECOND);
+    }
+    assert_well(&vitals);
+    answers(&site, &vitals);
+    site.pass(STALL + SECOND);
+    let found = failing(&vitals);
+    assert!(matches!(&found[..], [(name, text)] if name == "workers" && text.contains("POST /slurp")), "{found:?}");
+    slow.send("0\r\n\r\n");
+    assert_eq!(slow.reply().text(), "5");
+    site.gate.open("x");
+    assert_eq!(waiting.reply().status, 200);
 }
 
 /// A service that keeps a reactor for itself, which the contract of `resolve` forbids.

@@ -91,7 +91,7 @@ mod tests {
         let ask = |fields: &[(&str, &str)]| {
             fields
                 .iter()
-                .fold(client.get("/"), |request, (name, value)| request.header(*name, *value))
+                .fold(client.get("/"), |request, &(name, value)| request.header(name, value))
                 .send()
                 .text()
                 .to_owned()

@@ -1,5 +1,7 @@
 //! What ConfigMaps and Secrets hold, key by key.
 
+use std::collections::HashSet;
+
 use super::objects::Object;
 use super::place::Place;
 use super::yaml::Node;
@@ -21,7 +23,7 @@ pub(super) struct Datum<'a> {
 /// Everything in a ConfigMap or Secret. `stringData` wins over `data`, as in the API.
 pub(super) fn data_of<'a>(object: &Object<'a>) -> Vec<Datum<'a>> {
     let secret = object.kind == "Secret";
-    let mut found: Vec<Datum<'a>> = Vec::new();
+    let (mut found, mut keys) = (Vec::new(), HashSet::new());
     let fields: &[(&str, bool, bool)] = if secret {
         &[("stringData", false, true), ("data", true, true)]
     } else {
@@ -29,7 +31,7 @@ pub(super) fn data_of<'a>(object: &Object<'a>) -> Vec<Datum<'a>> {
     };
     for (field, encoded, for_env) in fields {
         for (key, value) in object.node.get(field).map_or(&[][..], Node::entries) {
-            if found.iter().any(|datum| datum.key == key.text) {
+            if !keys.insert(&key.text) {
                 continue;
             }
             // A key with nothing behind it is the empty text.

@@ -4,8 +4,14 @@ use crate::ops::metrics::Metrics;
 
 /// Families that are not in a fresh registry: they have no sample before the first request or probe, or are registered
 /// by what is configured.
-const NOT_AT_FIRST: &[&str] =
-    &["http_server_request_duration_seconds", "rws_probe_requests_total", "rws_tls_cert_not_after_timestamp_seconds"];
+const NOT_AT_FIRST: &[&str] = &[
+    "http_server_request_duration_seconds",
+    "rws_probe_requests_total",
+    "rws_health_check_up",
+    "rws_config_reloads_total",
+    "rws_config_last_reload_success_timestamp_seconds",
+    "rws_tls_cert_not_after_timestamp_seconds",
+];
 
 /// What scrapes and adapters append.
 const SUFFIXES: [&str; 8] = ["_per_second", "_rate", "_bucket", "_count", "_sum", "_total", "_avg", "_p99"];

@@ -79,7 +79,7 @@ impl Server<'_> {
         let prefix = config.static_prefix.trim_end_matches('/');
         let below = path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if self.settings.text("STATIC_DIR").is_some() {
-            return below.then(|| Answer::Route("a static file, if it is there,".to_owned()));
+            return below.then(|| Answer::Route("a file of RWS_CONFIG_STATIC_DIR".to_owned()));
         }
         // The welcome page, or the index of ./public.
         (path == "/" && self.stock).then(|| Answer::Route("the start page".to_owned()))

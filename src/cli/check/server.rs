@@ -168,7 +168,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Whether everything that could move or add a port is known.
+    /// Where a variable is set.
     pub(super) fn place_of(&self, variable: &str) -> Option<Place> {
         self.settings.place(variable)
     }

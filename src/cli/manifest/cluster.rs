@@ -1,7 +1,5 @@
 //! What is around the pods: how they are reached, kept apart, kept up and scaled.
 
-use std::fmt::Write;
-
 use super::plan::{Plan, Port};
 use super::yaml::quoted;
 
@@ -26,10 +24,7 @@ pub(super) fn service_account(plan: &Plan<'_>) -> String {
 /// The Service, and a headless one for the admin port.
 pub(super) fn services(plan: &Plan<'_>) -> Vec<String> {
     let name = &plan.options.name;
-    let mut ports = service_port(plan.main, if plan.main.tls { 443 } else { 80 });
-    if let Some(redirect) = plan.redirect {
-        ports += &service_port(redirect, 80);
-    }
+    let ports = service_port(plan.main, if plan.main.tls { 443 } else { 80 });
     let main = format!(
         "apiVersion: v1\nkind: Service\n{}spec:\n  selector:\n    app.kubernetes.io/name: {name}\n  ports:\n{ports}",
         metadata(plan, name)
@@ -93,10 +88,7 @@ kind: Ingress
 /// The NetworkPolicy.
 pub(super) fn network_policy(plan: &Plan<'_>) -> String {
     let name = &plan.options.name;
-    let mut open = String::new();
-    for port in [Some(plan.main), plan.redirect].into_iter().flatten() {
-        let _ = write!(open, "        - port: {}\n          protocol: TCP\n", port.name);
-    }
+    let open = plan.main.name;
     let admin = plan.admin.map(|port| {
         format!(
             "    # Whoever reaches the admin port can drain the pod. The kubelet's probes are let through in any case.
@@ -122,7 +114,9 @@ kind: NetworkPolicy
   ingress:
     # From anywhere. With an ingress controller: allow its namespace only.
     - ports:
-{open}{}  # It calls nobody. Add what your handlers call, and DNS with it.
+        - port: {open}
+          protocol: TCP
+{}  # It calls nobody. Add what your handlers call, and DNS with it.
   egress: []
 ",
         metadata(plan, name),

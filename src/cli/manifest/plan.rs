@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{ConfigFrom, Options};
-use crate::config::{self, Change, Config, Effective, Loaded, Origin, PREFIX};
+use crate::config::{self, Change, Config, Effective, Loaded, Origin, PREFIX, Status};
 
 /// Where the ConfigMap with the live settings is mounted.
 pub(super) const LIVE_DIR: &str = "/etc/rws";
@@ -41,8 +41,6 @@ pub(super) struct Plan<'a> {
     pub(super) config: &'a Config,
     pub(super) main: Port,
     pub(super) admin: Option<Port>,
-    /// Plain HTTP that redirects to TLS.
-    pub(super) redirect: Option<Port>,
     /// Settings for the environment.
     pub(super) environment: BTreeMap<String, String>,
     /// Settings for the mounted directory.
@@ -72,19 +70,15 @@ impl<'a> Plan<'a> {
         if options.max_replicas < options.replicas {
             return Err("--max-replicas must not be less than --replicas".into());
         }
-        let value = |name: &str| set_value(loaded, name);
-        let port = |name: &str| value(name).and_then(|text| text.trim().parse().ok());
         let tls = config.tls_cert_file.is_some();
         let main = Port { name: if tls { "https" } else { "http" }, number: config.port, tls };
         let admin = config.admin_address().filter(|address| !is_loopback(address.ip()));
         let admin = admin.map(|address| Port { name: "admin", number: address.port(), tls: false });
-        let redirect = port("HTTP_REDIRECT_PORT").map(|number| Port { name: "http", number, tls: false });
         let mut plan = Plan {
             options,
             config,
             main,
             admin,
-            redirect,
             environment: BTreeMap::new(),
             live: BTreeMap::new(),
             mounts: mounts(options, loaded)?,
@@ -93,7 +87,7 @@ impl<'a> Plan<'a> {
             doubts: Vec::new(),
         };
         loaded.effective.iter().filter(|value| value.origin != Origin::Default).for_each(|value| plan.sort_in(value));
-        plan.doubt(loaded);
+        plan.doubt();
         Ok(plan)
     }
 
@@ -110,7 +104,7 @@ impl<'a> Plan<'a> {
 
     /// All ports.
     pub(super) fn ports(&self) -> impl Iterator<Item = Port> {
-        [Some(self.main), self.redirect, self.admin].into_iter().flatten()
+        std::iter::once(self.main).chain(self.admin)
     }
 
     /// Name of the ConfigMap for the environment.
@@ -149,15 +143,11 @@ impl<'a> Plan<'a> {
         place.insert(value.name.clone(), text.to_owned());
     }
 
-    fn doubt(&mut self, loaded: &Loaded) {
+    fn doubt(&mut self) {
         let odd: Vec<_> = self.environment.keys().filter(|name| !is_environment_name(name)).cloned().collect();
         for name in odd {
             self.doubts
                 .push(format!("{name} is no environment variable's name, so older clusters leave it out: rename it"));
-        }
-        if set_value(loaded, "TLS_CLIENT_CA_FILE").is_some() && self.admin.is_none() {
-            let text = "the kubelet has no client certificate, so its probes would fail: set RWS_CONFIG_ADMIN_PORT";
-            self.doubts.push(text.to_owned());
         }
         if is_loopback(self.config.ip) {
             let text =
@@ -169,12 +159,6 @@ impl<'a> Plan<'a> {
             self.doubts.push(text.to_owned());
         }
     }
-}
-
-/// The value that somebody gave to a variable, if it is not empty.
-fn set_value<'l>(loaded: &'l Loaded, name: &str) -> Option<&'l str> {
-    let is = |value: &&Effective| value.name.strip_prefix(PREFIX) == Some(name) && value.origin != Origin::Default;
-    loaded.effective.iter().find(is).map(|value| value.value.as_str()).filter(|value| !value.trim().is_empty())
 }
 
 /// Also when it is written as IPv6.
@@ -216,7 +200,7 @@ fn memory_mib(config: &Config) -> u64 {
 fn mounts(options: &Options, loaded: &Loaded) -> Result<Vec<Mount>, String> {
     let mut directories = BTreeMap::<&str, Vec<String>>::new();
     let set = loaded.effective.iter().filter(|value| value.origin != Origin::Default);
-    for value in set.clone().filter(|value| value.name.ends_with("_FILE") && !value.value.trim().is_empty()) {
+    for value in set.clone().filter(|value| names_a_file(value)) {
         let path = Path::new(value.value.trim());
         let parts = path.parent().and_then(Path::to_str).zip(path.file_name().and_then(|name| name.to_str()));
         let Some((directory, file)) = parts.filter(|_| path.is_absolute()) else {
@@ -241,6 +225,13 @@ fn mounts(options: &Options, loaded: &Loaded) -> Result<Vec<Mount>, String> {
         mounts.push(Mount { volume: "secrets".into(), secret, directory: SECRETS_DIR.into(), keys });
     }
     Ok(mounts)
+}
+
+/// Whether the value is a path: not one that switches off what this version cannot do.
+fn names_a_file(value: &Effective) -> bool {
+    let variable = value.name.strip_prefix(PREFIX).and_then(config::find);
+    let works = variable.is_some_and(|variable| variable.status == Status::Supported);
+    works && value.name.ends_with("_FILE") && !value.value.trim().is_empty()
 }
 
 /// FNV-1a, 64 bits: tells texts apart, and always the same way.

@@ -486,12 +486,15 @@ fn files_behind_the_data_link_are_seen_as_they_were_at_one_moment() {
         fs::write(dir.path().join(name).join("PORT"), port).expect("a file");
     }
     fs::write(dir.path().join("..old/THREAD_COUNT"), "7").expect("a file");
+    // Some versions make the link of a new key only afterwards.
+    fs::write(dir.path().join("..new/QUEUE_DEPTH"), "9").expect("a file");
     symlink("..data/PORT", dir.path().join("PORT")).expect("a link");
     symlink("..data/THREAD_COUNT", dir.path().join("THREAD_COUNT")).expect("a link");
     symlink("..new", dir.path().join("..data")).expect("a link");
     // The kubelet has swapped the link, and has not removed yet what is gone.
     let loaded = loaded([("DIR", text(dir.path()))]);
-    assert_eq!((loaded.config.port, loaded.config.thread_count), (82, 200));
+    let config = &loaded.config;
+    assert_eq!((config.port, config.thread_count, config.queue_depth), (82, 200, 9));
     let port = loaded.effective.iter().find(|effective| effective.name == "RWS_CONFIG_PORT").expect("it is there");
     assert_eq!(port.origin, Origin::File(dir.path().join("PORT")), "where the operator finds it");
 }
@@ -1052,9 +1055,12 @@ proptest! {
     }
 }
 
+/// A Service's port: name, number, protocol.
+type Port = (&'static str, u16, &'static str);
+
 /// What the kubelet injects for a Service:
 /// <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/envvars/envvars.go>.
-fn service_link(service: &str, ip: &str, ports: &[(&str, u16, &str)]) -> Vec<(String, String)> {
+fn service_link(service: &str, ip: &str, ports: &[Port]) -> Vec<(String, String)> {
     let upper = |name: &str| name.replace(['-', '.'], "_").to_ascii_uppercase();
     let prefix = upper(service);
     let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
@@ -1082,9 +1088,10 @@ fn service_link(service: &str, ip: &str, ports: &[(&str, u16, &str)]) -> Vec<(St
 
 #[test]
 fn no_service_of_whatever_name_can_set_or_break_anything() {
-    const HTTP: &[(&str, u16, &str)] = &[("", 7878, "TCP")];
+    const HTTP: &[Port] = &[("", 7878, "TCP")];
     // What a Service is called, what it has, and which names of settings its link takes.
-    let cases: &[(&str, &[(&str, u16, &str)], &[&str])] = &[
+    type Case = (&'static str, &'static [Port], &'static [&'static str]);
+    let cases: &[Case] = &[
         ("rws", HTTP, &[]),
         ("rws-config", HTTP, &["PORT"]),
         (

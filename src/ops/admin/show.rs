@@ -60,6 +60,12 @@ pub(super) fn bytes(bytes: u64) -> String {
     if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.2} GiB", mib / 1024.0) }
 }
 
+/// `2026-01-02T03:04:05Z` as people write it; without the date if that is the one of `now`.
+pub(super) fn clock(rfc3339: &str, now: &str) -> String {
+    let (date, time) = rfc3339.trim_end_matches('Z').split_once('T').unwrap_or((rfc3339, ""));
+    if now.starts_with(date) { format!("{time} UTC") } else { format!("{date} {time} UTC") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +89,8 @@ mod tests {
         latencies.into_iter().for_each(|(millis, text)| assert_eq!(latency(millis), text));
         let ages = [(59, "59 s"), (60, "1 min 0 s"), (3_600, "1 h 0 min"), (200_000, "2 d 7 h")];
         ages.into_iter().for_each(|(seconds, text)| assert_eq!(age(seconds), text));
+        let times = [("2026-01-02", "03:04:05 UTC"), ("2026-01-03", "2026-01-02 03:04:05 UTC")];
+        times.into_iter().for_each(|(now, text)| assert_eq!(clock("2026-01-02T03:04:05Z", now), text));
         let amounts = [(1 << 20, "1.0 MiB"), (3 << 30, "3.00 GiB")];
         amounts.into_iter().for_each(|(amount, text)| assert_eq!(bytes(amount), text));
     }

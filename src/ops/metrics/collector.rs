@@ -40,21 +40,24 @@ impl ServerCollector {
     }
 }
 
-/// Takes the server's names in a registry of the user's, so that a clash shows when the user registers and not at the
-/// next scrape. Collects nothing.
-pub(super) struct Reserved {
-    descs: Vec<Desc>,
-}
+/// Takes one of the server's names in a registry of the user's, so that a clash shows when the user registers and not at
+/// the next scrape. Collects nothing.
+pub(super) struct Reserved(Desc);
 
 impl Reserved {
-    pub(super) fn new() -> prometheus::Result<Self> {
-        Ok(Reserved { descs: f::descs()? })
+    /// One for each name.
+    pub(super) fn all() -> prometheus::Result<impl Iterator<Item = Self>> {
+        Ok(f::descs()?.into_iter().map(Reserved))
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.0.fq_name
     }
 }
 
 impl Collector for Reserved {
     fn desc(&self) -> Vec<&Desc> {
-        self.descs.iter().collect()
+        vec![&self.0]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {

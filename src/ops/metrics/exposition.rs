@@ -2,7 +2,7 @@
 //!
 //! One encoder for both, since they differ in little: OpenMetrics names a counter without `_total` and its samples with
 //! it, has units, escapes quotes in help texts, writes bounds as `1.0` and timestamps in seconds, and says where it ends.
-//! Exemplars and `_created` samples, which are optional, are not written.
+//! The request histogram has exemplars there. `_created` samples, which are optional, are not written.
 //!
 //! What cannot be written without spoiling the rest (a family twice, a name that is none) is left out and reported: users'
 //! collectors yield whatever they like, and must not cost the server's own metrics.
@@ -11,6 +11,8 @@ use std::collections::HashSet;
 use std::io::Write;
 
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
+
+use super::exemplars::{Exemplar, Exemplars};
 
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +33,13 @@ impl Format {
 }
 
 /// Writes all families that can be written, and tells `refuse` which were not, and why.
-pub(super) fn write(families: &[MetricFamily], format: Format, mut refuse: impl FnMut(&str, &'static str)) -> Vec<u8> {
-    let mut exposition = Exposition { out: Vec::with_capacity(16 * 1024), format };
+pub(super) fn write(
+    families: &[MetricFamily],
+    format: Format,
+    exemplars: &Exemplars,
+    mut refuse: impl FnMut(&str, &'static str),
+) -> Vec<u8> {
+    let mut exposition = Exposition { out: Vec::with_capacity(16 * 1024), format, exemplars };
     let mut names = HashSet::new();
     for family in families {
         let name = Name::of(family, format);
@@ -107,12 +114,13 @@ fn is_name(name: &str, colons: bool) -> bool {
     name.bytes().all(fits) && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
 }
 
-struct Exposition {
+struct Exposition<'a> {
     out: Vec<u8>,
     format: Format,
+    exemplars: &'a Exemplars,
 }
 
-impl Exposition {
+impl Exposition<'_> {
     fn family(&mut self, family: &MetricFamily, name: &Name<'_>) {
         self.descriptors(family, name);
         for metric in family.get_metric() {
@@ -129,14 +137,24 @@ impl Exposition {
 
     fn descriptors(&mut self, family: &MetricFamily, name: &Name<'_>) {
         let open = self.format == Format::OpenMetrics;
-        if !family.help().is_empty() {
-            self.text(&["# HELP ", name.family, " "]);
-            self.escaped(family.help(), open);
-            self.text(&["\n"]);
+        if !open {
+            self.help(family, name);
         }
         self.text(&["# TYPE ", name.family, " ", name.kind, "\n"]);
-        if let Some(unit) = unit(name.family).filter(|_| open) {
-            self.text(&["# UNIT ", name.family, " ", unit, "\n"]);
+        if open {
+            if let Some(unit) = unit(name.family) {
+                self.text(&["# UNIT ", name.family, " ", unit, "\n"]);
+            }
+            // TYPE, UNIT, HELP is the order that OpenMetrics recommends.
+            self.help(family, name);
+        }
+    }
+
+    fn help(&mut self, family: &MetricFamily, name: &Name<'_>) {
+        if !family.help().is_empty() {
+            self.text(&["# HELP ", name.family, " "]);
+            self.escaped(family.help(), self.format == Format::OpenMetrics);
+            self.text(&["\n"]);
         }
     }
 
@@ -144,11 +162,15 @@ impl Exposition {
         let histogram = metric.get_histogram();
         let count = histogram.get_sample_count();
         let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound() != f64::INFINITY);
-        for bucket in finite {
-            let bound = Some(("le", bucket.upper_bound()));
-            self.sample(name, "_bucket", metric, bound, bucket.cumulative_count() as f64);
+        let bounds = finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));
+        let exemplars = self.exemplars.find(name.family, metric.get_label());
+        for (index, (bound, count)) in bounds.chain([(f64::INFINITY, count)]).enumerate() {
+            self.open_sample(name, "_bucket", metric, Some(("le", bound)), count as f64);
+            if let Some(exemplar) = exemplars.and_then(|exemplars| exemplars.get(&index)) {
+                self.exemplar(exemplar);
+            }
+            self.text(&["\n"]);
         }
-        self.sample(name, "_bucket", metric, Some(("le", f64::INFINITY)), count as f64);
         self.sample(name, "_sum", metric, None, histogram.get_sample_sum());
         self.sample(name, "_count", metric, None, count as f64);
     }
@@ -163,6 +185,20 @@ impl Exposition {
     }
 
     fn sample(&mut self, name: &Name<'_>, suffix: &str, metric: &Metric, own: Option<(&str, f64)>, value: f64) {
+        self.open_sample(name, suffix, metric, own, value);
+        self.text(&["\n"]);
+    }
+
+    /// What follows a sample on its line: labels, the value itself, and when it was observed.
+    fn exemplar(&mut self, exemplar: &Exemplar) {
+        let Exemplar { trace_id, span_id, duration, at } = exemplar;
+        let (value, at) = (duration.as_secs_f64(), at.as_secs_f64());
+        // Writing into memory cannot fail.
+        let _ = write!(self.out, r#" # {{trace_id="{trace_id}",span_id="{span_id}"}} {value} {at:.3}"#);
+    }
+
+    /// A sample without the end of its line.
+    fn open_sample(&mut self, name: &Name<'_>, suffix: &str, metric: &Metric, own: Option<(&str, f64)>, value: f64) {
         self.text(&[name.family, suffix]);
         let mut separator = "{";
         for label in metric.get_label() {
@@ -180,7 +216,6 @@ impl Exposition {
         self.text(&[if separator == "," { "} " } else { " " }]);
         self.number(value, false);
         self.timestamp(metric.timestamp_ms());
-        self.text(&["\n"]);
     }
 
     fn timestamp(&mut self, millis: i64) {

@@ -141,7 +141,7 @@ fn the_server_and_the_process_are_told_about() {
     assert!(value(&text, "process_resident_memory_bytes") > 1e6);
     assert!(value(&text, "process_threads") >= 1.0);
     let age = Duration::from_secs_f64(value(&text, "process_start_time_seconds"));
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let now = SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     // Within the time a test run takes; /proc/stat's boot time is only good to a second.
     assert!(now.abs_diff(age) < Duration::from_secs(3600), "{age:?}");
     assert!(text.contains(concat!("rws_build_info{version=\"", env!("CARGO_PKG_VERSION"))));
@@ -169,6 +169,11 @@ fn users_add_their_own_and_a_clash_of_names_is_an_error() {
     assert_eq!(value(&scrape(&metrics), "orders_total"), 1.0);
     let again = Metrics::new(metrics.registry().clone(), Arc::default(), Lifecycle::default(), Vec::new());
     assert!(again.is_err());
+    let clash = Registry::new();
+    let mine = IntCounter::new("rws_handoffs_total", "Mine.").expect("a counter");
+    clash.register(Box::new(mine)).expect("a free name");
+    let error = Metrics::new(clash, Arc::default(), Lifecycle::default(), Vec::new()).expect_err("a clash");
+    assert!(error.to_string().contains("rws_handoffs_total"), "{error}");
 }
 
 /// A collector that yields what it is told to.
@@ -326,4 +331,45 @@ fn the_format_and_the_coding_are_what_the_scraper_asks_for() {
             exposition::tests::check_openmetrics(&body);
         }
     }
+}
+
+#[test]
+fn a_traced_request_stands_for_its_bucket_once_somebody_asks() {
+    let context: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let later: &[u8] = b"00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-00f067aa0ba902b7-01";
+    let silent: &[u8] = b"00-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb-00f067aa0ba902b7-00";
+    let of = |context: &[u8]| received("GET", b"/users/1", &[("traceparent", context)]);
+    let (traced, later, silent) = (of(context), of(later), of(silent));
+    let metrics = metrics();
+    let open = || {
+        let accept: &[u8] = b"application/openmetrics-text";
+        let mut response = metrics.render(&received("GET", b"/metrics", &[("accept", accept)]).head);
+        let mut text = String::new();
+        response.body_mut().read_to_string(&mut text).expect("UTF-8");
+        exposition::tests::check_openmetrics(&text);
+        text
+    };
+    observed(&metrics, |record| {
+        record(0, &exchange(&traced));
+        assert!(!open().contains("trace_id"), "nobody had asked yet");
+        record(0, &Exchange { duration: Duration::from_millis(3), ..exchange(&traced) });
+        record(0, &Exchange { duration: Duration::from_millis(40), ..exchange(&silent) });
+        record(1, &Exchange { duration: Duration::from_secs(20), ..exchange(&later) });
+        // Of another series: a probe.
+        record(1, &Exchange { endpoint: Some(1), ..exchange(&later) });
+    });
+    let text = open();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("trace_id")).collect();
+    let [short, long] = &lines[..] else { panic!("{lines:#?}") };
+    assert!(
+        short.contains(
+            r#"le="0.005"} 2 # {trace_id="4bf92f3577b34da6a3ce929d0e0e4736",span_id="00f067aa0ba902b7"} 0.003 "#
+        ),
+        "{short}"
+    );
+    assert!(
+        long.contains(r#"le="+Inf"} 4 # {trace_id="aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","#) && long.contains("} 20 "),
+        "{long}"
+    );
+    assert!(!scrape(&metrics).contains("trace_id"), "the text format has none");
 }

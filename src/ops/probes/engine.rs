@@ -1,5 +1,7 @@
 //! The checks of the engine and of the logs: what the server knows of itself, without a thread of their own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -14,8 +16,28 @@ use crate::server::vitals::Vitals;
 pub struct EngineCheck {
     part: Part,
     vitals: Vitals,
-    /// Zero: never fails.
-    stall: Duration,
+    stall: Stall,
+}
+
+/// RWS_CONFIG_LIVENESS_STALL, which may change. Zero: nothing ever fails.
+#[derive(Clone, Debug)]
+pub struct Stall(Arc<AtomicU64>);
+
+impl Stall {
+    /// Takes another value.
+    pub fn set(&self, stall: Duration) {
+        self.0.store(stall.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl From<Duration> for Stall {
+    fn from(stall: Duration) -> Self {
+        Stall(Arc::new(AtomicU64::new(stall.as_millis() as u64)))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -27,18 +49,19 @@ enum Part {
 
 impl EngineCheck {
     /// A check for each part: `accept-loop`, `reactors` and `workers`.
-    pub fn all(vitals: &Vitals, stall: Duration) -> [Self; 3] {
+    pub fn all(vitals: &Vitals, stall: impl Into<Stall>) -> [Self; 3] {
+        let stall = stall.into();
         [Part::AcceptLoop, Part::Reactors, Part::Workers].map(|part| EngineCheck {
             part,
             vitals: vitals.clone(),
-            stall,
+            stall: stall.clone(),
         })
     }
 
     /// How long it has been silent.
-    fn silence(&self) -> Duration {
+    fn silence(&self, stall: Duration) -> Duration {
         // Anew often enough to notice soon, and seldom enough to leave a server alone that has nothing to do.
-        let pause = self.stall / 4;
+        let pause = stall / 4;
         match self.part {
             Part::AcceptLoop => self.vitals.accept_loop(pause),
             Part::Reactors => self.vitals.reactors(pause).1,
@@ -46,11 +69,11 @@ impl EngineCheck {
         }
     }
 
-    fn reason(&self, silence: Duration) -> Reason {
+    fn reason(&self, silence: Duration, stall: Duration) -> Reason {
         match self.part {
             Part::AcceptLoop => format!("the accept loop has not come round for {silence:.0?}").into(),
             Part::Reactors => {
-                let (number, silence) = self.vitals.reactors(self.stall);
+                let (number, silence) = self.vitals.reactors(stall);
                 format!("reactor {number} has not come round for {silence:.0?}").into()
             }
             Part::Workers => {
@@ -78,17 +101,19 @@ impl Check for EngineCheck {
     }
 
     fn verdict(&self, _: Probe) -> Verdict {
-        if self.stall.is_zero() {
+        let stall = self.stall.get();
+        if stall.is_zero() {
             return Verdict::Pass;
         }
-        let silence = self.silence();
-        if silence > self.stall { Verdict::Fail(self.reason(silence)) } else { Verdict::Pass }
+        let silence = self.silence(stall);
+        if silence > stall { Verdict::Fail(self.reason(silence, stall)) } else { Verdict::Pass }
     }
 
     fn data(&self) -> Map<String, Value> {
         let mut data = Map::new();
-        if !self.stall.is_zero() {
-            data.insert("silent_ms".into(), (self.silence().as_millis() as u64).into());
+        let stall = self.stall.get();
+        if !stall.is_zero() {
+            data.insert("silent_ms".into(), (self.silence(stall).as_millis() as u64).into());
         }
         if let Part::Workers = self.part {
             data.insert("queue_depth".into(), self.vitals.queue_depth().into());

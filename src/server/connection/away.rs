@@ -44,7 +44,8 @@ pub(in crate::server) fn run(
         BodyLength::Length(n) => Some(n),
         _ => None,
     };
-    *request.body_mut() = Body::reader(IncomingBody { lease: lease.clone(), timeout }, length);
+    let body = IncomingBody { lease: lease.clone(), timeout, progress: shared.pool.progress.clone() };
+    *request.body_mut() = Body::reader(body, length);
     let (connection, answered) = lease.lend(connection, || call(&*shared.service, request));
     if let Some(connection) = connection {
         finish(shared, connection, worker, answered, Some(lease));

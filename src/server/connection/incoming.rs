@@ -9,6 +9,7 @@ use crate::app::body::BodyError;
 use crate::proto::encode;
 use crate::server::reactor::ROOMY;
 use crate::server::shared::lock;
+use crate::server::vitals::Pulse;
 
 /// Where the connection is while a handler, or the source of a response, may read from it.
 #[derive(Default)]
@@ -34,12 +35,18 @@ pub(super) struct IncomingBody {
     pub(super) lease: Arc<Lease>,
     /// How long to wait for the next bytes.
     pub(super) timeout: Duration,
+    /// Where it shows that a worker that waits for a slow client is not stuck.
+    pub(super) progress: Arc<Pulse>,
 }
 
 impl Read for IncomingBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut *lock(&self.lease.connection) {
-            Some(connection) => connection.read_body(buffer, self.timeout),
+            Some(connection) => {
+                let read = connection.read_body(buffer, self.timeout);
+                self.progress.beat_among_others();
+                read
+            }
             // The exchange is over, and the body went with it.
             None => Err(BodyError::ClientGone.into()),
         }

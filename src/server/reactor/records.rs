@@ -39,7 +39,7 @@ impl Reactor {
     pub(in crate::server) fn identify(&mut self, received: &mut Received) {
         let trusted = &self.settings().trusted_proxies;
         received.client_ip = match received.remote.ip() {
-            peer if trusted.is_empty() => peer,
+            peer if trusted.is_empty() => peer.to_canonical(),
             peer => forwarded::client_ip(&received.head, peer, trusted),
         };
         match received.head.field("x-request-id") {

@@ -265,7 +265,7 @@ fn path(server: &Server<'_>, probe: &Probe<'_>, http: &Node, listener: Option<&L
         }
         Answer::Route(name) => {
             let message = format!(
-                "{field} is {}, which {name} answers: under load it waits like any request; {} is answered at once",
+                "{field} is {}, which is for {name} to answer: under load it waits like any request; {} is answered at once",
                 short(text),
                 wanted_path(server, probe.kind)
             );

@@ -23,8 +23,8 @@ pub(super) static MEMORY_LIMIT: Rule = Rule {
     summary: "a memory limit below what the settings allow",
     explanation: "A container that goes over its limit is killed at once, with all its requests. rws takes about 8 MiB, \
                   32 KiB for each of RWS_CONFIG_THREAD_COUNT threads that has run, half a KiB for each of \
-                  RWS_CONFIG_MAX_CONNECTIONS idle connections; and a request's body is held in memory, up to \
-                  RWS_CONFIG_MAX_BODY_SIZE_IN_BYTES, while a handler works with it.",
+                  RWS_CONFIG_MAX_CONNECTIONS idle connections; and a handler that takes a body as a whole holds up to \
+                  RWS_CONFIG_MAX_BODY_SIZE_IN_BYTES.",
     fix: "Raise the limit, or lower THREAD_COUNT, MAX_CONNECTIONS or MAX_BODY_SIZE_IN_BYTES.",
 };
 
@@ -62,23 +62,23 @@ fn memory(server: &Server<'_>, findings: &mut Findings) {
     let need = BASE + threads * PER_THREAD + connections * PER_CONNECTION;
     let body = u128::from(config.max_body_size_in_bytes);
     let shown = node.text().unwrap_or_default();
-    let message = if need > limit {
-        format!(
+    if need > limit {
+        let message = format!(
             "the memory limit is {shown}, but {PREFIX}THREAD_COUNT {threads} and {PREFIX}MAX_CONNECTIONS {connections} \
              may take {} MiB: the container would be killed; raise the limit to {}Mi",
             need.div_ceil(MIB),
             (need * 3 / 2).div_ceil(MIB)
-        )
+        );
+        findings.add(&MEMORY_LIMIT, node.place, message);
     } else if body == 0 || need + body > limit {
         let body = if body == 0 { "unlimited (0)".to_owned() } else { format!("{} MiB", body.div_ceil(MIB)) };
-        format!(
-            "the memory limit is {shown}, but {PREFIX}MAX_BODY_SIZE_IN_BYTES is {body}: a single upload can get the \
-             container killed; lower it or raise the limit"
-        )
-    } else {
-        return;
-    };
-    findings.add(&MEMORY_LIMIT, node.place, message);
+        let message = format!(
+            "the memory limit is {shown}, but {PREFIX}MAX_BODY_SIZE_IN_BYTES is {body}: a handler that takes a whole body \
+             may get the container killed; lower it or raise the limit"
+        );
+        // Many handlers read bodies piece by piece, or take none.
+        findings.add_as(Severity::Note, &MEMORY_LIMIT, node.place, message);
+    }
 }
 
 fn cpu(server: &Server<'_>, findings: &mut Findings) {

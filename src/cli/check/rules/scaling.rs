@@ -1,5 +1,6 @@
 //! How many pods there are: rollouts, disruption budgets and autoscalers.
 
+use crate::cli::check::data::data_of;
 use crate::cli::check::finding::{Findings, Rule, Severity, short};
 use crate::cli::check::metrics;
 use crate::cli::check::objects::{Object, label_selector_selects, selects};
@@ -255,7 +256,7 @@ fn autoscaler(cluster: &Cluster<'_>, scaler: &Object<'_>, findings: &mut Finding
         findings.add(&HPA_REPLICAS, key.place.to(node.place), message);
     }
     for metric in scaler.node.get("spec").map_or(&[][..], |spec| spec.items_of("metrics")) {
-        check_metric(server, metric, findings);
+        check_metric(cluster, server, metric, findings);
     }
 }
 
@@ -291,15 +292,12 @@ fn range(scaler: &Object<'_>, findings: &mut Findings) {
     }
 }
 
-fn check_metric(server: &Server<'_>, metric: &Node, findings: &mut Findings) {
+fn check_metric(cluster: &Cluster<'_>, server: &Server<'_>, metric: &Node, findings: &mut Findings) {
     for field in ["pods", "object"] {
         let Some(node) = metric.path(&[field, "metric", "name"]) else { continue };
-        let Some(name) = node.text().filter(|name| !metrics::is_exported(name)) else { continue };
-        let near = metrics::nearest(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        let message = format!("rws exports no metric {}: the autoscaler would not scale{near}", short(name));
-        // Adapters give names of their own; a name like ours is certainly meant to be ours.
-        let severity = if metrics::looks_like_ours(name) { HPA_METRIC.severity } else { Severity::Note };
-        findings.add_as(severity, &HPA_METRIC, node.place, message);
+        if let Some(name) = node.text().filter(|name| !metrics::is_exported(name)) {
+            unknown_metric(cluster, name, node.place, findings);
+        }
     }
     let resource = metric.get("resource");
     let (Some(name), Some(utilization)) = (
@@ -319,5 +317,23 @@ fn check_metric(server: &Server<'_>, metric: &Node, findings: &mut Findings) {
             );
             findings.add(&HPA_REQUEST, place, message);
         }
+    }
+}
+
+/// Adapters give names of their own; a name like ours is certainly meant to be ours.
+fn unknown_metric(cluster: &Cluster<'_>, name: &str, place: Place, findings: &mut Findings) {
+    let shown = short(name);
+    if metrics::looks_like_ours(name) {
+        let near = metrics::nearest(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let message = format!("rws exports no metric {shown}: the autoscaler would not scale{near}");
+        return findings.add(&HPA_METRIC, place, message);
+    }
+    let mut maps = cluster.objects.of_kind("ConfigMap").flat_map(data_of);
+    if !maps.any(|datum| datum.text.is_some_and(|text| text.contains(name))) {
+        let message = format!(
+            "{shown} is no metric of rws itself: a rule of the metrics adapter has to make it, or the autoscaler does not \
+             scale"
+        );
+        findings.add_as(Severity::Note, &HPA_METRIC, place, message);
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 
 fn written(families: &[MetricFamily], format: Format) -> (String, Vec<String>) {
     let mut refused = Vec::new();
-    let text = write(families, format, |name, fault| refused.push(format!("{name}: {fault}")));
+    let text = write(families, format, &Exemplars::default(), |name, fault| refused.push(format!("{name}: {fault}")));
     (String::from_utf8(text).expect("UTF-8"), refused)
 }
 
@@ -69,16 +69,16 @@ shop_size_bytes_count 2 1700000000123
 
 #[test]
 fn the_openmetrics_format() {
-    let expected = r#"# HELP shop_orders Orders \\ \"taken\"\nso far.
-# TYPE shop_orders counter
+    let expected = r#"# TYPE shop_orders counter
+# HELP shop_orders Orders \\ \"taken\"\nso far.
 shop_orders_total{kind="a\"b\\c\nd"} 7
-# HELP shop_fill_ratio How full.
 # TYPE shop_fill_ratio gauge
 # UNIT shop_fill_ratio ratio
+# HELP shop_fill_ratio How full.
 shop_fill_ratio 0.25
-# HELP shop_wait_seconds Waiting.
 # TYPE shop_wait_seconds histogram
 # UNIT shop_wait_seconds seconds
+# HELP shop_wait_seconds Waiting.
 shop_wait_seconds_bucket{le="0.005"} 1
 shop_wait_seconds_bucket{le="1.0"} 2
 shop_wait_seconds_bucket{le="10.0"} 2
@@ -102,7 +102,7 @@ fn a_counter_without_total_gets_one_in_openmetrics_only() {
     let families = counter("shop_orders", "Orders.");
     assert!(written(&families, Format::Text).0.ends_with("\nshop_orders 0\n"));
     let open = written(&families, Format::OpenMetrics).0;
-    assert!(open.contains("# TYPE shop_orders counter\nshop_orders_total 0\n"), "{open}");
+    assert!(open.starts_with("# TYPE shop_orders counter\n") && open.contains("\nshop_orders_total 0\n"), "{open}");
 }
 
 #[test]
@@ -212,7 +212,16 @@ pub(in crate::ops) fn check_openmetrics(text: &str) {
             continue;
         }
         let (family, kind) = family.as_ref().expect("a descriptor before each sample");
+        // What follows is an exemplar, of a bucket.
+        let (line, exemplar) = line.split_once(" # ").map_or((line, None), |(line, exemplar)| (line, Some(exemplar)));
         let (name, labels, value) = sample(line);
+        if let Some(exemplar) = exemplar {
+            let (labels, numbers) = exemplar.strip_prefix('{').and_then(|rest| rest.split_once("} ")).expect("labels");
+            assert!(name.ends_with("_bucket") && labels.len() <= 128 && numbers.split(' ').count() <= 2, "{exemplar}");
+            let observed: f64 = numbers.split(' ').next().and_then(|value| value.parse().ok()).expect("a number");
+            let bound = line.split("le=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse::<f64>().ok());
+            assert!(observed <= bound.expect("a bound"), "{exemplar} in {line}");
+        }
         let suffix = name.strip_prefix(family.as_str()).unwrap_or_else(|| panic!("{line} in {family}"));
         let suffixes: &[&str] = match kind.as_str() {
             "counter" => &["_total"],
