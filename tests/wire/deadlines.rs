@@ -1,7 +1,7 @@
 //! Every wait has a deadline (F3), shown on a clock that is moved by hand.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rws::config::Config;
 use rws::server::observe::Outcome;
@@ -140,7 +140,7 @@ fn a_body_that_a_handler_reads_must_go_on_coming() {
 fn a_client_must_go_on_reading() {
     let site = Site::start(deadlines());
     for target in ["/big/20000000", "/file/20000000", "/stream/20000000"] {
-        let started = site.clock.now();
+        let patience = Instant::now() + PATIENCE;
         let mut client = site.send(get_of(target));
         client.wait_for_bytes();
         site.settle();
@@ -154,7 +154,8 @@ fn a_client_must_go_on_reading() {
             if let Some(seen) = site.seen.try_iter().find(|seen| seen.path != "/probe") {
                 break seen;
             }
-            assert!(site.clock.now() < started + seconds(1000), "{target} is never given up");
+            // A worker that has the connection may be slow to give it back, whatever the other clock says.
+            assert!(Instant::now() < patience, "{target} is never given up");
         };
         assert_eq!((seen.path.as_str(), seen.outcome), (target, Outcome::Timeout));
         assert!(seen.bytes_out < 20_000_000);
