@@ -20,7 +20,7 @@ mod support;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use support::{Client, PATIENCE, Reply, Server, free_port, json_lines, let_pass, run, rws};
+use support::{Client, PATIENCE, Reply, Server, free_port, let_pass, run, rws};
 
 /// A server with an admin port, and where that is.
 fn with_admin(settings: &[(&str, &str)]) -> (Server, Admin) {
@@ -131,11 +131,9 @@ fn metrics_move_and_the_log_says_where() {
     admin.get("/statusz");
     assert!(!admin.get("/figures").text().contains("statusz"), "the pages are not traffic");
     assert_eq!(server.stop(), 0);
-    let said = |needles: &[&str]| -> usize {
-        let lines = json_lines(server.stderr.all().join("\n").as_bytes());
-        lines.iter().map(ToString::to_string).filter(|line| needles.iter().all(|needle| line.contains(needle))).count()
-    };
-    let mut said = said;
+    let lines: Vec<_> = server.stderr.all_json().iter().map(ToString::to_string).collect();
+    let said =
+        |needles: &[&str]| lines.iter().filter(|line| needles.iter().all(|needle| line.contains(needle))).count();
     assert_eq!(said(&["admin port", &admin.0.to_string(), "/figures", r#""info""#]), 1);
     assert_eq!(said(&["RWS_CONFIG_ADMIN_PORT", "scrape", r#""warn""#]), 1, "whoever still scrapes the old place");
     let logged = server.stdout.all_json();

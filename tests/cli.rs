@@ -19,6 +19,9 @@ mod support;
 
 use std::process::Output;
 
+/// Names without prefix, and values.
+pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
+
 /// What a command wrote, and its exit code.
 pub(crate) struct Said {
     pub(crate) code: i32,
@@ -26,8 +29,8 @@ pub(crate) struct Said {
     pub(crate) err: String,
 }
 
-/// Runs a command to its end. Settings are names without prefix.
-pub(crate) fn rws(arguments: &[&str], settings: &[(&str, &str)]) -> Said {
+/// Runs a command to its end.
+pub(crate) fn rws(arguments: &[&str], settings: Settings) -> Said {
     let settings: Vec<_> = settings.iter().map(|(name, value)| (format!("RWS_CONFIG_{name}"), *value)).collect();
     let environment: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     said(&support::run(arguments, &environment))

@@ -77,7 +77,9 @@ fn runs_unprivileged_and_drains_as_pid_1(podman: &Podman) {
     is_unprivileged(&container);
     is_healthy(&container);
     let probe = container.podman(&["exec"], &["/usr/local/bin/rws", "probe", "readyz"]);
-    assert_eq!(String::from_utf8_lossy(&probe.stdout), "ok\n", "{}", String::from_utf8_lossy(&probe.stderr));
+    let (out, err) = (String::from_utf8_lossy(&probe.stdout), String::from_utf8_lossy(&probe.stderr));
+    // What is degraded, as checks are that have not run yet, is told before.
+    assert!(out.ends_with("ok\n"), "{out}{err}");
 
     let (sender, replies) = mpsc::channel();
     for _ in 0..4 {
@@ -93,7 +95,7 @@ fn runs_unprivileged_and_drains_as_pid_1(podman: &Podman) {
     let code = container.wait();
     let took = drain.elapsed();
     assert_eq!(code, 0, "{}", container.logs());
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < PATIENCE, "{took:?}");
     println!("drained in {took:?} with 4 requests of 1.5 s in flight");
 }
 
@@ -165,7 +167,7 @@ fn runs_from_the_manifests(podman: &Podman) {
     }
     for probe in ["livez", "readyz", "startupz"] {
         let asked = pod.podman(&["exec"], &["/usr/local/bin/rws", "probe", probe, "--timeout", "20s"]);
-        assert_eq!(String::from_utf8_lossy(&asked.stdout), "ok\n", "{probe}");
+        assert!(String::from_utf8_lossy(&asked.stdout).ends_with("ok\n"), "{probe}: {}", pod.logs());
     }
     is_unprivileged(&pod);
 }

@@ -1,6 +1,11 @@
 //! HTTPS, over real sockets: in this process with a clock that is moved by hand, and the binary with curl and openssl.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it skips"
+)]
 
 #[path = "tls/certificates.rs"]
 mod certificates;

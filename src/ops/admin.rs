@@ -138,3 +138,79 @@ fn text_response(status: StatusCode, text: String) -> Response {
 fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
     respond(status, "application/json", format!("{body}\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::TestClient;
+    use crate::config::{Config, Sources};
+    use crate::ops::probes::{Check, Probe, Verdict};
+    use crate::ops::telemetry::tests::metrics;
+
+    /// A check that tries to become part of the page.
+    struct Hostile;
+
+    impl Check for Hostile {
+        fn name(&self) -> &str {
+            "<img src=x>"
+        }
+
+        fn concerns(&self, probe: Probe) -> bool {
+            probe == Probe::Readyz
+        }
+
+        fn verdict(&self, _: Probe) -> Verdict {
+            Verdict::Fail("</span><script>alert('x')</script>".into())
+        }
+
+        fn data(&self) -> serde_json::Map<String, serde_json::Value> {
+            [("<u>".to_owned(), "\"<s>\"".into())].into_iter().collect()
+        }
+    }
+
+    fn pages() -> (Arc<Admin>, TestClient) {
+        let config = Config::default();
+        let (stats, lifecycle) = (Arc::<Stats>::default(), Lifecycle::default());
+        let mut probes = Probes::new(&config, lifecycle.clone(), stats.clone());
+        probes.add(Hostile);
+        lifecycle.advance(crate::server::lifecycle::State::Ready);
+        let admin = Admin::new(Handles {
+            live: Live::new(Config::load(&Sources::default()).expect("nothing is set")),
+            probes: Arc::new(probes),
+            metrics: metrics(),
+            stats,
+            lifecycle,
+            vitals: Vitals::default(),
+            errors: Arc::default(),
+            logs: Vec::new(),
+            in_kubernetes: true,
+        });
+        let admin = admin.expect("a thread");
+        let client = TestClient::new(admin.mount(App::new())).expect("routes that do not clash");
+        (admin, client)
+    }
+
+    #[test]
+    fn nothing_that_is_shown_becomes_markup() {
+        let (_, client) = pages();
+        let page = client.get("/statusz").send().text().to_owned();
+        for tag in ["<img", "<u>", "<s>", "alert('x')"] {
+            assert!(!page.contains(tag), "{tag} in {page}");
+        }
+        assert!(page.contains("&lt;img src=x&gt;") && page.contains("<strong>Not ready</strong>"), "{page}");
+        assert_eq!(page.matches("<script>").count(), 1, "its own");
+    }
+
+    #[test]
+    fn a_drain_is_asked_for_once_the_server_runs() {
+        let (admin, client) = pages();
+        let early = client.post("/drain").send();
+        assert_eq!((early.status(), early.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("1")));
+        let lifecycle = admin.handles().lifecycle.clone();
+        admin.main_runs(move || _ = lifecycle.advance(crate::server::lifecycle::State::Draining));
+        let accepted = client.post("/drain").send();
+        assert_eq!(accepted.status(), StatusCode::ACCEPTED);
+        assert!(accepted.text().contains(r#""state":"draining""#));
+        assert!(client.get("/statusz").send().text().contains("<strong>Draining</strong>"));
+    }
+}

@@ -289,7 +289,7 @@ mod tests {
 
         /// What handlers say inside a request.
         fn say() -> StatusCode {
-            tracing::warn!(target: "shop", error = "it broke", count = 3, time.unit = "s", severity = 9, "a \"b\"\n");
+            tracing::warn!(target: "shop", error = "it broke", count = 3, time.unit = "s", severity = 9, trace_id = "mine", "a \"b\"\n");
             StatusCode::OK
         }
         let trace: &[u8] = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -300,7 +300,7 @@ mod tests {
                 LogFormat::Json,
                 json!({
                     "level": "warn", "msg": "a \"b\"\n", "target": "shop", "error": "it broke", "count": 3, "time.unit": "s",
-                    "severity": 9, "request_id": id, "trace_id": trace_id, "span_id": span,
+                    "severity": 9, "request_id": id, "trace_id": trace_id, "span_id": span, "trace_id_": "mine",
                 }),
             ),
             (
@@ -308,7 +308,7 @@ mod tests {
                 json!({
                     "log.level": "warn", "message": "a \"b\"\n", "log.logger": "shop", "ecs.version": "8.11.0",
                     "event.dataset": "rws.diagnostics", "error.message": "it broke", "labels.count": 3,
-                    "labels.time_unit": "s", "labels.severity": 9, "http.request.id": id, "trace.id": trace_id,
+                    "labels.time_unit": "s", "labels.severity": 9, "labels.trace_id": "mine", "http.request.id": id, "trace.id": trace_id,
                     "span.id": span,
                 }),
             ),
@@ -316,7 +316,7 @@ mod tests {
                 LogFormat::Gcp,
                 json!({
                     "severity": "WARNING", "message": "a \"b\"\n", "target": "shop", "error": "it broke", "count": 3,
-                    "time.unit": "s", "severity_": 9, "request_id": id,
+                    "time.unit": "s", "severity_": 9, "request_id": id, "trace_id": "mine",
                     "logging.googleapis.com/trace": format!("projects/p-1/traces/{trace_id}"),
                     "logging.googleapis.com/spanId": span, "logging.googleapis.com/trace_sampled": true,
                 }),

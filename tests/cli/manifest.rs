@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::rws;
 use crate::support::{clean, program};
+use crate::{Settings, rws};
 
 /// What `rws manifest` prints.
 fn manifest(arguments: &[&str], settings: &[(&str, &str)]) -> String {
@@ -233,7 +233,7 @@ fn names_are_where_they_belong_and_wrong_ones_are_refused() {
 }
 
 /// Configurations whose manifests must be right in every respect.
-const CONFIGURATIONS: &[(&[&str], &[(&str, &str)])] = &[
+const CONFIGURATIONS: &[(&[&str], Settings)] = &[
     (&[], &[]),
     (&["--config", "env", "--replicas", "1"], &[("PORT", "8080"), ("LOG_LEVEL", "debug")]),
     (&["--host", "a.example", "--service-monitor"], &[("PORT", "80"), ("DRAIN_TIMEOUT", "1m")]),

@@ -4,7 +4,7 @@
 //! a key that stands twice can be told. Scalars keep their text; what type it is, is asked by whoever reads it, with the
 //! rules of kubectl. Knows YAML; must not know Kubernetes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
@@ -266,10 +266,8 @@ impl Builder {
         // The parser sends an end only after its beginning.
         let Some(open) = self.open.pop() else { return Ok(()) };
         let Open { start, anchor, mut data, index, merges, .. } = open;
-        if let Data::Map(entries) = &mut data {
-            for merged in merges {
-                merge(entries, &index, merged);
-            }
+        if let (Data::Map(entries), false) = (&mut data, merges.is_empty()) {
+            merge(entries, &index, merges);
         }
         let last = last_place(&data).unwrap_or(end);
         let flow = end.end_column > end.column;
@@ -343,18 +341,15 @@ fn key(node: Node) -> Result<Key, Fault> {
 }
 
 /// `<<`: what the map has itself comes first, then the merged maps in their order.
-fn merge(entries: &mut Vec<(Key, Node)>, own: &HashMap<String, usize>, merged: Node) {
-    let maps = match merged.data {
+fn merge(entries: &mut Vec<(Key, Node)>, own: &HashMap<String, usize>, merges: Vec<Node>) {
+    let mut there: HashSet<String> = own.keys().cloned().collect();
+    let maps = merges.into_iter().flat_map(|merged| match merged.data {
         Data::List(items) => items,
         _ => vec![merged],
-    };
+    });
     for map in maps {
         let Data::Map(more) = map.data else { continue };
-        for (key, value) in more {
-            if !own.contains_key(&key.text) && !entries.iter().any(|(other, _)| other.text == key.text) {
-                entries.push((key, value));
-            }
-        }
+        entries.extend(more.into_iter().filter(|(key, _)| there.insert(key.text.clone())));
     }
 }
 

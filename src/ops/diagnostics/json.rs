@@ -103,7 +103,7 @@ pub(super) fn line(
     request: Option<&Received>,
     trace_prefix: &str,
 ) -> Vec<u8> {
-    let mut fields = JsonFields { names, message: Vec::new(), others: Vec::new(), has_request_id: false };
+    let mut fields = JsonFields { names, message: Vec::new(), others: Vec::new(), inside: request.is_some() };
     event.record(&mut fields);
     let metadata = event.metadata();
     let mut line = Vec::with_capacity(256);
@@ -121,7 +121,7 @@ pub(super) fn line(
     text::json(&mut target, metadata.target().as_bytes());
     string(",\"", names.target, &target);
     line.extend_from_slice(names.constant.as_bytes());
-    if let Some(request) = request.filter(|_| !fields.has_request_id) {
+    if let Some(request) = request {
         about(&mut line, request, names, trace_prefix);
     }
     line.extend_from_slice(&fields.others);
@@ -148,8 +148,8 @@ struct JsonFields {
     names: &'static Names,
     message: Vec<u8>,
     others: Vec<u8>,
-    /// Whether the event tells itself what it is about.
-    has_request_id: bool,
+    /// Whether the line tells of a request.
+    inside: bool,
 }
 
 impl JsonFields {
@@ -175,20 +175,21 @@ impl JsonFields {
     /// A name that the line itself uses gets an underscore, so that no object has a member twice.
     fn name(&mut self, field: &Field) {
         let name = field.name();
-        self.has_request_id |= name == "request_id";
+        let names = self.names;
+        let about_request = [names.request_id, names.trace, names.span, names.sampled].contains(&name);
+        let taken = names.taken.contains(&name) || (self.inside && about_request);
         let out = &mut self.others;
         out.extend_from_slice(b",\"");
-        if name == "error" {
-            out.extend_from_slice(self.names.error.as_bytes());
-        } else {
-            out.extend_from_slice(self.names.prefix.as_bytes());
-            // ECS wants no dots in the names of labels.
-            match self.names.prefix {
-                "" => text::json(out, name.as_bytes()),
-                _ => text::json(out, name.replace('.', "_").as_bytes()),
+        match (name, names.prefix) {
+            ("error", _) => out.extend_from_slice(names.error.as_bytes()),
+            (_, "") => text::json(out, name.as_bytes()),
+            (_, prefix) => {
+                out.extend_from_slice(prefix.as_bytes());
+                // ECS wants no dots in the names of labels.
+                text::json(out, name.replace('.', "_").as_bytes());
             }
         }
-        out.extend_from_slice(if self.names.taken.contains(&name) { b"_\":" } else { b"\":" });
+        out.extend_from_slice(if taken { b"_\":" } else { b"\":" });
     }
 }
 
