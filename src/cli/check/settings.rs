@@ -4,7 +4,7 @@
 //! What only the container can tell, such as whether a directory exists, is left out; what is not in the input is
 //! not known, and whoever asks is told so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::environment::Environment;
 use super::finding::{Findings, Severity};
@@ -82,7 +82,8 @@ pub(super) fn load(
         setting.env_from.clone_from(&value.env_from);
         list.push(setting);
     }
-    let open = environment.open;
+    // Where settings are kept elsewhere, a Secret that is made by something else has passwords; otherwise it may have all.
+    let open = environment.open || environment.secret_absent && list.is_empty();
     let mut settings = Settings { list, open, environment_open: open, config: Config::default() };
     settings.add_directory(mounts);
     settings.read_files(mounts);
@@ -210,6 +211,7 @@ impl Settings {
             let layer = winners.entry(&setting.name).or_insert(setting.layer);
             *layer = setting.layer.max(*layer);
         }
+        let mut taken = BTreeSet::new();
         let (mut environment, mut command_line) =
             (vec![(KUBERNETES.0.to_owned(), KUBERNETES.1.to_owned())], Vec::new());
         for setting in &self.list {
@@ -220,7 +222,7 @@ impl Settings {
                 continue;
             };
             // A value from a file and one that is written out would be set twice: the first is enough here.
-            if environment.iter().any(|(other, _)| *other == name) {
+            if !taken.insert(name.clone()) {
                 continue;
             }
             let layer = if setting.layer == Layer::CommandLine { &mut command_line } else { &mut environment };

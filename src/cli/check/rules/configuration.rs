@@ -138,7 +138,9 @@ fn loopback(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings)
     let config = &server.settings.config;
     let Some(place) = server.place_of("IP").filter(|_| config.ip.to_canonical().is_loopback()) else { return };
     let asks_pod = |probe: &crate::cli::check::workload::Probe<'_>| {
-        ["httpGet", "tcpSocket"].iter().any(|key| probe.node.get(key).is_some_and(|it| it.get("host").is_none()))
+        ["httpGet", "tcpSocket"]
+            .iter()
+            .any(|key| probe.node.get(key).is_some_and(|it| it.text_of("host").is_none_or(str::is_empty)))
     };
     let probe = server.container.probes().into_iter().find(asks_pod).map(|probe| format!("its {}", probe.field()));
     let labels = server.workload.labels();
@@ -162,6 +164,8 @@ fn loopback(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings)
 }
 
 fn likely_names(server: &Server<'_>, findings: &mut Findings) {
+    /// What other servers call the address that they listen on.
+    const ADDRESSES: [&str; 4] = ["BIND_ADDR", "BIND_ADDRESS", "LISTEN_ADDR", "LISTEN_ADDRESS"];
     for (name, value) in &server.environment.values {
         if name.starts_with(PREFIX) {
             continue;
@@ -176,6 +180,10 @@ fn likely_names(server: &Server<'_>, findings: &mut Findings) {
             let port = server.main_port();
             let message =
                 format!("PORT is not read, and rws listens on {port}: if it is meant for rws, call it {PREFIX}PORT");
+            findings.add_as(Severity::Note, &ENV_LIKELY, value.name_place, message);
+        } else if server.stock && ADDRESSES.contains(&name.as_str()) && !is_used(server, name) {
+            let message =
+                format!("{name} is not read: rws takes its address from {PREFIX}IP and its port from {PREFIX}PORT");
             findings.add_as(Severity::Note, &ENV_LIKELY, value.name_place, message);
         }
     }

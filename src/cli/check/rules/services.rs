@@ -115,6 +115,13 @@ fn ports(server: &Server<'_>, service: &Object<'_>, findings: &mut Findings) {
         let Some(node) = target.or_else(|| port.get("port")) else { continue };
         let text = node.text().unwrap_or_default();
         let title = service.title();
+        if let Some(target) = target.filter(|target| target.is_quoted_number()) {
+            let message = format!(
+                "{title}: targetPort is \"{text}\" in quotes, which makes it the name of a port, and a name needs a \
+                 letter: the API refuses it; write {text} without quotes"
+            );
+            findings.add(&SERVICE_PORT, target.place, message);
+        }
         if node.number().is_none() {
             named_port(server, &title, node, text, findings);
             continue;
