@@ -147,6 +147,12 @@ fn a_fault_is_found_in_any_shape() {
             rws(PROBES).replace("  replicas: 2\n", "") + scaler,
         ),
         ("probe-too-tight: startupProbe", rws(&startup)),
+        ("value-not-text: args is a text", rws(&format!("args: --port 7878\n{PROBES}"))),
+        ("value-not-text: a word of args is a number", rws(&format!("args: [--port, 7878]\n{PROBES}"))),
+        (
+            "value-not-text: annotation prometheus.io/port is a number",
+            rws(PROBES).replace("checksum/config: abc", "prometheus.io/port: 7878"),
+        ),
         ("exec-probe: livenessProbe.exec fails every time", rws(&exec("[rws, probe, livenes]"))),
         ("exec-probe: livenessProbe.exec runs a shell (sh)", rws(&exec("[/bin/sh, /probe.sh]"))),
         ("exec-probe: livenessProbe.exec runs a shell (busybox)", rws(&exec("[busybox, wget, localhost]"))),
@@ -155,6 +161,17 @@ fn a_fault_is_found_in_any_shape() {
         let faults = faults(&text);
         assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected}: {faults:#?}");
     }
+}
+
+#[test]
+fn an_operator_that_rolls_out_changes_is_seen() {
+    let settings =
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {RWS_CONFIG_LOG_LEVEL: info}\n";
+    let text = rws(&format!("envFrom: [{{configMapRef: {{name: settings}}}}]\n{PROBES}")) + settings;
+    let plain = text.replace("checksum/config", "other");
+    let reloaded = plain.replacen("{name: web}", "{name: web, annotations: {reloader.stakater.com/auto: 'true'}}", 1);
+    let is_found = |text: &str| found_in(text).iter().any(|found| found.rule == "envfrom-restart");
+    assert!(is_found(&plain) && !is_found(&text) && !is_found(&reloaded));
 }
 
 #[test]
