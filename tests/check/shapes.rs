@@ -86,6 +86,12 @@ fn what_is_fine_in_another_shape_is_no_fault() {
                 "",
             ),
         ),
+        (
+            "a hook that waits in the place of the drain",
+            rws(&format!(
+                "env: [{{name: RWS_CONFIG_DRAIN_DELAY, value: '0'}}]\nlifecycle: {{preStop: {{sleep: {{seconds: 5}}}}}}\n{PROBES}"
+            )),
+        ),
         ("an empty host", rws(&PROBES.replace("port: 7878", "port: 7878, host: ''"))),
         ("a path without a slash", rws(&PROBES.replace("path: /", "path: "))),
     ];
@@ -147,6 +153,12 @@ fn a_fault_is_found_in_any_shape() {
             rws(PROBES).replace("  replicas: 2\n", "") + scaler,
         ),
         ("probe-too-tight: startupProbe", rws(&startup)),
+        (
+            "env-invalid: RWS_CONFIG_PORT: is set by both RWS_CONFIG_PORT and RWS_CONFIG_PORT_FILE; keep one",
+            rws(&format!(
+                "env: [{{name: RWS_CONFIG_PORT, value: '7878'}}, {{name: RWS_CONFIG_PORT_FILE, value: /s/port}}]\n{PROBES}"
+            )),
+        ),
         ("value-not-text: args is a text", rws(&format!("args: --port 7878\n{PROBES}"))),
         ("value-not-text: a word of args is a number", rws(&format!("args: [--port, 7878]\n{PROBES}"))),
         (

@@ -86,6 +86,7 @@ pub(super) fn load(
     let open = environment.open || environment.secret_absent && list.is_empty();
     let mut settings = Settings { list, open, environment_open: open, config: Config::default() };
     settings.add_directory(mounts);
+    settings.report_both(findings);
     settings.read_files(mounts);
     settings.load(findings);
     settings
@@ -162,6 +163,20 @@ impl Settings {
             let mut setting = setting(Layer::Directory, name, text, datum.place, datum.key_place);
             setting.secret = datum.secret;
             self.list.push(setting);
+        }
+    }
+
+    /// A value that is written out and one from a file in the same place: rws cannot tell which is meant.
+    fn report_both(&self, findings: &mut Findings) {
+        for of_file in self.list.iter().filter(|setting| setting.file.is_some()) {
+            let same = |other: &&Setting| (other.layer, &other.name) == (of_file.layer, &of_file.name);
+            if let Some(other) = self.list.iter().filter(same).find(|other| other.file.is_none()) {
+                let message = format!(
+                    "{PREFIX}{}: is set by both {} and {}; keep one",
+                    other.name, other.written, of_file.written
+                );
+                findings.add(&configuration::ENV_INVALID, of_file.name_place, message);
+            }
         }
     }
 
