@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::app::build::BuiltApp;
+use crate::app::service::Service;
 use crate::config::{Config, Live, Loaded, Sources};
 use crate::error::{Error, ErrorKind};
 use crate::net::{listener, signals};
@@ -87,22 +88,15 @@ fn serve(
     let config = live.running().loaded.config.clone();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
     #[cfg(feature = "tls")]
-    let acceptor = tls::acceptor(&config)?;
+    let (acceptor, certificate) = tls::open(&config)?;
     #[cfg(not(feature = "tls"))]
-    let acceptor = None;
+    let (acceptor, certificate) = (None, None);
     let assembly = Assembly::new(app, &live, defaults, logs, acceptor.clone())?;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let admin = AdminPort::open(&assembly, &live, sources.in_kubernetes(), process, &listener)?;
-    let Assembly { service, hooks, probes, checks, metrics, reloads, stats, lifecycle, vitals } = assembly;
-    let endpoints = crate::app::service::Service::endpoints(&*service);
-    let telemetry = Telemetry::new(&config, metrics.clone(), endpoints, process.access_log.clone());
-    let (telemetry, asked) = match &admin {
-        Some(admin) => (telemetry.with_errors(admin.errors()), admin.probes()),
-        None => (telemetry, probes.clone()),
-    };
-    let telemetry = Arc::new(telemetry);
-    collector::register(metrics.own_registry(), asked).map_err(ErrorKind::Metrics)?;
+    let telemetry = observe(&assembly, admin.as_ref(), &config, process)?;
+    let Assembly { service, hooks, probes, checks, reloads, stats, lifecycle, vitals, .. } = assembly;
     let supervisor = checks.nudge();
     let timeout = config.startup_timeout;
     let startup = Startup { hooks: hooks.startup, checks, probes, lifecycle: lifecycle.clone(), timeout };
@@ -122,7 +116,7 @@ fn serve(
         control.apply(config);
     });
     live.follow(running.reconfigure());
-    let reload = reload::start(sources.clone(), live, reloads).map_err(ErrorKind::System)?;
+    let reload = reload::start(sources.clone(), live, certificate, reloads).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
     let failure = startup.begin(&running).map_err(ErrorKind::System)?;
     let report = running.wait_then(|verdict, interruption| {
@@ -137,6 +131,23 @@ fn serve(
         Ok(reason) => Err(ErrorKind::Startup(reason).into()),
         Err(_) => Ok(report),
     }
+}
+
+/// What records the requests of the main port, where the admin port shows them as well. The checks of both are metrics.
+fn observe(
+    main: &Assembly,
+    admin: Option<&AdminPort>,
+    config: &Config,
+    process: &Process,
+) -> Result<Arc<Telemetry>, Error> {
+    let endpoints = main.service.endpoints();
+    let telemetry = Telemetry::new(config, main.metrics.clone(), endpoints, process.access_log.clone());
+    let (telemetry, probes) = match admin {
+        Some(admin) => (telemetry.with_errors(admin.errors()), admin.probes()),
+        None => (telemetry, main.probes.clone()),
+    };
+    collector::register(main.metrics.own_registry(), probes).map_err(ErrorKind::Metrics)?;
+    Ok(Arc::new(telemetry))
 }
 
 /// The application with every route that [`run`] would give it, to be looked at: nothing is bound or started.

@@ -1,7 +1,7 @@
 //! TLS for connections that were accepted (rustls). Knows sockets, certificates and records, and no HTTP.
 //!
 //! [`Identity`](identity::Identity) is a certificate with its key, read and checked. An [`Acceptor`] holds what new
-//! connections are secured with, and can be given something else while they run. A [`Session`](session::Session) is
+//! connections are secured with, and can be given something else while they run. A `Session` is
 //! one connection's encryption; `net::stream` puts it between the socket and whoever reads and writes.
 //!
 //! Without the cargo feature `tls` there are no acceptors, and so no sessions.

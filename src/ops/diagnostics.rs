@@ -2,7 +2,7 @@
 //! so that a stalled stderr blocks nobody.
 //!
 //! With LOG_FORMAT=json a line is an object: `time`, `level`, `msg`, `target`, then the event's fields beside them. `ecs`
-//! and `gcp` have the names that Elastic and Google Cloud expect; see [`json`]. With the other formats it is text: time,
+//! and `gcp` have the names that Elastic and Google Cloud expect; see `json`. With the other formats it is text: time,
 //! level, target, message, `key=value`. Spans are not written.
 //! Level and format may change while the process runs. Knows no other sink; whoever assembles the process installs the
 //! subscriber.

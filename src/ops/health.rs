@@ -3,7 +3,7 @@
 //! A check is a plain closure that may block. It runs on a thread of its own, never in a probe's request; probes answer
 //! from what it said last. The terms are those of [Kubernetes' probes], which ask this server in turn.
 //!
-//! [`history`] knows the rules and no threads, [`scheduler`] has the threads and the clock.
+//! `history` knows the rules and no threads, `scheduler` has the threads and the clock.
 //!
 //! [Kubernetes' probes]: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#configure-probes
 

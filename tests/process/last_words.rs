@@ -110,7 +110,7 @@ fn a_drain_that_times_out_leaves_the_aborted_requests() {
     let text = dev.text();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
-        lines[0], "the drain timed out: RWS_CONFIG_DRAIN_TIMEOUT=0.3s was over; 3 requests were aborted",
+        lines[0], "the drain timed out: RWS_CONFIG_DRAIN_TIMEOUT=300ms was over; 3 requests were aborted",
         "{text}"
     );
     assert!(lines[1].starts_with("raise RWS_CONFIG_DRAIN_TIMEOUT"), "{text}");

@@ -26,6 +26,8 @@ struct Nearest {
     probe: Probe,
     /// Why the path is not quite it, if that is all there is to say.
     but: &'static str,
+    /// Whether such a path is as often asked for readiness.
+    is_general: bool,
 }
 
 /// Words for each question in the paths of other frameworks, the most telling question first: Spring's
@@ -55,6 +57,9 @@ const WORDS: [(Probe, &[&str]); 3] = [
         ],
     ),
 ];
+
+/// Those of them that say nothing of liveness: one path for every question.
+const GENERAL: [&str; 9] = ["health", "healthy", "ping", "status", "up", "hc", "ht", "ok", "check"];
 
 /// From this length on, a word is also found at the beginning or end of a longer one: `isReady`, `healthcheck`.
 const LONG: usize = 5;
@@ -117,8 +122,12 @@ impl Paths {
 
     fn fix(&self, prober: Prober, nearest: Option<Nearest>) -> String {
         match (prober.kind, nearest) {
-            (Kind::Kubelet, Some(Nearest { probe, .. })) => {
-                format!("set {}.httpGet.path to {}", field(probe), self.path(probe))
+            (Kind::Kubelet, Some(Nearest { probe, is_general, .. })) => {
+                let set = format!("set {}.httpGet.path to {}", field(probe), self.path(probe));
+                match is_general {
+                    true => format!("{set}, or that of a readinessProbe to {}", self.path(Probe::Readyz)),
+                    false => set,
+                }
             }
             (Kind::Kubelet, None) => {
                 let each = self.probes.iter().map(|(probe, path)| format!("{}.httpGet.path to {path}", field(*probe)));
@@ -140,17 +149,21 @@ impl Paths {
         let same = |eq: fn(&str, &str) -> bool| self.probes.iter().find(|(_, own)| eq(own.trim_end_matches('/'), bare));
         if let Some((probe, own)) = same(|own, path| own == path) {
             let but = if *own == path { "" } else { "There is no slash at the end of its path. " };
-            return Some(Nearest { probe: *probe, but });
+            return Some(Nearest { probe: *probe, but, is_general: false });
         }
         if let Some((probe, _)) = same(str::eq_ignore_ascii_case) {
-            return Some(Nearest { probe: *probe, but: "Paths are case-sensitive. " });
+            return Some(Nearest { probe: *probe, but: "Paths are case-sensitive. ", is_general: false });
         }
         let path = bare.to_ascii_lowercase();
         let words: Vec<&str> =
             path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
         let by = |eq: fn(&str, &str) -> bool| {
-            let has = |known: &[&str]| words.iter().any(|word| known.iter().any(|known| eq(word, known)));
-            WORDS.iter().find(|(_, known)| has(known)).map(|(probe, _)| Nearest { probe: *probe, but: "" })
+            let said = |known: &&&str| words.iter().any(|word| eq(word, known));
+            WORDS.iter().find_map(|(probe, known)| {
+                let mut said = known.iter().filter(said).peekable();
+                said.peek()?;
+                Some(Nearest { probe: *probe, but: "", is_general: said.all(|known| GENERAL.contains(known)) })
+            })
         };
         by(is_word)
             .or_else(|| by(|word, known| known.len() >= LONG && normalized_damerau_levenshtein(word, known) >= SIMILAR))

@@ -34,11 +34,13 @@ const PROBES: &str = "This server's probes are /healthz (liveness), /readyz (rea
 fn a_kubelet_that_asks_for_the_wrong_path_is_told_the_right_one() {
     use EndpointKind::{Metrics, Probe, Route};
     let live = "set livenessProbe.httpGet.path to /healthz";
+    let general = "set livenessProbe.httpGet.path to /healthz, or that of a readinessProbe to /readyz";
     let ready = "set readinessProbe.httpGet.path to /readyz";
     let all = "set livenessProbe.httpGet.path to /healthz, readinessProbe.httpGet.path to /readyz, \
                startupProbe.httpGet.path to /startupz";
     let cases = [
-        ("/v2/health", Route, 404, "not_found", String::new(), live),
+        ("/v2/health", Route, 404, "not_found", String::new(), general),
+        ("/health/live", Route, 404, "not_found", String::new(), live),
         ("/health/ready", Route, 404, "not_found", String::new(), ready),
         ("/healthz/", Route, 404, "not_found", "There is no slash at the end of its path. ".into(), live),
         ("/ReadyZ", Route, 404, "not_found", "Paths are case-sensitive. ".into(), ready),
@@ -54,7 +56,7 @@ fn a_kubelet_that_asks_for_the_wrong_path_is_told_the_right_one() {
             "A kubelet follows redirects within the host only, and takes one to another host for success, so this probe \
              says nothing about the server. "
                 .into(),
-            live,
+            general,
         ),
         ("/live", Route, 400, "client_error", String::new(), live),
         (

@@ -141,7 +141,7 @@ pub(super) fn latencies(html: &mut Html, status: &Status) {
         title: "Latency",
         about: "From the complete head to the end of the response.",
         width: "whole",
-        columns: &["Percentile", "#Last minute", "#Since the start"],
+        columns: &["Percentile", "#Last minute", "#In all"],
     };
     let (lately, ever) = (&status.latency_ms.last_minute, &status.latency_ms.since_start);
     table(html, &part, |html| {

@@ -14,7 +14,9 @@ pub(super) fn all(html: &mut Html, status: &Status) {
         html.raw("<p class=figure>").text(&rate(requests.per_second)).raw("<small> per second</small></p>");
         let counts: Vec<_> = history.iter().map(|second| (second.requests, second.errors)).collect();
         chart::bars(html, &counts, "Requests per second in the last minute, those that failed in red");
-        html.raw("<p class=\"small quiet\">").text(&rate(requests.per_second_1m)).raw(" over the last minute, ");
+        html.raw("<p class=\"small quiet\">")
+            .text(&rate(requests.per_second_1m))
+            .raw(" a second over the last minute, ");
         html.text(&rate(highest)).raw(" at most; ").text(&grouped(requests.total)).raw(" in all</p>");
     });
     tile(html, "t-latency", "Latency, 99th percentile", |html| {
