@@ -92,6 +92,13 @@ fn what_is_fine_in_another_shape_is_no_fault() {
                 "env: [{{name: RWS_CONFIG_DRAIN_DELAY, value: '0'}}]\nlifecycle: {{preStop: {{sleep: {{seconds: 5}}}}}}\n{PROBES}"
             )),
         ),
+        (
+            "a monitor of whatever has a port of this name",
+            rws(PROBES)
+                + "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{name: http, port: \
+                   80, targetPort: 7878}]}\n---\napiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {name: \
+                   all}\nspec: {selector: {}, endpoints: [{port: metrics}]}\n",
+        ),
         ("an empty host", rws(&PROBES.replace("port: 7878", "port: 7878, host: ''"))),
         ("a path without a slash", rws(&PROBES.replace("path: /", "path: "))),
     ];
@@ -172,6 +179,18 @@ fn a_fault_is_found_in_any_shape() {
     for (expected, text) in cases {
         let faults = faults(&text);
         assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected}: {faults:#?}");
+    }
+}
+
+#[test]
+fn a_program_of_its_own_may_listen_on_ports_that_it_does_not_declare() {
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 9102}]}\n";
+    let fields = |image: &str| format!("image: {image}\nenv: [{{name: RWS_CONFIG_PORT, value: '7878'}}]\n{PROBES}");
+    for (image, severity) in [("rws:0.1.0", "error"), ("acme/shop:1", "warning")] {
+        let found = found_in(&(workload("Deployment", &fields(image), "") + service));
+        let found = found.iter().find(|found| found.rule == "service-port").expect("it is found");
+        assert_eq!(found.severity, severity, "{image}: {found:?}");
     }
 }
 

@@ -131,13 +131,15 @@ fn ports(server: &Server<'_>, service: &Object<'_>, findings: &mut Findings) {
         if !alone || server.listener_on(number) != Ok(None) {
             continue;
         }
+        // A program on the library may have a listener of its own that it does not declare.
+        let severity = if server.stock { SERVICE_PORT.severity } else { Severity::Warning };
         let said = if target.is_some() { "targetPort" } else { "port, without a targetPort," };
         let message = format!(
             "{title}: {said} is {number}, where nothing listens: rws listens on {}; use targetPort: {}",
             server.shown_listeners(),
             wanted(server)
         );
-        findings.add(&SERVICE_PORT, node.place, message);
+        findings.add_as(severity, &SERVICE_PORT, node.place, message);
     }
 }
 
