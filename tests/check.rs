@@ -18,6 +18,8 @@ mod outages;
 mod output;
 #[path = "check/pairs.rs"]
 mod pairs;
+#[path = "check/shapes.rs"]
+mod shapes;
 #[path = "check/support.rs"]
 mod support;
 #[path = "check/variants.rs"]

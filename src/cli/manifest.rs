@@ -32,7 +32,7 @@ pub(super) struct Options {
     #[arg(short, long, default_value = "rws", value_parser = dns_label)]
     name: String,
     /// Namespace of the objects; without it, that of kubectl
-    #[arg(long, value_parser = dns_label)]
+    #[arg(long, value_parser = namespace)]
     namespace: Option<String>,
     /// Image of the container
     #[arg(long, default_value = concat!("rws:", env!("CARGO_PKG_VERSION")), value_parser = image)]
@@ -40,7 +40,7 @@ pub(super) struct Options {
     /// The least number of pods
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
     replicas: u32,
-    /// The number of pods that the autoscaler may go up to
+    /// The number of pods that the autoscaler may go up to; the same as --replicas: no autoscaler
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     max_replicas: u32,
     /// Host name under which an Ingress publishes it; without it, there is no Ingress
@@ -88,6 +88,20 @@ enum Kind {
 }
 
 impl Kind {
+    /// Why there may be none of it.
+    fn condition(self) -> Option<&'static str> {
+        match self {
+            Kind::Ingress => Some("--only ingress: there is an Ingress only with --host"),
+            Kind::ServiceMonitor => {
+                Some("--only servicemonitor: there is a ServiceMonitor only with --service-monitor")
+            }
+            Kind::HorizontalPodAutoscaler => {
+                Some("--only hpa: there is an autoscaler only with --max-replicas above --replicas")
+            }
+            _ => None,
+        }
+    }
+
     /// Its objects for this plan.
     fn objects(self, plan: &Plan) -> Vec<String> {
         match self {
@@ -98,7 +112,7 @@ impl Kind {
             Kind::Ingress => cluster::ingress(plan).into_iter().collect(),
             Kind::NetworkPolicy => vec![cluster::network_policy(plan)],
             Kind::PodDisruptionBudget => vec![cluster::disruption_budget(plan)],
-            Kind::HorizontalPodAutoscaler => vec![cluster::autoscaler(plan)],
+            Kind::HorizontalPodAutoscaler => cluster::autoscaler(plan).into_iter().collect(),
             Kind::ServiceMonitor => cluster::service_monitor(plan).into_iter().collect(),
         }
     }
@@ -118,6 +132,10 @@ pub(super) fn run(options: &Options, sources: Sources) -> ExitCode {
         output::warn(&format!("{} {doubt}", styled(DOUBTFUL, "warning:")));
     }
     let kinds = if options.only.is_empty() { <Kind as clap::ValueEnum>::value_variants() } else { &options.only };
+    let missing = |kind: &&Kind| !options.only.is_empty() && kind.objects(&plan).is_empty();
+    if let Some(why) = kinds.iter().find(missing).and_then(|kind| kind.condition()) {
+        return complain(why, 2);
+    }
     let objects: Vec<String> = kinds.iter().flat_map(|kind| kind.objects(&plan)).collect();
     finish(&objects.join("---\n"), ExitCode::SUCCESS)
 }
@@ -137,6 +155,15 @@ fn dns_label(text: &str) -> Result<String, &'static str> {
         return Err("must not be a word that YAML takes for a boolean or for nothing");
     }
     Ok(text.to_owned())
+}
+
+/// RFC 1123 section 2.1: as a name, but it may begin with a digit, and nothing is added to it.
+fn namespace(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let ends = text.starts_with('-') || text.ends_with('-');
+    let fine = !text.is_empty() && text.len() <= 63 && !ends && text.bytes().all(plain);
+    let rule = "must be lower case letters, digits and hyphens, neither first nor last a hyphen, at most 63 characters";
+    if fine { Ok(text.to_owned()) } else { Err(rule) }
 }
 
 /// A host name, as an Ingress takes it; the first label may be an asterisk.

@@ -61,6 +61,18 @@ enum Question {
     Startupz,
 }
 
+impl Question {
+    /// As it is written on the command line.
+    fn name(self) -> &'static str {
+        match self {
+            Question::Readyz => "readyz",
+            Question::Healthz => "healthz",
+            Question::Livez => "livez",
+            Question::Startupz => "startupz",
+        }
+    }
+}
+
 fn time_limit(text: &str) -> Result<Duration, &'static str> {
     let limit = config::duration(text).filter(|limit| !limit.is_zero());
     limit.ok_or("must be a duration such as 500ms, 1s or 1m, and longer than nothing")
@@ -201,7 +213,7 @@ impl fmt::Display for NoPlace {
                  one that the server's log tells with --set {name}=..."
             ),
             NoPlace::OneCheckOf(question) => {
-                write!(f, "single checks are answered by readyz only, not by {question:?}: leave the check out")
+                write!(f, "single checks are answered by readyz only, not by {}: leave the check out", question.name())
             }
             NoPlace::CheckName => f.write_str("the name of a check has letters, digits, `-`, `_` and `.` only"),
         }

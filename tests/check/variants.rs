@@ -41,7 +41,7 @@ fn probes_that_go_wrong_in_other_ways() {
         (admin, "{path: /healthz}", "probe-port", &["livenessProbe.httpGet.port is missing"]),
         (admin, "{path: /healthz/, port: admin}", "probe-path", &["a slash at the end", "use /healthz"]),
         (admin, "{path: /HealthZ, port: admin}", "probe-path", &["case-sensitive", "use /healthz"]),
-        (admin, "{path: healthz, port: admin}", "probe-path", &["begin with one slash", "use /healthz"]),
+        (admin, "{path: //healthz, port: admin}", "probe-path", &["begin with one slash", "use /healthz"]),
         (admin, "{path: /health, port: admin}", "probe-path", &["/health, which rws does not serve", "use /healthz"]),
         (admin, "{path: /metrics, port: admin}", "probe-path", &["no health check", "use /healthz"]),
         (admin, "{path: /statusz, port: admin}", "probe-path", &["a page of the admin port"]),

@@ -204,7 +204,7 @@ fn names_are_where_they_belong_and_wrong_ones_are_refused() {
         &[],
     );
     for object in text.split("---\n") {
-        assert_contains(object, &["\n  namespace: shops\n", "app.kubernetes.io/name: shop\n"]);
+        assert_contains(object, &["\n  namespace: \"shops\"\n", "app.kubernetes.io/name: shop\n"]);
     }
     assert_contains(
         &text,
@@ -225,6 +225,9 @@ fn names_are_where_they_belong_and_wrong_ones_are_refused() {
         (&["--replicas", "20"], "--max-replicas"),
         (&["--only", "pod"], "possible values"),
         (&["--set", "PORT=0"], "lets the system choose"),
+        (&["--only", "ingress"], "only with --host"),
+        (&["--only", "servicemonitor"], "only with --service-monitor"),
+        (&["--only", "hpa", "--max-replicas", "2"], "--max-replicas above --replicas"),
     ];
     for (arguments, expected) in cases {
         let said = rws(&[&["manifest"], *arguments].concat(), &[]);
@@ -232,9 +235,42 @@ fn names_are_where_they_belong_and_wrong_ones_are_refused() {
     }
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn certificates_are_mounted_where_nothing_else_is() {
+    let with = |directory: &str| {
+        let (certificate, key) = (format!("{directory}/tls.crt"), format!("{directory}/tls.key"));
+        rws(&["manifest"], &[("TLS_CERT_FILE", &certificate), ("TLS_KEY_FILE", &key)])
+    };
+    for (directory, live) in [
+        ("/etc/tls", "/etc/rws"),
+        ("/etc/rws", "/etc/rws-live"),
+        ("/etc/rws/tls", "/etc/rws-live"),
+        ("/etc/rws2", "/etc/rws"),
+    ] {
+        let said = with(directory);
+        assert_eq!(said.code, 0, "{directory}: {}", said.err);
+        let mounted = format!("mountPath: {live} #");
+        assert_contains(&said.out, &[&mounted, &format!("value: {live}\n"), &format!("mountPath: \"{directory}\"")]);
+    }
+    for (directory, expected) in [
+        ("", "must be an absolute path such as"),
+        ("/a/../b", "must be an absolute path"),
+        ("/a:b", "must be an absolute path"),
+        ("/a\nb", "must be an absolute path"),
+        ("/etc", "--config env"),
+    ] {
+        let said = with(directory);
+        assert!(said.code == 2 && said.err.contains(expected), "{directory:?}: {}{}", said.out, said.err);
+    }
+}
+
 /// Configurations whose manifests must be right in every respect.
 const CONFIGURATIONS: &[(&[&str], Settings)] = &[
     (&[], &[]),
+    // An old name sets the new one, and is not needed beside it.
+    (&["--replicas", "3", "--max-replicas", "3"], &[("REQUEST_ALLOCATION_SIZE_IN_BYTES", "10000")]),
+    (&["--namespace", "1e3"], &[]),
     (&["--config", "env", "--replicas", "1"], &[("PORT", "8080"), ("LOG_LEVEL", "debug")]),
     (&["--host", "a.example", "--service-monitor"], &[("PORT", "80"), ("DRAIN_TIMEOUT", "1m")]),
     #[cfg(feature = "tls")]

@@ -131,7 +131,8 @@ fn a_server_with_a_certificate_is_asked_over_tls() {
     // TLS where there is none.
     let plain = server(&[]).start();
     let said = ask(plain.port, &["livez"], &settings);
-    assert!(said.code == 1 && said.err.contains(&format!("https://127.0.0.1:{}/healthz", plain.port)), "{}", said.err);
+    let expected = format!("https://127.0.0.1:{}/healthz: the answer is no TLS", plain.port);
+    assert!(said.code == 1 && said.err.contains(&expected), "{}", said.err);
 }
 
 #[test]

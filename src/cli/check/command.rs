@@ -42,8 +42,7 @@ impl Program {
         if let Some(script) = script_of(&words) {
             return Program::Shell { script, place };
         }
-        let rws = words.iter().position(|word| base_name(word) == "rws");
-        match rws {
+        match position_of_rws(&words) {
             Some(at) => settings(&words[at + 1..], place),
             None if command.is_empty() && stock => settings(&words, place),
             None => Program::Other,
@@ -55,7 +54,19 @@ impl Program {
 pub(super) fn script_of(words: &[String]) -> Option<String> {
     let first = words.first()?;
     let option = words.iter().position(|word| word.starts_with('-') && word.ends_with('c'))?;
-    SHELLS.contains(&base_name(first)).then(|| words.get(option + 1).cloned()).flatten()
+    is_shell(first).then(|| words.get(option + 1).cloned()).flatten()
+}
+
+/// Where rws stands among the words of a command, alone or behind others that start it, such as `tini --`. The value of
+/// an option, as in `--static-dir /srv/rws`, is none.
+pub(super) fn position_of_rws(words: &[String]) -> Option<usize> {
+    let is_option = |word: &String| word.len() > 2 && word.starts_with("--");
+    let is_value = |at: usize| at.checked_sub(1).is_some_and(|before| is_option(&words[before]));
+    (0..words.len()).find(|at| base_name(&words[*at]) == "rws" && !is_value(*at))
+}
+
+pub(super) fn is_shell(word: &str) -> bool {
+    SHELLS.contains(&base_name(word))
 }
 
 pub(super) fn base_name(word: &str) -> &str {
@@ -67,17 +78,30 @@ pub(super) fn runs_rws(script: &str) -> bool {
     script.split(|c: char| c.is_whitespace() || ";&|()".contains(c)).any(|word| base_name(word) == "rws")
 }
 
+/// Why rws would refuse these words, if the first of them is rws.
+pub(super) fn refused(words: &[String]) -> Option<String> {
+    let (first, arguments) = words.split_first()?;
+    (base_name(first) == "rws").then(|| parse(arguments).err()).flatten()
+}
+
 /// Read as the binary itself reads them.
 fn settings(arguments: &[String], place: Place) -> Program {
+    match parse(arguments) {
+        Ok(Some(Cli { command: None | Some(Command::Serve), settings })) => Program::Rws(settings.into_pairs()),
+        Ok(_) => Program::OtherCommand,
+        Err(why) => Program::Refused { why, place },
+    }
+}
+
+/// `None`: it only asks for help or the version.
+fn parse(arguments: &[String]) -> Result<Option<Cli>, String> {
     let words = std::iter::once("rws").chain(arguments.iter().map(String::as_str));
     match Cli::try_parse_from(words) {
-        Ok(Cli { command: None | Some(Command::Serve), settings }) => Program::Rws(settings.into_pairs()),
-        Ok(_) => Program::OtherCommand,
-        Err(error) if !error.use_stderr() => Program::OtherCommand,
+        Ok(cli) => Ok(Some(cli)),
+        Err(error) if !error.use_stderr() => Ok(None),
         Err(error) => {
             let text = error.render().to_string();
-            let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Program::Refused { why, place }
+            Err(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
         }
     }
 }

@@ -40,8 +40,10 @@ pub(super) struct Absent {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment {
     pub(super) values: BTreeMap<String, Value>,
-    /// Whether a source that is not in the input may set further variables.
+    /// Whether a source that is not in the input may set further variables, and those that were set before it.
     pub(super) open: bool,
+    /// Whether there is a Secret among the sources that are not in the input. It is not taken to set what is set elsewhere.
+    pub(super) secret_absent: bool,
     /// Missing objects, and missing keys without which the container cannot start.
     pub(super) absent: Vec<Absent>,
     /// Names that stand twice in `env`: place of the later one.
@@ -88,7 +90,7 @@ impl Environment {
             } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
                 match self.values.get(name) {
                     Some(value) => expanded.push_str(value.text.as_deref()?),
-                    None if self.open => return None,
+                    None if self.open || self.secret_absent => return None,
                     None => expanded.push_str(&format!("$({name})")),
                 }
                 rest = after;
@@ -110,7 +112,10 @@ impl Environment {
                 None => {
                     let place = reference.get("name").map_or(reference.place, |name| name.place);
                     self.absent.push(Absent { kind, name: name.to_owned(), key: None, place });
-                    // It may set anything, also what was set before.
+                    if kind == "Secret" && prefix.is_empty() {
+                        self.secret_absent = true;
+                        continue;
+                    }
                     self.open = true;
                     self.values.values_mut().for_each(|value| value.text = None);
                 }

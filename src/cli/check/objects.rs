@@ -118,12 +118,27 @@ pub(super) fn selects(selector: Option<&Node>, labels: Option<&Node>) -> bool {
     !wanted.is_empty() && wanted.iter().all(|(key, value)| has(&key.text, value.text()))
 }
 
-/// `{ matchLabels, matchExpressions }` of the newer kinds. `None`: expressions, which are not looked into.
+/// `{ matchLabels, matchExpressions }` of the newer kinds: an empty one selects everything, none at all nothing. `None`:
+/// an operator that the API does not have.
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements>
 pub(super) fn label_selector_selects(selector: &Node, labels: Option<&Node>) -> Option<bool> {
-    if !selector.items_of("matchExpressions").is_empty() {
-        return None;
+    let wanted = selector.get("matchLabels");
+    let has_all = wanted.is_none_or(|wanted| wanted.entries().is_empty()) || selects(wanted, labels);
+    let met = selector.items_of("matchExpressions").iter().map(|expression| is_met(expression, labels));
+    let met = met.collect::<Option<Vec<bool>>>()?;
+    Some(!selector.is_null() && has_all && met.into_iter().all(|met| met))
+}
+
+fn is_met(expression: &Node, labels: Option<&Node>) -> Option<bool> {
+    let label = labels.and_then(|labels| labels.text_of(expression.text_of("key")?));
+    let listed = || label.is_some() && expression.items_of("values").iter().any(|value| value.text() == label);
+    match expression.text_of("operator")? {
+        "In" => Some(listed()),
+        "NotIn" => Some(!listed()),
+        "Exists" => Some(label.is_some()),
+        "DoesNotExist" => Some(label.is_none()),
+        _ => None,
     }
-    Some(selects(selector.get("matchLabels"), labels))
 }
 
 /// `app=web, tier=front`.

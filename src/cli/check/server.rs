@@ -1,6 +1,8 @@
 //! The containers that are rws, and what each of them would do: its settings, its listeners, the paths it serves.
 
-use super::command::{Program, base_name, runs_rws, script_of};
+use std::collections::BTreeSet;
+
+use super::command::{Program, position_of_rws, runs_rws, script_of};
 use super::environment::Environment;
 use super::finding::Findings;
 use super::objects::Objects;
@@ -69,25 +71,47 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// By its image, its command, or a variable of its environment.
+/// By its image, its command, or a variable of its environment. Of several containers that take their settings from the
+/// same ConfigMap it is the one that says so itself, or the first: sidecars are often given everything that the
+/// application gets, and two servers could not have the same port.
 fn is_rws(objects: &Objects<'_>, workload: &Workload<'_>, container: &Container<'_>) -> bool {
+    if says_so(container) {
+        return true;
+    }
+    let own = sources_of_settings(objects, workload, container);
+    let running = workload.running();
+    let at = running.iter().position(|other| std::ptr::eq(other.node, container.node));
+    let mut others = running.iter().enumerate().filter(|(index, _)| Some(*index) != at);
+    let is_first = !others.any(|(index, other)| {
+        (says_so(other) || Some(index) < at) && !own.is_disjoint(&sources_of_settings(objects, workload, other))
+    });
+    !own.is_empty() && is_first
+}
+
+fn says_so(container: &Container<'_>) -> bool {
     let image = container.image_name();
     let by_image = image.split(['-', '_', '.']).any(|word| word == "rws");
-    let words: Vec<String> = container.words("command").into_iter().map(str::to_owned).collect();
-    let by_command =
-        words.iter().any(|word| base_name(word) == "rws") || script_of(&words).is_some_and(|script| runs_rws(&script));
-    let environment = Environment::of(objects, workload, container);
+    let mut names = container.node.items_of("env").iter().filter_map(|variable| variable.text_of("name"));
     let prefixed = container.node.items_of("envFrom").iter().any(|source| source.text_of("prefix") == Some(PREFIX));
-    by_image || by_command || prefixed || environment.values.keys().any(|name| name.starts_with(PREFIX))
+    by_image || is_command_of_rws(container) || prefixed || names.any(|name| name.starts_with(PREFIX))
+}
+
+fn is_command_of_rws(container: &Container<'_>) -> bool {
+    let words: Vec<String> = container.words("command").into_iter().map(str::to_owned).collect();
+    position_of_rws(&words).is_some() || script_of(&words).is_some_and(|script| runs_rws(&script))
+}
+
+/// The ConfigMaps and Secrets that bring settings with envFrom.
+fn sources_of_settings(objects: &Objects<'_>, workload: &Workload<'_>, container: &Container<'_>) -> BTreeSet<String> {
+    let values = Environment::of(objects, workload, container).values.into_iter();
+    values.filter(|(name, _)| name.starts_with(PREFIX)).filter_map(|(_, value)| value.env_from).collect()
 }
 
 impl<'a> Server<'a> {
     fn of(objects: &Objects<'a>, workload: Workload<'a>, container: Container<'a>, findings: &mut Findings) -> Self {
         let environment = Environment::of(objects, &workload, &container);
         let mounts = Mounts::of(objects, &workload, &container);
-        let words = container.words("command");
-        let runs = words.iter().any(|word| base_name(word) == "rws" || runs_rws(word));
-        let stock = container.image_name() == "rws" || runs;
+        let stock = container.image_name() == "rws" || is_command_of_rws(&container);
         let program = Program::of(&container, &environment, stock);
         let place = container.node.get("args").or(container.node.get("command")).map_or(container.place(), |n| n.place);
         let command_line = match &program {

@@ -4,7 +4,7 @@
 //! What only the container can tell, such as whether a directory exists, is left out; what is not in the input is
 //! not known, and whoever asks is told so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::environment::Environment;
 use super::finding::{Findings, Severity};
@@ -82,9 +82,11 @@ pub(super) fn load(
         setting.env_from.clone_from(&value.env_from);
         list.push(setting);
     }
-    let open = environment.open;
+    // Where settings are kept elsewhere, a Secret that is made by something else has passwords; otherwise it may have all.
+    let open = environment.open || environment.secret_absent && list.is_empty();
     let mut settings = Settings { list, open, environment_open: open, config: Config::default() };
     settings.add_directory(mounts);
+    settings.report_both(findings);
     settings.read_files(mounts);
     settings.load(findings);
     settings
@@ -164,6 +166,20 @@ impl Settings {
         }
     }
 
+    /// A value that is written out and one from a file in the same place: rws cannot tell which is meant.
+    fn report_both(&self, findings: &mut Findings) {
+        for of_file in self.list.iter().filter(|setting| setting.file.is_some()) {
+            let same = |other: &&Setting| (other.layer, &other.name) == (of_file.layer, &of_file.name);
+            if let Some(other) = self.list.iter().filter(same).find(|other| other.file.is_none()) {
+                let message = format!(
+                    "{PREFIX}{}: is set by both {} and {}; keep one",
+                    other.name, other.written, of_file.written
+                );
+                findings.add(&configuration::ENV_INVALID, of_file.name_place, message);
+            }
+        }
+    }
+
     /// Puts what a file holds in the place of its path, if the input has it.
     fn read_files(&mut self, mounts: &Mounts<'_>) {
         for setting in &mut self.list {
@@ -210,6 +226,7 @@ impl Settings {
             let layer = winners.entry(&setting.name).or_insert(setting.layer);
             *layer = setting.layer.max(*layer);
         }
+        let mut taken = BTreeSet::new();
         let (mut environment, mut command_line) =
             (vec![(KUBERNETES.0.to_owned(), KUBERNETES.1.to_owned())], Vec::new());
         for setting in &self.list {
@@ -220,7 +237,7 @@ impl Settings {
                 continue;
             };
             // A value from a file and one that is written out would be set twice: the first is enough here.
-            if environment.iter().any(|(other, _)| *other == name) {
+            if !taken.insert(name.clone()) {
                 continue;
             }
             let layer = if setting.layer == Layer::CommandLine { &mut command_line } else { &mut environment };

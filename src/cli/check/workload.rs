@@ -75,6 +75,8 @@ impl<'a> Workload<'a> {
             "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
                 &["spec", "template"]
             }
+            // OpenShift's predecessor of the Deployment.
+            "DeploymentConfig" => &["spec", "template"],
             // Argo's Rollout has the fields of a Deployment.
             "Rollout" if object.node.path(&["spec", "template", "spec"]).is_some() => &["spec", "template"],
             "CronJob" => &["spec", "jobTemplate", "spec", "template"],
@@ -116,7 +118,7 @@ impl<'a> Workload<'a> {
     /// How many pods, if that is for the workload to say. A Deployment that does not say has one.
     pub(super) fn replicas(&self) -> Option<i64> {
         match self.object.kind {
-            "Deployment" | "StatefulSet" | "ReplicaSet" | "ReplicationController" | "Rollout" => {
+            "Deployment" | "DeploymentConfig" | "StatefulSet" | "ReplicaSet" | "ReplicationController" | "Rollout" => {
                 Some(self.object.spec(&["replicas"]).and_then(Node::number).unwrap_or(1))
             }
             _ => None,
@@ -190,6 +192,12 @@ impl<'a> Container<'a> {
         let own = self.node.get("securityContext").and_then(|context| context.get(field));
         own.or_else(|| pod.get("securityContext")?.get(field)).filter(|node| !node.is_null())
     }
+}
+
+/// The path that an `httpGet` asks for. The kubelet makes a URL of it, with a slash before a path that has none.
+pub(super) fn path_asked(http: &Node) -> Option<String> {
+    let text = http.text_of("path")?;
+    Some(if text.starts_with('/') { text.to_owned() } else { format!("/{text}") })
 }
 
 impl ProbeKind {

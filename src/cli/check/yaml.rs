@@ -132,6 +132,11 @@ impl Node {
         self.get(key)?.number()
     }
 
+    /// Whether it is a number in quotes: to the API that is a text.
+    pub(super) fn is_quoted_number(&self) -> bool {
+        matches!(self.data, Data::Scalar { plain: false, .. }) && self.number().is_some()
+    }
+
     /// The boolean at `key`.
     pub(super) fn boolean_of(&self, key: &str) -> Option<bool> {
         match self.get(key)?.scalar()? {

@@ -5,7 +5,7 @@ use super::yaml::quoted;
 
 /// Name, namespace and labels of an object.
 pub(super) fn metadata(plan: &Plan<'_>, name: &str) -> String {
-    let namespace = plan.options.namespace.as_ref().map(|namespace| format!("  namespace: {namespace}\n"));
+    let namespace = plan.options.namespace.as_ref().map(|namespace| format!("  namespace: {}\n", quoted(namespace)));
     format!(
         "metadata:\n  name: {name}\n{}  labels:\n    app.kubernetes.io/name: {}\n",
         namespace.unwrap_or_default(),
@@ -143,10 +143,10 @@ kind: PodDisruptionBudget
     )
 }
 
-/// The HorizontalPodAutoscaler.
-pub(super) fn autoscaler(plan: &Plan<'_>) -> String {
+/// The HorizontalPodAutoscaler, if there is something to scale.
+pub(super) fn autoscaler(plan: &Plan<'_>) -> Option<String> {
     let name = &plan.options.name;
-    format!(
+    let text = format!(
         "apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 {}spec:
@@ -172,7 +172,8 @@ kind: HorizontalPodAutoscaler
         metadata(plan, name),
         plan.options.replicas,
         plan.options.max_replicas
-    )
+    );
+    plan.scales().then_some(text)
 }
 
 /// The ServiceMonitor, if it is wanted.

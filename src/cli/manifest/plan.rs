@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use super::{ConfigFrom, Options};
 use crate::config::{self, Change, Config, Effective, Loaded, Origin, PREFIX, Status};
 
-/// Where the ConfigMap with the live settings is mounted.
-pub(super) const LIVE_DIR: &str = "/etc/rws";
+/// Where the ConfigMap with the live settings is mounted: the first that no Secret is mounted in or around.
+const LIVE_DIRS: [&str; 2] = ["/etc/rws", "/etc/rws-live"];
 /// Where the Secret with single values is mounted.
 pub(super) const SECRETS_DIR: &str = "/etc/rws-secrets";
 
@@ -46,6 +46,8 @@ pub(super) struct Plan<'a> {
     /// Settings for the mounted directory.
     pub(super) live: BTreeMap<String, String>,
     pub(super) mounts: Vec<Mount>,
+    /// Where the ConfigMap with the live settings is mounted.
+    pub(super) live_dir: &'static str,
     pub(super) grace_seconds: u64,
     pub(super) memory_mib: u64,
     /// What the operator should know.
@@ -74,6 +76,7 @@ impl<'a> Plan<'a> {
         let main = Port { name: if tls { "https" } else { "http" }, number: config.port, tls };
         let admin = config.admin_address().filter(|address| !is_loopback(address.ip()));
         let admin = admin.map(|address| Port { name: "admin", number: address.port(), tls: false });
+        let mounts = mounts(options, loaded)?;
         let mut plan = Plan {
             options,
             config,
@@ -81,7 +84,8 @@ impl<'a> Plan<'a> {
             admin,
             environment: BTreeMap::new(),
             live: BTreeMap::new(),
-            mounts: mounts(options, loaded)?,
+            live_dir: live_dir(&mounts)?,
+            mounts,
             grace_seconds: grace_seconds(config),
             memory_mib: memory_mib(config),
             doubts: Vec::new(),
@@ -100,6 +104,11 @@ impl<'a> Plan<'a> {
     /// The port that is scraped.
     pub(super) fn scraped(&self) -> Port {
         self.admin.unwrap_or(self.main)
+    }
+
+    /// Whether there is an autoscaler: one that may not change the number of pods would do nothing.
+    pub(super) fn scales(&self) -> bool {
+        self.options.max_replicas > self.options.replicas
     }
 
     /// All ports.
@@ -127,7 +136,8 @@ impl<'a> Plan<'a> {
     fn sort_in(&mut self, value: &Effective) {
         let own = value.name.strip_prefix(PREFIX).unwrap_or(&value.name);
         // The directory is where the manifest mounts it.
-        if own == "DIR" {
+        if own == "DIR" || config::find(own).is_some_and(|variable| matches!(variable.status, Status::ReplacedBy(_))) {
+            // What an old name sets is here under the new one as well.
             return;
         }
         if value.redacted {
@@ -203,8 +213,12 @@ fn mounts(options: &Options, loaded: &Loaded) -> Result<Vec<Mount>, String> {
     for value in set.clone().filter(|value| names_a_file(value)) {
         let path = Path::new(value.value.trim());
         let parts = path.parent().and_then(Path::to_str).zip(path.file_name().and_then(|name| name.to_str()));
-        let Some((directory, file)) = parts.filter(|_| path.is_absolute()) else {
-            return Err(format!("{}={} must be an absolute path: a Secret is mounted there", value.name, value.value));
+        let Some((directory, file)) = parts.filter(|(directory, file)| can_be_mounted(path, directory, file)) else {
+            return Err(format!(
+                "{}={:?} must be an absolute path such as /etc/tls/tls.crt: a Secret is mounted at the directory, and the file is one \
+                 of its keys",
+                value.name, value.value
+            ));
         };
         let keys = directories.entry(directory).or_default();
         if !keys.iter().any(|key| key == file) {
@@ -221,10 +235,32 @@ fn mounts(options: &Options, loaded: &Loaded) -> Result<Vec<Mount>, String> {
     let mut mounts: Vec<Mount> = tls.collect();
     let keys: Vec<String> = set.filter(|value| value.redacted).map(|value| value.name.clone()).collect();
     if !keys.is_empty() {
+        if mounts.iter().any(|mount| mount.directory == SECRETS_DIR) {
+            return Err(format!("{SECRETS_DIR} is where secret settings are mounted: put the certificates elsewhere"));
+        }
         let secret = format!("{}-secrets", options.name);
         mounts.push(Mount { volume: "secrets".into(), secret, directory: SECRETS_DIR.into(), keys });
     }
     Ok(mounts)
+}
+
+/// Whether a Secret can bring the file: what is mounted at the root would hide the program, a mount's path has no colon, and
+/// keys have letters, digits and `-_.` only.
+/// <https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#volumes-1>
+fn can_be_mounted(path: &Path, directory: &str, file: &str) -> bool {
+    let plain = path.is_absolute() && path.components().all(|part| part != Component::ParentDir);
+    let mountable = directory != "/" && !directory.contains(|c: char| c == ':' || c.is_control());
+    plain && mountable && file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// A directory for the live settings that has nothing to do with those of the Secrets.
+fn live_dir(mounts: &[Mount]) -> Result<&'static str, String> {
+    let is_free = |own: &&str| {
+        let own = Path::new(own);
+        !mounts.iter().any(|mount| own.starts_with(&mount.directory) || Path::new(&mount.directory).starts_with(own))
+    };
+    let why = "no directory is left for the live settings beside those of the certificates; use --config env";
+    LIVE_DIRS.into_iter().find(is_free).ok_or_else(|| why.to_owned())
 }
 
 /// Whether the value is a path: not one that switches off what this version cannot do.

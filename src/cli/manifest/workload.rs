@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::cluster::metadata;
-use super::plan::{LIVE_DIR, Plan, Port, startup_seconds};
+use super::plan::{Plan, Port, startup_seconds};
 use super::yaml::{indented, quoted};
 
 /// One ConfigMap for the environment and, unless everything goes there, one for the mounted directory.
@@ -36,8 +36,7 @@ pub(super) fn deployment(plan: &Plan<'_>) -> String {
         "apiVersion: apps/v1
 kind: Deployment
 {metadata}spec:
-  # No replicas: the HorizontalPodAutoscaler sets them, and every apply would set them back.
-  revisionHistoryLimit: 3
+{replicas}  revisionHistoryLimit: 3
   selector:
     matchLabels:
       app.kubernetes.io/name: {name}
@@ -53,9 +52,18 @@ kind: Deployment
     spec:
 {pod}",
         metadata = metadata(plan, name),
+        replicas = replicas(plan),
         annotations = annotations(plan),
         pod = indented(&pod(plan), 6),
     )
+}
+
+fn replicas(plan: &Plan<'_>) -> String {
+    if plan.scales() {
+        "  # No replicas: the HorizontalPodAutoscaler sets them, and every apply would set them back.\n".to_owned()
+    } else {
+        format!("  replicas: {}\n", plan.options.replicas)
+    }
 }
 
 fn annotations(plan: &Plan<'_>) -> String {
@@ -170,7 +178,7 @@ securityContext:
 fn settings(plan: &Plan<'_>) -> String {
     let mut text = format!("envFrom:\n  - configMapRef:\n      name: {}\n", plan.environment_map());
     if plan.live_map().is_some() {
-        let _ = write!(text, "env:\n  - name: RWS_CONFIG_DIR\n    value: {LIVE_DIR}\n");
+        let _ = write!(text, "env:\n  - name: RWS_CONFIG_DIR\n    value: {}\n", plan.live_dir);
     }
     text
 }
@@ -197,7 +205,8 @@ fn volume_mounts(plan: &Plan<'_>) -> String {
     if plan.live_map().is_some() {
         let _ = write!(
             text,
-            "  - name: live\n    mountPath: {LIVE_DIR} # as a whole: a subPath is never updated\n    readOnly: true\n"
+            "  - name: live\n    mountPath: {} # as a whole: a subPath is never updated\n    readOnly: true\n",
+            plan.live_dir
         );
     }
     for mount in &plan.mounts {

@@ -41,7 +41,7 @@ pub(super) fn get(scheme: Scheme, addresses: &[SocketAddr], path: &str, timeout:
     match scheme {
         Scheme::Http => exchange(stream, &request),
         #[cfg(feature = "tls")]
-        Scheme::Https => exchange(super::tls::around(stream, address.ip())?, &request),
+        Scheme::Https => exchange(super::tls::around(stream, address.ip())?, &request).map_err(super::tls::explain),
     }
 }
 

@@ -10,6 +10,17 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
 
+/// Says what an error of TLS means for whoever asked.
+pub(super) fn explain(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
+    match cause {
+        Some(Error::InvalidMessage(_)) => io::Error::other(
+            "the answer is no TLS: the server was started without RWS_CONFIG_TLS_CERT_FILE, or this is another port",
+        ),
+        _ => error,
+    }
+}
+
 /// `stream` with TLS around it. The handshake takes place with the first bytes.
 pub(super) fn around<S: Read + Write>(stream: S, ip: IpAddr) -> io::Result<StreamOwned<ClientConnection, S>> {
     let provider = Arc::new(ring::default_provider());

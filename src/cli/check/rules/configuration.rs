@@ -71,7 +71,8 @@ pub(super) static NOT_TEXT: Rule = Rule {
     id: "value-not-text",
     severity: Severity::Error,
     summary: "a number or boolean where the API wants text",
-    explanation: "Values of env and of a ConfigMap's data are strings. Without quotes YAML makes a number of 8080 and a \
+    explanation: "Values of env, of a ConfigMap's data, of labels and annotations are strings, and command and args are \
+                  lists of strings. Without quotes YAML makes a number of 8080 and a \
                   boolean of true, yes, on and off, and the API refuses the object.",
     fix: "Put the value in quotes: \"8080\".",
 };
@@ -125,6 +126,14 @@ pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
             let name = variable.text_of("name").unwrap_or_default();
             variable.get("value").into_iter().for_each(|value| must_be_text(name, value, findings));
         }
+        ["command", "args"].iter().for_each(|field| words(server, field, findings));
+        [server.workload.metadata, server.workload.object.node.get("metadata")]
+            .into_iter()
+            .flatten()
+            .for_each(|metadata| labels(metadata, findings));
+    }
+    for service in cluster.objects.of_kind("Service") {
+        service.node.get("metadata").into_iter().for_each(|metadata| labels(metadata, findings));
     }
     for object in cluster.objects.of_kind("ConfigMap") {
         let entries = object.node.get("data").map_or(&[][..], Node::entries);
@@ -138,7 +147,9 @@ fn loopback(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings)
     let config = &server.settings.config;
     let Some(place) = server.place_of("IP").filter(|_| config.ip.to_canonical().is_loopback()) else { return };
     let asks_pod = |probe: &crate::cli::check::workload::Probe<'_>| {
-        ["httpGet", "tcpSocket"].iter().any(|key| probe.node.get(key).is_some_and(|it| it.get("host").is_none()))
+        ["httpGet", "tcpSocket"]
+            .iter()
+            .any(|key| probe.node.get(key).is_some_and(|it| it.text_of("host").is_none_or(str::is_empty)))
     };
     let probe = server.container.probes().into_iter().find(asks_pod).map(|probe| format!("its {}", probe.field()));
     let labels = server.workload.labels();
@@ -162,6 +173,8 @@ fn loopback(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings)
 }
 
 fn likely_names(server: &Server<'_>, findings: &mut Findings) {
+    /// What other servers call the address that they listen on.
+    const ADDRESSES: [&str; 4] = ["BIND_ADDR", "BIND_ADDRESS", "LISTEN_ADDR", "LISTEN_ADDRESS"];
     for (name, value) in &server.environment.values {
         if name.starts_with(PREFIX) {
             continue;
@@ -176,6 +189,10 @@ fn likely_names(server: &Server<'_>, findings: &mut Findings) {
             let port = server.main_port();
             let message =
                 format!("PORT is not read, and rws listens on {port}: if it is meant for rws, call it {PREFIX}PORT");
+            findings.add_as(Severity::Note, &ENV_LIKELY, value.name_place, message);
+        } else if server.stock && ADDRESSES.contains(&name.as_str()) && !is_used(server, name) {
+            let message =
+                format!("{name} is not read: rws takes its address from {PREFIX}IP and its port from {PREFIX}PORT");
             findings.add_as(Severity::Note, &ENV_LIKELY, value.name_place, message);
         }
     }
@@ -213,6 +230,28 @@ fn sources(server: &Server<'_>, findings: &mut Findings) {
 fn arguments(server: &Server<'_>, findings: &mut Findings) {
     if let crate::cli::check::command::Program::Refused { why, place } = &server.program {
         findings.add(&ARGUMENTS, *place, format!("rws does not take this command line: {why}; see rws --help"));
+    }
+}
+
+fn words(server: &Server<'_>, field: &str, findings: &mut Findings) {
+    let Some(node) = server.container.node.get(field).filter(|node| !node.is_null()) else { return };
+    if let Some(text) = node.text() {
+        let message = format!("{field} is a text, and the API takes only a list of words: write [{}]", quoted(text));
+        findings.add(&NOT_TEXT, node.place, message);
+    }
+    node.items().iter().for_each(|word| must_be_text(&format!("a word of {field}"), word, findings));
+}
+
+/// `"--port", "8080"`.
+fn quoted(text: &str) -> String {
+    let words: Vec<String> = text.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+    words.join(", ")
+}
+
+fn labels(metadata: &Node, findings: &mut Findings) {
+    for (field, what) in [("labels", "label"), ("annotations", "annotation")] {
+        let entries = metadata.get(field).map_or(&[][..], Node::entries);
+        entries.iter().for_each(|(key, value)| must_be_text(&format!("{what} {}", key.text), value, findings));
     }
 }
 

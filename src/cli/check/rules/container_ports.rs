@@ -74,6 +74,11 @@ pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
 
 fn container_port(server: &Server<'_>, port: &Port<'_>, findings: &mut Findings) {
     let Some(number) = port.number else { return };
+    if let Some(node) = port.node.get("containerPort").filter(|node| node.is_quoted_number()) {
+        let message =
+            format!("containerPort is \"{number}\" in quotes, and the API takes only a number; remove the quotes");
+        findings.add_as(Severity::Error, &CONTAINER_PORT, node.place, message);
+    }
     if server.listener_on(number) != Ok(None) {
         return;
     }

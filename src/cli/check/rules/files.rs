@@ -6,6 +6,7 @@ use crate::cli::check::rules::configuration::NOT_GIVEN;
 use crate::cli::check::server::{Cluster, Server};
 use crate::cli::check::settings::{Known, Layer, Setting};
 use crate::cli::check::volumes::FileAt;
+use crate::cli::check::yaml::Node;
 use crate::config::{Change, PREFIX, find};
 
 pub(super) static FILE_NOT_MOUNTED: Rule = Rule {
@@ -185,8 +186,10 @@ fn shadows(server: &Server<'_>, findings: &mut Findings) {
 }
 
 fn restart(server: &Server<'_>, findings: &mut Findings) {
-    let annotations = server.workload.metadata.and_then(|metadata| metadata.get("annotations"));
-    let checksum = annotations.map_or(&[][..], |map| map.entries()).iter().any(|(key, _)| {
+    // On the pods, so that a change of the text is a rollout; or on the workload, for an operator that starts one.
+    let own = server.workload.object.node.get("metadata");
+    let annotations = [server.workload.metadata, own].into_iter().flatten().filter_map(|it| it.get("annotations"));
+    let checksum = annotations.flat_map(Node::entries).any(|(key, _)| {
         ["checksum", "hash", "reload", "settings", "revision"]
             .iter()
             .any(|word| key.text.to_ascii_lowercase().contains(word))

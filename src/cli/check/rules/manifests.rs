@@ -31,7 +31,16 @@ pub(super) static MISSING_VOLUME: Rule = Rule {
     fix: "Add the volume, or correct the name.",
 };
 
-pub(super) static RULES: Table = &[&DUPLICATE_KEY, &MISSING_VOLUME, &NOT_KUBERNETES];
+pub(super) static DUPLICATE_MOUNT: Rule = Rule {
+    id: "duplicate-mount",
+    severity: Severity::Error,
+    summary: "two volumeMounts of a container at the same path",
+    explanation: "The API refuses the pod: mountPath must be unique. The files of several ConfigMaps and Secrets come into \
+                  one directory with a projected volume.",
+    fix: "Mount one of them elsewhere, or both as one projected volume.",
+};
+
+pub(super) static RULES: Table = &[&DUPLICATE_KEY, &MISSING_VOLUME, &DUPLICATE_MOUNT, &NOT_KUBERNETES];
 
 pub(super) fn check_text(inputs: &Inputs, findings: &mut Findings) {
     for repeated in inputs.list.iter().flat_map(|input| &input.documents.repeated) {
@@ -49,7 +58,26 @@ pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
         let message = "this document is no Kubernetes object (no apiVersion and kind) and is not checked";
         findings.add(&NOT_KUBERNETES, *place, message);
     }
-    cluster.servers.iter().for_each(|server| volumes(server, findings));
+    for server in &cluster.servers {
+        volumes(server, findings);
+        mounts(server, findings);
+    }
+}
+
+fn mounts(server: &Server<'_>, findings: &mut Findings) {
+    let list = &server.mounts.list;
+    for (index, mount) in list.iter().enumerate() {
+        let Some(first) = list[..index].iter().find(|other| other.path == mount.path) else { continue };
+        let message = format!(
+            "{} mounts the volumes {} and {} both at {}: the API refuses it; mount one elsewhere, or both as one projected \
+             volume",
+            server.title(),
+            short(first.volume),
+            short(mount.volume),
+            short(if mount.path.is_empty() { "/" } else { mount.path })
+        );
+        findings.add(&DUPLICATE_MOUNT, mount.place, message);
+    }
 }
 
 fn volumes(server: &Server<'_>, findings: &mut Findings) {

@@ -51,7 +51,7 @@ fn annotations(server: &Server<'_>, findings: &mut Findings) {
 }
 
 fn service_monitor(cluster: &Cluster<'_>, monitor: &Object<'_>, findings: &mut Findings) {
-    let Some(selector) = monitor.spec(&["selector"]) else { return };
+    let Some(selector) = monitor.spec(&["selector"]).filter(|selector| !takes_all(selector)) else { return };
     let selected = |service: &&Object<'_>| {
         label_selector_selects(selector, service.node.path(&["metadata", "labels"])) == Some(true)
     };
@@ -81,6 +81,12 @@ fn service_monitor(cluster: &Cluster<'_>, monitor: &Object<'_>, findings: &mut F
     }
 }
 
+/// An empty selector: whoever has the port is scraped, and nobody has to.
+fn takes_all(selector: &Node) -> bool {
+    let labels = selector.get("matchLabels").map_or(&[][..], Node::entries);
+    labels.is_empty() && selector.items_of("matchExpressions").is_empty()
+}
+
 fn server_behind<'c, 'a>(cluster: &'c Cluster<'a>, service: &Object<'_>) -> Option<&'c Server<'a>> {
     let pods = service.spec(&["selector"]);
     cluster.servers.iter().find(|server| {
@@ -89,7 +95,7 @@ fn server_behind<'c, 'a>(cluster: &'c Cluster<'a>, service: &Object<'_>) -> Opti
 }
 
 fn pod_monitor(cluster: &Cluster<'_>, monitor: &Object<'_>, findings: &mut Findings) {
-    let Some(selector) = monitor.spec(&["selector"]) else { return };
+    let Some(selector) = monitor.spec(&["selector"]).filter(|selector| !takes_all(selector)) else { return };
     let selected = |server: &&Server<'_>| label_selector_selects(selector, server.workload.labels()) == Some(true);
     let Some(server) = cluster.servers.iter().find(selected) else { return };
     for endpoint in monitor.spec(&["podMetricsEndpoints"]).map_or(&[][..], Node::items) {

@@ -1,11 +1,11 @@
 //! Which question each probe asks: liveness, readiness and start are different ones, with different consequences.
 
-use crate::cli::check::command::{base_name, script_of};
+use crate::cli::check::command::{base_name, is_shell, refused, script_of};
 use crate::cli::check::finding::{Findings, Rule, Severity, short};
 use crate::cli::check::paths::{Answer, Endpoint};
 use crate::cli::check::rules::Table;
 use crate::cli::check::server::{Cluster, Server};
-use crate::cli::check::workload::{Handler, Probe, ProbeKind};
+use crate::cli::check::workload::{Handler, Probe, ProbeKind, path_asked};
 use crate::cli::check::yaml::Node;
 
 pub(super) static LIVENESS_ON_READINESS: Rule = Rule {
@@ -134,7 +134,7 @@ fn roles(server: &Server<'_>, findings: &mut Findings) -> bool {
 /// The probe of rws that a probe of Kubernetes asks, and where it says so.
 fn endpoint_of<'a>(server: &Server<'_>, probe: &Probe<'a>) -> Option<(Endpoint, &'a Node)> {
     match probe.handler() {
-        Handler::Http(http) => match server.answer(http.text_of("path")?, None) {
+        Handler::Http(http) => match server.answer(&path_asked(http)?, None) {
             Answer::Probe(endpoint) => Some((endpoint, http.get("path")?)),
             _ => None,
         },
@@ -204,7 +204,14 @@ fn check_exec(server: &Server<'_>, probe: &Probe<'_>, exec: &Node, findings: &mu
         server.path_for(probe.kind)
     );
     let tool = base_name(first);
-    let what = if script_of(&words).is_some() {
+    let what = if let Some(why) = refused(&words) {
+        let message = format!(
+            "{}.exec fails every time: rws does not take this command line ({why}): {}; {fix}",
+            probe.field(),
+            probe.kind.consequence()
+        );
+        return findings.add_as(Severity::Error, &EXEC_PROBE, exec.place, message);
+    } else if script_of(&words).is_some() || is_shell(first) {
         format!("runs a shell ({tool})")
     } else if TOOLS.contains(&tool) {
         format!("runs {tool}")

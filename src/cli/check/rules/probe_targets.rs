@@ -5,7 +5,7 @@ use crate::cli::check::paths::{Answer, nearest};
 use crate::cli::check::place::Place;
 use crate::cli::check::rules::Table;
 use crate::cli::check::server::{Cluster, Listener, Server};
-use crate::cli::check::workload::{Handler, Probe, ProbeKind};
+use crate::cli::check::workload::{Handler, Probe, ProbeKind, path_asked};
 use crate::cli::check::yaml::Node;
 use crate::config::PREFIX;
 
@@ -136,7 +136,7 @@ fn check_http(server: &Server<'_>, probe: &Probe<'_>, http: &Node, findings: &mu
 }
 
 fn host(server: &Server<'_>, probe: &Probe<'_>, handler: &Node, field: &str, findings: &mut Findings) {
-    let Some((key, host)) = handler.entry("host").filter(|(_, host)| host.text().is_some()) else { return };
+    let Some((key, host)) = handler.entry("host").filter(|(_, host)| is_said(host)) else { return };
     let text = host.text().unwrap_or_default();
     let local = ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&text);
     if local && server.workload.uses_host_network() {
@@ -149,6 +149,11 @@ fn host(server: &Server<'_>, probe: &Probe<'_>, handler: &Node, field: &str, fin
     };
     let message = format!("{}.{field}.host is {}, and {whose}; remove host", probe.field(), short(text));
     findings.add_as(severity, &PROBE_HOST, key.place.to(host.place), message);
+}
+
+/// An empty host is none.
+fn is_said(host: &Node) -> bool {
+    host.text().is_some_and(|text| !text.is_empty())
 }
 
 /// The listener that a probe reaches. `Ok(None)`: none of rws, or not known; `Err`: it reaches nothing.
@@ -166,6 +171,13 @@ fn port(
         return Err(());
     };
     let text = node.text().unwrap_or_default();
+    if node.is_quoted_number() {
+        let message = format!(
+            "{at} is \"{text}\" in quotes, which makes it the name of a port, and a name needs a letter: the API refuses \
+             it; write {text} without quotes"
+        );
+        findings.add(&PROBE_PORT, node.place, message);
+    }
     let declared = server.container.ports().find(|port| port.name == Some(text));
     let number = match (node.number(), declared) {
         (Some(number), _) => u16::try_from(number).ok(),
@@ -243,6 +255,7 @@ fn scheme(probe: &Probe<'_>, http: &Node, listener: &Listener, findings: &mut Fi
 fn path(server: &Server<'_>, probe: &Probe<'_>, http: &Node, listener: Option<&Listener>, findings: &mut Findings) {
     let node = http.get("path").filter(|node| node.text().is_some());
     let text = node.and_then(Node::text).unwrap_or("/");
+    let asked = path_asked(http).unwrap_or_else(|| "/".to_owned());
     let place = node.map_or(http.place, |node| node.place);
     let field = format!("{}.httpGet.path", probe.field());
     if listener.is_some_and(|listener| listener.variable == "HTTP_REDIRECT_PORT") {
@@ -254,7 +267,7 @@ fn path(server: &Server<'_>, probe: &Probe<'_>, http: &Node, listener: Option<&L
         );
         return findings.add_as(Severity::Warning, &PROBE_PATH, place, message);
     }
-    match server.answer(text, listener) {
+    match server.answer(&asked, listener) {
         Answer::Unknown | Answer::Probe(_) => {}
         Answer::Metrics => {
             let message = format!(

@@ -124,10 +124,24 @@ fn scaler_of<'c>(cluster: &'c Cluster<'_>, workload: &Workload<'_>) -> Option<&'
 
 /// The fewest pods that are meant to run.
 fn fewest(cluster: &Cluster<'_>, workload: &Workload<'_>) -> Option<i64> {
+    let least = |scaler: &Object<'_>, field, default| scaler.spec(&[field]).and_then(Node::number).unwrap_or(default);
     match scaler_of(cluster, workload) {
-        Some(scaler) => Some(scaler.spec(&["minReplicas"]).and_then(Node::number).unwrap_or(1)),
-        None => workload.replicas(),
+        Some(scaler) => Some(least(scaler, "minReplicas", 1)),
+        None => match scaled_object_of(cluster, workload) {
+            Some(scaled) => Some(least(scaled, "minReplicaCount", 0)),
+            None => workload.replicas(),
+        },
     }
+}
+
+/// KEDA's autoscaler of a workload, which makes the HorizontalPodAutoscaler in the cluster.
+/// <https://keda.sh/docs/latest/reference/scaledobject-spec/>
+fn scaled_object_of<'c>(cluster: &'c Cluster<'_>, workload: &Workload<'_>) -> Option<&'c Object<'c>> {
+    let workload = &workload.object;
+    cluster.objects.of_kind("ScaledObject").filter(|scaled| cluster.objects.beside(scaled, workload)).find(|scaled| {
+        let text = |key| scaled.spec(&["scaleTargetRef", key]).and_then(Node::text);
+        text("name") == Some(workload.name) && text("kind").unwrap_or("Deployment") == workload.kind
+    })
 }
 
 fn rollout(cluster: &Cluster<'_>, server: &Server<'_>, findings: &mut Findings) {
@@ -204,7 +218,9 @@ fn disruption(cluster: &Cluster<'_>, budget: &Object<'_>, findings: &mut Finding
         return selects_nothing(cluster, budget, selector, findings);
     }
     let selected = cluster.workloads.iter().filter(|workload| selects(workload));
-    let Some(replicas) = selected.map(|workload| fewest(cluster, workload)).sum::<Option<i64>>() else { return };
+    let replicas = selected.map(|workload| fewest(cluster, workload)).sum::<Option<i64>>();
+    // Where there are no pods, something else makes them, or they are switched off: there is nothing to evict.
+    let Some(replicas) = replicas.filter(|replicas| *replicas > 0) else { return };
     let blocked = |field: &str, is_blocking: fn(i64, i64) -> bool| {
         let node = budget.spec(&[field])?;
         // Both percentages are rounded up.
@@ -229,7 +245,8 @@ fn selects_nothing(cluster: &Cluster<'_>, budget: &Object<'_>, selector: &Node, 
             && label_selector_selects(selector, workload.labels()) != Some(false)
     });
     let mut servers = cluster.servers.iter().filter(|server| cluster.objects.beside(&server.workload.object, budget));
-    let named = servers.any(|server| server.workload.object.name == budget.name || cluster.workloads.len() == 1);
+    let alone = cluster.workloads.len() == 1 && cluster.objects.of_kind("PodDisruptionBudget").count() == 1;
+    let named = servers.any(|server| server.workload.object.name == budget.name || alone);
     if named && !other {
         let message = format!("{} selects none of the pods: it protects nothing; correct its selector", budget.title());
         findings.add(&PDB_SELECTOR, selector.place, message);
@@ -254,6 +271,9 @@ fn autoscaler(cluster: &Cluster<'_>, scaler: &Object<'_>, findings: &mut Finding
             scaler.title()
         );
         findings.add(&HPA_REPLICAS, key.place.to(node.place), message);
+    }
+    if let Some(share) = scaler.spec(&["targetCPUUtilizationPercentage"]).filter(|share| !share.is_null()) {
+        requests(server, "cpu", "targetCPUUtilizationPercentage", share.place, findings);
     }
     for metric in scaler.node.get("spec").map_or(&[][..], |spec| spec.items_of("metrics")) {
         check_metric(cluster, server, metric, findings);
@@ -300,18 +320,20 @@ fn check_metric(cluster: &Cluster<'_>, server: &Server<'_>, metric: &Node, findi
         }
     }
     let resource = metric.get("resource");
-    let (Some(name), Some(utilization)) = (
-        resource.and_then(|resource| resource.text_of("name")),
-        resource.and_then(|resource| resource.path(&["target", "averageUtilization"])),
-    ) else {
-        return;
-    };
+    let name = resource.and_then(|resource| resource.text_of("name"));
+    let utilization = resource.and_then(|resource| resource.path(&["target", "averageUtilization"]));
+    if let Some((name, utilization)) = name.zip(utilization) {
+        requests(server, name, "averageUtilization", utilization.place, findings);
+    }
+}
+
+/// Whether every container says what it requests, of which `field` is a share.
+fn requests(server: &Server<'_>, name: &str, field: &str, place: Place, findings: &mut Findings) {
     for container in server.workload.running() {
         let limit = container.node.path(&["resources", "limits", name]);
         if container.node.path(&["resources", "requests", name]).or(limit).is_none() {
-            let place: Place = utilization.place;
             let message = format!(
-                "averageUtilization of {name} needs resources.requests.{name} in container {}: without it nothing is \
+                "{field} of {name} needs resources.requests.{name} in container {}: without it nothing is \
                  scaled; set it",
                 container.name
             );

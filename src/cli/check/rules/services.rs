@@ -115,6 +115,13 @@ fn ports(server: &Server<'_>, service: &Object<'_>, findings: &mut Findings) {
         let Some(node) = target.or_else(|| port.get("port")) else { continue };
         let text = node.text().unwrap_or_default();
         let title = service.title();
+        if let Some(target) = target.filter(|target| target.is_quoted_number()) {
+            let message = format!(
+                "{title}: targetPort is \"{text}\" in quotes, which makes it the name of a port, and a name needs a \
+                 letter: the API refuses it; write {text} without quotes"
+            );
+            findings.add(&SERVICE_PORT, target.place, message);
+        }
         if node.number().is_none() {
             named_port(server, &title, node, text, findings);
             continue;
@@ -124,13 +131,15 @@ fn ports(server: &Server<'_>, service: &Object<'_>, findings: &mut Findings) {
         if !alone || server.listener_on(number) != Ok(None) {
             continue;
         }
+        // A program on the library may have a listener of its own that it does not declare.
+        let severity = if server.stock { SERVICE_PORT.severity } else { Severity::Warning };
         let said = if target.is_some() { "targetPort" } else { "port, without a targetPort," };
         let message = format!(
             "{title}: {said} is {number}, where nothing listens: rws listens on {}; use targetPort: {}",
             server.shown_listeners(),
             wanted(server)
         );
-        findings.add(&SERVICE_PORT, node.place, message);
+        findings.add_as(severity, &SERVICE_PORT, node.place, message);
     }
 }
 

@@ -64,7 +64,9 @@ pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
     for server in &cluster.servers {
         sigterm(server, findings);
         let hook = server.container.node.path(&["lifecycle", "preStop"]);
-        let sleep = hook.and_then(sleeps);
+        // A command that the image does not have fails at once.
+        let runs = hook.filter(|hook| !server.stock || hook.get("exec").is_none());
+        let sleep = runs.and_then(sleeps);
         let known = ["DRAIN_DELAY", "DRAIN_TIMEOUT"].iter().all(|name| server.settings.is_known(name));
         if known {
             grace_period(server, sleep.unwrap_or_default(), findings);
@@ -158,6 +160,9 @@ fn check_hook(server: &Server<'_>, hook: &Node, sleep: Option<i64>, findings: &m
         }
     } else if let Some(seconds) = sleep {
         let delay = server.settings.config.drain_delay.as_secs();
+        if delay == 0 {
+            return;
+        }
         let message = format!(
             "preStop sleeps {seconds} s, and then rws waits {delay} s for the same reason ({PREFIX}DRAIN_DELAY); remove \
              the hook"

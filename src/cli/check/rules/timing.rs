@@ -18,8 +18,9 @@ pub(super) static PROBE_TOO_TIGHT: Rule = Rule {
     explanation: "A node under load, CPU throttling or a lost packet make any server miss an answer now and then. A \
                   liveness probe that gives up within ten seconds turns that into a restart, on all pods at once if the \
                   cause is common; a readiness probe with periodSeconds 1 and failureThreshold 1 takes pods out of \
-                  service for a second's pause.",
-    fix: "Leave periodSeconds at 10 (5 for readiness) and failureThreshold at 3.",
+                  service for a second's pause; and a startup probe with failureThreshold 1 restarts whatever is not \
+                  ready at once.",
+    fix: "Leave periodSeconds at 10 (5 for readiness) and failureThreshold at 3; for a startup probe use 1 and 30.",
 };
 
 pub(super) static LIVENESS_WINDOW: Rule = Rule {
@@ -83,13 +84,18 @@ fn tight(probe: &Probe<'_>, findings: &mut Findings) {
     let (period, failures) = (probe.period(), probe.failures());
     let consequence = match probe.kind {
         ProbeKind::Liveness if probe.patience() <= HASTY => "the container is restarted",
+        ProbeKind::Startup if failures == 1 => "the container is restarted",
         ProbeKind::Readiness if period == 1 && failures == 1 => "the pod is out of service",
         _ => return,
     };
-    let better = if probe.kind == ProbeKind::Liveness { 10 } else { 5 };
+    let (better, often) = match probe.kind {
+        ProbeKind::Startup => (1, 30),
+        ProbeKind::Liveness => (10, 3),
+        ProbeKind::Readiness => (5, 3),
+    };
     let message = format!(
         "{}: after {} s without an answer (periodSeconds {period} × failureThreshold {failures}) {consequence}, which a \
-         busy node is enough for; use periodSeconds {better} and failureThreshold 3",
+         busy node is enough for; use periodSeconds {better} and failureThreshold {often}",
         probe.field(),
         probe.patience()
     );
