@@ -152,7 +152,10 @@ mod tests {
         let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, mode, 0).unwrap();
         let (done, is_done) = std::sync::mpsc::channel();
-        std::thread::spawn(move || done.send(leave_in(&pipe, "nobody reads this")));
+        std::thread::spawn(move || {
+            leave_in(&pipe, "nobody reads this");
+            done.send(())
+        });
         is_done.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 
