@@ -25,7 +25,12 @@ use support::{Client, PATIENCE, Reply, Server, free_port, let_pass, run, rws};
 /// A server with an admin port, and where that is.
 fn with_admin(settings: &[(&str, &str)]) -> (Server, Admin) {
     let settings: Vec<_> = [("ADMIN_PORT", "0")].into_iter().chain(settings.iter().copied()).collect();
-    let mut server = rws(&settings).start();
+    let server = rws(&settings).start();
+    beside(server)
+}
+
+/// A server and its admin port.
+fn beside(mut server: Server) -> (Server, Admin) {
     let line = server.stderr.so_far().into_iter().find(|line| line.contains("admin port")).unwrap();
     let line = support::json(line.as_bytes());
     let admin = Admin(line["address"].as_str().unwrap().parse().unwrap());
@@ -155,6 +160,19 @@ fn a_listener_that_takes_nobody_is_not_ready_but_alive() {
     drop(held);
     admin.wait_for("/readyz", |reply| reply.status == 200);
     assert_eq!(server.get("/readyz/main-listener").status, 404, "the main port does not ask itself");
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn few_descriptors_are_named_as_the_reason_as_well() {
+    let few = rws(&[("ADMIN_PORT", "0")]).shell(r#"ulimit -n 64; exec "$RWS""#).start();
+    let (mut server, admin) = beside(few);
+    let held: Vec<_> = (0..40).map(|_| server.connect()).collect();
+    let failed = admin.wait_for("/readyz", |reply| reply.status == 503).text();
+    assert!(failed.contains("main-listener failed: ") && failed.contains("open files"), "{failed}");
+    let connections = &support::json(admin.get("/statusz?format=json").text().as_bytes())["connections"];
+    assert_eq!((&connections["active"], &connections["most"]), (&32.into(), &32.into()), "{connections}");
+    drop(held);
     assert_eq!(server.stop(), 0);
 }
 

@@ -195,7 +195,22 @@ impl Builder {
         outer.into_iter().flatten().chain(&route.methods.layers).cloned().collect()
     }
 
+    /// Notes which routes would be asked in place of a built-in path with a parameter, since they are more special.
+    fn check_built_in_parameters(&mut self) {
+        for with in self.patterns.iter().filter(|info| info.kind != EndpointKind::Route) {
+            let mut tree = matchit::Router::new();
+            // It is in the tree of the application already.
+            let _ = tree.insert(with.pattern.as_str(), ());
+            let takes = |route: &&RouteInfo| !route.pattern.contains("{*") && tree.at(&route.pattern).is_ok();
+            for route in self.patterns.iter().filter(|info| info.kind == EndpointKind::Route).filter(takes) {
+                let (route, with) = (Box::new(route.clone()), Box::new(with.clone()));
+                self.errors.push(BuildError::Reserved { route, with });
+            }
+        }
+    }
+
     fn finish(mut self) -> Result<BuiltApp, BuildErrors> {
+        self.check_built_in_parameters();
         BuildErrors::check(self.errors)?;
         self.app.fallbacks.sort_by_key(Fallback::rank);
         let allow = methods::allow_all(self.app.paths.iter().map(|path| &path.methods));

@@ -34,7 +34,7 @@ pub enum BuildError {
         /// The route that came first.
         with: Box<RouteInfo>,
     },
-    /// A route has the path of a built-in one.
+    /// A route has the path of a built-in one, or one of its paths.
     Reserved {
         /// The route that came second.
         route: Box<RouteInfo>,
@@ -101,7 +101,8 @@ impl fmt::Display for BuildError {
             }
             BuildError::Duplicate { route, with } => write!(f, "{route} is already answered by {with}"),
             BuildError::Reserved { route, with } => {
-                write!(f, "{route} has the same path as {with}; a built-in path is not shared, move one of them")
+                let how = if route.pattern == with.pattern { "has the same path as" } else { "takes requests from" };
+                write!(f, "{route} {how} {with}; a built-in path is not shared, move one of them")
             }
             BuildError::Extractor { route, reason } => write!(f, "the handler of {route}: {reason}"),
             BuildError::State { type_name, at } => write!(f, "there is already a state of type {type_name} ({at})"),

@@ -130,12 +130,16 @@ impl Rules<'_> {
 
     fn routes_do_not_clash(&mut self) {
         let config = self.config;
+        let checks = self.pattern_of_single_checks();
         let mut routers = BTreeMap::<Option<&str>, Router<()>>::new();
         for (index, route) in config.routes.iter().enumerate() {
             let method = route.method.as_ref().map(Method::as_str);
             let router = routers.entry(method).or_insert_with(|| self.router_of_built_in_paths());
             let clash = match router.insert(&route.pattern, ()) {
-                Ok(()) => continue,
+                Ok(()) => match checks.as_deref().filter(|checks| takes_from(&route.pattern, checks)) {
+                    Some(checks) => clash(route, checks, &[]),
+                    None => continue,
+                },
                 Err(InsertError::Conflict { with }) => clash(route, &with, &config.routes[..index]),
                 Err(error) => format!("the pattern cannot be routed ({error})"),
             };
@@ -146,18 +150,20 @@ impl Rules<'_> {
     /// Built-in paths answer every method, if only with 405.
     fn router_of_built_in_paths(&self) -> Router<()> {
         let mut patterns = vec![LIVEZ.to_owned()];
-        for (name, path) in self.built_in_paths() {
-            if name == "READYZ_PATH" {
-                patterns.push(format!("{}/{{check}}", path.trim_end_matches('/')));
-            }
-            patterns.push(path);
-        }
+        patterns.extend(self.pattern_of_single_checks());
+        patterns.extend(self.built_in_paths().into_iter().map(|(_, path)| path));
         let mut router = Router::new();
         for pattern in patterns {
             // Paths that are equal have been reported already.
             let _ = router.insert(pattern, ());
         }
         router
+    }
+
+    /// `/readyz/{check}`, unless READYZ_PATH is no path.
+    fn pattern_of_single_checks(&self) -> Option<String> {
+        let path = Some(&self.config.readyz_path).filter(|_| !self.report.failed("READYZ_PATH"))?;
+        Some(format!("{}/{{check}}", path.trim_end_matches('/')))
     }
 
     /// The names and paths that are valid by themselves.
@@ -191,6 +197,13 @@ impl Rules<'_> {
             None => error,
         });
     }
+}
+
+/// Whether a route would be asked in place of `built_in`, although a router can tell their patterns apart: the more
+/// special one goes first.
+fn takes_from(pattern: &str, built_in: &str) -> bool {
+    let mut router = Router::new();
+    !pattern.contains("{*") && router.insert(built_in, ()).is_ok() && router.at(pattern).is_ok()
 }
 
 fn clash(route: &RouteSpec, with: &str, earlier: &[RouteSpec]) -> String {

@@ -41,9 +41,10 @@ impl AdminPort {
         let Some(address) = config.admin_address() else { return Ok(None) };
         let own = listener::bind(address).map_err(|error| ErrorKind::AdminBind(address, error))?;
         let main_address = listener.local_addr().map_err(ErrorKind::System)?;
-        let (stats, configured) = (main.stats.clone(), live.clone());
+        let (stats, vitals) = (main.stats.clone(), main.vitals.clone());
         let is_full = move || {
-            stats.connections_active.load(Ordering::Relaxed) >= configured.running().loaded.config.max_connections
+            let active = stats.connections_active.load(Ordering::Relaxed);
+            vitals.most_connections().is_some_and(|most| active >= most)
         };
         let check = MainListener::start(main_address, main.lifecycle.clone(), is_full);
         let check = check.map_err(ErrorKind::System)?;

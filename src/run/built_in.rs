@@ -78,12 +78,14 @@ pub(super) fn mount_probes(mut app: App, config: &Config, probes: &Arc<Probes>) 
         app = app.mount(path, answer, EndpointKind::Probe);
         if probe == Probe::Readyz {
             let one = probes.clone();
-            let prefix = format!("{path}/");
+            // The path may end in a slash itself.
+            let prefix = format!("{}/", path.trim_end_matches('/'));
+            let pattern = format!("{prefix}{{check}}");
             let answer = get(move |received: Arc<Received>| {
                 let name = received.head.path().strip_prefix(&prefix).unwrap_or_default();
                 one.answer_check(probe, name, &received.head)
             });
-            app = app.mount(format!("{path}/{{check}}"), answer.label(probe.name()), EndpointKind::Probe);
+            app = app.mount(pattern, answer.label(probe.name()), EndpointKind::Probe);
         }
     }
     app

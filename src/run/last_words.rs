@@ -5,8 +5,11 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use signal_hook::low_level::signal_name;
 
 use crate::config::show_millis;
@@ -26,9 +29,16 @@ pub(super) struct Circumstances {
 
 /// Leaves the reason where the kubelet looks for it, if there is such a place.
 pub(crate) fn leave(reason: &str) {
+    leave_in(Path::new(TERMINATION_LOG), reason);
+}
+
+fn leave_in(file: &Path, reason: &str) {
     let end = reason.floor_char_boundary(TERMINATION_LOG_BYTES);
-    // Opened for writing only, never made: outside a container there is none.
-    if let Ok(mut file) = OpenOptions::new().write(true).truncate(true).open(TERMINATION_LOG) {
+    // Opened for writing only, never made: outside a container there is none. A pipe that nobody reads is no place to
+    // wait for ever.
+    let mut options = OpenOptions::new();
+    options.write(true).truncate(true).custom_flags(OFlags::NONBLOCK.bits() as i32);
+    if let Ok(mut file) = options.open(file) {
         let _ = file.write_all(&reason.as_bytes()[..end]);
     }
 }
@@ -126,6 +136,27 @@ mod tests {
             last_arrival: last_arrival.map(Duration::from_millis),
             aborted: (0..aborted).map(|n| format!("GET /slow/{n} (id {n}, for 20.0s)")).collect(),
         }
+    }
+
+    #[test]
+    fn a_reason_replaces_what_was_there_and_waits_for_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, pipe) = (dir.path().join("file"), dir.path().join("pipe"));
+        leave_in(&file, "there is none");
+        assert!(!file.exists());
+        std::fs::write(&file, "an older and longer reason").unwrap();
+        leave_in(&file, &"é".repeat(TERMINATION_LOG_BYTES));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "é".repeat(TERMINATION_LOG_BYTES / 2));
+        leave_in(&file, "short");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "short");
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, mode, 0).unwrap();
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            leave_in(&pipe, "nobody reads this");
+            done.send(())
+        });
+        is_done.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl Vitals {
         shared.pool.progress.silence(shared.clock.now(), pause, || {})
     }
 
+    /// How many connections it may have: fewer than configured if the limit of open files does not allow more. `None`
+    /// if it does not run.
+    pub fn most_connections(&self) -> Option<usize> {
+        Some(self.running()?.settings.load().max_connections)
+    }
+
     /// How many requests wait for a worker.
     pub fn queue_depth(&self) -> usize {
         self.running().map_or(0, |shared| shared.pool.waiting_jobs())

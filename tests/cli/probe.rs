@@ -22,7 +22,9 @@ fn last_line(said: &Said) -> &str {
 fn a_server_that_is_well_is_found_by_its_own_settings() {
     const MOVED: &[(&str, &str)] =
         &[("READYZ_PATH", "/health/ready"), ("HEALTHZ_PATH", "/alive"), ("STARTUPZ_PATH", "/up")];
-    for settings in [&[], MOVED] {
+    const SLASHES: &[(&str, &str)] =
+        &[("READYZ_PATH", "/ready/"), ("HEALTHZ_PATH", "/alive/"), ("STARTUPZ_PATH", "/up/")];
+    for settings in [&[], MOVED, SLASHES] {
         let running = server(settings).start();
         let cases: &[&[&str]] = &[&["readyz"], &["healthz"], &["livez"], &["startupz"], &["readyz", "shutdown"]];
         for arguments in cases {

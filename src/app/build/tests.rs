@@ -259,6 +259,29 @@ fn options_become_endpoints() {
 }
 
 #[test]
+fn a_route_cannot_hide_one_path_of_a_built_in_pattern() {
+    fn show() {}
+    for (route, clashes) in [
+        ("/readyz/ping", true),
+        ("/readyz/a{x}", true),
+        ("/{a}/{b}", false),
+        ("/{*rest}", false),
+        ("/readyz", false),
+        ("/readyz/ping/more", false),
+        ("/ready/ping", false),
+    ] {
+        let app = App::new().route(route, get(show)).mount("/readyz/{check}", get(show), EndpointKind::Probe);
+        match app.build() {
+            Ok(_) => assert!(!clashes, "{route}"),
+            Err(errors) => {
+                let text = errors.to_string();
+                assert!(clashes && text.contains("takes requests from GET /readyz/{check} (built-in probe)"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_with_both_routes() {
     fn show() {}
     fn list() {}

@@ -905,6 +905,7 @@ fn rules_across_variables_blame_what_should_change() {
     let route = |pattern: &str| format!("{pattern} -> respond 200 text/plain x");
     let (healthz, livez, check, fallback) =
         (route("/healthz"), route("POST /livez"), route("/readyz/{name}"), route("/{*rest}"));
+    let one_check = route("/r/ping");
     let (a, also_a, post_a) = (route("/a/{x}"), route("GET /a/{y}"), route("POST /a/{x}"));
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
     let cases: &[Case] = &[
@@ -950,6 +951,11 @@ fn rules_across_variables_blame_what_should_change() {
             &[("ROUTE_X", &check)],
             &["ROUTE_X=\"/readyz/{name} -> respond 200 text/plain x\": clashes with the built-in path"],
         ),
+        (
+            &[("ROUTE_X", &one_check), ("READYZ_PATH", "/r/")],
+            &["ROUTE_X=\"/r/ping -> respond 200 text/plain x\": clashes with the built-in path /r/{check}"],
+        ),
+        (&[("ROUTE_X", &one_check)], &[]),
         (&[("ROUTE_X", &fallback)], &[]),
         (
             &[("ROUTE_A", &a), ("ROUTE_B", &also_a)],

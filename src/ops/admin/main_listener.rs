@@ -22,6 +22,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// How many failures in a row make it fail: one alone may be a burst of connections in front of it.
 const FAIL_AFTER: u32 = 2;
+/// The likely reason.
+const FULL: &str = "; it has as many connections as RWS_CONFIG_MAX_CONNECTIONS and the limit of open files allow";
 /// A result older than this counts for nothing.
 const STALE: Duration = Duration::from_secs(5);
 
@@ -98,7 +100,7 @@ impl Check for MainListener {
             None => Verdict::Fail("it has not been asked yet".into()),
             Some(latest) if latest.at.elapsed() > STALE => Verdict::Fail("there is no recent answer".into()),
             Some(Latest { failures, error: Some(error), .. }) if failures >= FAIL_AFTER => {
-                let why = if (self.is_full)() { "; RWS_CONFIG_MAX_CONNECTIONS is reached" } else { "" };
+                let why = if (self.is_full)() { FULL } else { "" };
                 Verdict::Fail((error + why).into())
             }
             Some(_) => Verdict::Pass,

@@ -285,7 +285,7 @@ impl Admin {
             .map(|&kind| (kind.name().to_owned(), stats.connection_errors[kind as usize].load(Relaxed).into()));
         Connections {
             active: stats.connections_active.load(Relaxed),
-            most: settings.max_connections,
+            most: self.handles.vitals.most_connections().unwrap_or(settings.max_connections),
             accepted: stats.connections_accepted.load(Relaxed),
             errors: errors.collect(),
         }
