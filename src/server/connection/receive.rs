@@ -17,7 +17,7 @@ use crate::proto::encode;
 use crate::proto::error::ProtoError;
 use crate::proto::framing::BodyLength;
 use crate::proto::goodbye;
-use crate::proto::head::Limits;
+use crate::proto::head::{Limits, instead_of_tls};
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::{ROOMY, Reactor};
@@ -64,7 +64,10 @@ impl Connection {
 
     fn head(&mut self, reactor: &mut Reactor) -> Option<Next> {
         if self.stream.lacks_tls() {
-            self.refuse_protocol(reactor, ProtoError::PlainOnTlsPort);
+            match instead_of_tls(self.input.unused()) {
+                Some(error) => self.refuse_protocol(reactor, error),
+                None => self.fresh = false,
+            }
             return None;
         }
         let mut received = reactor.take_received();
