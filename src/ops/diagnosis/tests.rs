@@ -214,6 +214,35 @@ fn everything_is_counted_and_little_is_said() {
 }
 
 #[test]
+fn each_of_two_probers_of_one_path_is_told_where_its_own_is_set() {
+    let status = StatusCode::NOT_FOUND;
+    let lines = warnings(&Config::default(), |diagnosis| {
+        for agent in [KUBELET, "GoogleHC/1.0", "ELB-HealthChecker/2.0", KUBELET] {
+            let request = received("GET", b"/health", &[("user-agent", agent.as_bytes())]);
+            diagnosis.look(EndpointKind::Route, &Exchange { status, ..exchange(&request) });
+        }
+    });
+    let said: Vec<_> = lines.iter().map(|line| line["msg"].as_str().expect("a text")).collect();
+    let [kubelet, google, aws] = &said[..] else { panic!("{said:?}") };
+    assert!(kubelet.contains("livenessProbe") && google.contains("BackendConfig") && aws.contains("alb.ingress"));
+}
+
+#[test]
+fn made_up_paths_do_not_hide_a_client_that_speaks_tls() {
+    let lines = warnings(&Config::default(), |diagnosis| {
+        let status = StatusCode::NOT_FOUND;
+        for path in 0..1000 {
+            let request = received("GET", format!("/{path}").as_bytes(), &[("user-agent", KUBELET.as_bytes())]);
+            diagnosis.look(EndpointKind::Route, &Exchange { status, ..exchange(&request) });
+        }
+        let (request, refused) = (received("GET", b"/", &[]), Some(ProtoError::TlsOnPlainPort));
+        let refused = Exchange { received: None, refused, endpoint: None, status, ..exchange(&request) };
+        diagnosis.look(EndpointKind::Route, &refused);
+    });
+    assert_eq!(lines.last().expect("a line")["reason"], "tls_on_plain_port");
+}
+
+#[test]
 fn a_long_path_is_cut_and_a_hostile_one_stays_on_its_line() {
     let path = format!("/{}\"\\\u{7f}", "x".repeat(5000));
     let lines = asked(KUBELET, "GET", &path, EndpointKind::Route, 404);
