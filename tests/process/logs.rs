@@ -137,6 +137,24 @@ fn what_was_refused_has_a_line() {
 }
 
 #[test]
+fn in_google_clouds_format_a_request_about_the_whole_host_has_its_url() {
+    let server = rws(&[("LOG_FORMAT", "gcp")]).start();
+    let urls = [("*", "http://x"), ("http://y:80", "http://y:80"), ("/a?b", "http://x/a?b")];
+    for (target, _) in urls {
+        exchange(&server, format!("OPTIONS {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    }
+    let (access, _) = stopped(server);
+    // Those of several reactors may be out of order.
+    for (_, url) in urls {
+        assert_eq!(
+            access.iter().filter(|line| line["httpRequest"]["requestUrl"] == url).count(),
+            1,
+            "{url}: {access:?}"
+        );
+    }
+}
+
+#[test]
 fn request_ids_are_taken_when_well_formed_and_made_when_not() {
     let server = rws(&[]).start();
     let ask = |id: &str| {
