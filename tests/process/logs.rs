@@ -134,6 +134,8 @@ fn what_was_refused_has_a_line() {
     assert_eq!(outcome(500).unwrap(), "panic");
     assert_eq!(outcome(408).unwrap(), "timeout");
     assert_eq!(outcome(431).unwrap(), "rejected");
+    let empty: Vec<_> = access.iter().filter(|line| line["bytes_out"] == 0).collect();
+    assert!(empty.is_empty(), "each of them was told why: {empty:?}");
 }
 
 #[test]
