@@ -156,6 +156,24 @@ fn in_google_clouds_format_a_request_about_the_whole_host_has_its_url() {
     }
 }
 
+/// What a client does to its own request is no fault of the server's, and nothing it can fill the diagnostics with.
+#[test]
+fn an_upload_that_fails_behind_a_streaming_handler_is_on_the_clients_account() {
+    let server = rws(&[("BODY_TIMEOUT", "200ms"), ("MAX_BODY_SIZE_IN_BYTES", "100KiB")]).start();
+    let chunked = "POST /demo/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    exchange(&server, format!("{chunked}zz\r\n").as_bytes());
+    exchange(&server, format!("{chunked}5\r\nab").as_bytes());
+    exchange(&server, format!("{chunked}20000\r\n{}", "x".repeat(0x20000)).as_bytes());
+    let mut slow = server.connect();
+    slow.send(format!("{chunked}5\r\nab")).unwrap();
+    slow.read_to_end();
+    let (access, diagnostics) = stopped(server);
+    let mut outcomes: Vec<_> = access.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["client_abort", "rejected", "rejected", "timeout"], "{access:?}");
+    assert!(diagnostics.iter().all(|line| line["level"] == "info"), "{diagnostics:?}");
+}
+
 #[test]
 fn request_ids_are_taken_when_well_formed_and_made_when_not() {
     let server = rws(&[]).start();
