@@ -209,9 +209,14 @@ impl Diagnosis {
         self.misrouted.add(reason);
         // There are so few reasons that none is ever without room.
         if let Say::Now(repeated) = self.throttle_of_bytes.ask(&reason, exchange.now) {
-            let text = advice::about_bytes(reason, self.port, remote_ip(exchange));
+            let text = self.about_bytes(reason, remote_ip(exchange));
             tracing::warn!(reason = reason.name(), remote = %exchange.remote, repeated, "{text}");
         }
+    }
+
+    fn about_bytes(&self, reason: Reason, client: IpAddr) -> String {
+        let is_admin = self.port != 0 && self.admin_port == Some(self.port);
+        advice::about_bytes(reason, self.port, is_admin, client)
     }
 }
 

@@ -195,6 +195,17 @@ fn clients_that_speak_something_else_are_named() {
 }
 
 #[test]
+fn a_tls_client_of_the_admin_port_is_not_told_to_turn_tls_on() {
+    let config = Config { port: 9090, admin_port: Some(9090), ..Config::default() };
+    let (request, refused) = (received("GET", b"/", &[]), Some(ProtoError::TlsOnPlainPort));
+    let status = StatusCode::BAD_REQUEST;
+    let refused = Exchange { received: None, refused, endpoint: None, status, ..exchange(&request) };
+    let lines = warnings(&config, |diagnosis| diagnosis.look(EndpointKind::Route, &refused));
+    let text = lines[0]["msg"].as_str().expect("a text");
+    assert!(text.contains("the admin port 9090") && !text.contains("TLS_CERT_FILE"), "{text}");
+}
+
+#[test]
 fn everything_is_counted_and_little_is_said() {
     let misrouted = Arc::<Misrouted>::default();
     let diagnosis = Diagnosis::new(&Config::default(), Arc::clone(&misrouted));
