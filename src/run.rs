@@ -88,9 +88,9 @@ fn serve(
     let config = live.running().loaded.config.clone();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
     #[cfg(feature = "tls")]
-    let acceptor = tls::acceptor(&config)?;
+    let (acceptor, certificate) = tls::open(&config)?;
     #[cfg(not(feature = "tls"))]
-    let acceptor = None;
+    let (acceptor, certificate) = (None, None);
     let assembly = Assembly::new(app, &live, defaults, logs, acceptor.clone())?;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
@@ -116,7 +116,7 @@ fn serve(
         control.apply(config);
     });
     live.follow(running.reconfigure());
-    let reload = reload::start(sources.clone(), live, reloads).map_err(ErrorKind::System)?;
+    let reload = reload::start(sources.clone(), live, certificate, reloads).map_err(ErrorKind::System)?;
     process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
     let failure = startup.begin(&running).map_err(ErrorKind::System)?;
     let report = running.wait_then(|verdict, interruption| {

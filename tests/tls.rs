@@ -20,7 +20,12 @@ mod handshakes;
 #[allow(dead_code, reason = "shared with process.rs, which uses all of it")]
 #[path = "process/support.rs"]
 mod process;
+#[path = "tls/renewal.rs"]
+mod renewal;
 #[path = "wire/support.rs"]
 mod support;
 #[path = "tls/tools.rs"]
 mod tools;
+#[allow(dead_code, reason = "shared with reload.rs, which uses all of it")]
+#[path = "reload/volume.rs"]
+mod volume;

@@ -51,7 +51,7 @@ impl Places {
     }
 
     /// Adds one file.
-    pub(super) fn add_file(&mut self, file: &Path) {
+    pub fn add_file(&mut self, file: &Path) {
         let Ok(file) = std::path::absolute(file) else { return };
         let (Some(parent), Some(name)) = (file.parent(), file.file_name()) else { return };
         let names = self.directories.entry(parent.to_owned()).or_insert_with(|| Names::These(BTreeSet::new()));

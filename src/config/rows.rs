@@ -53,7 +53,10 @@ pub static VARIABLES: &[Variable] = &[
     #[cfg(feature = "tls")]
     Variable::file("TLS_CERT_FILE", |config, file| config.tls_cert_file = file)
         .example("/etc/tls/tls.crt")
-        .help("Certificate and its chain (PEM). With TLS_KEY_FILE, PORT speaks HTTPS, probes and metrics included."),
+        .help(
+            "Certificate and its chain (PEM). With TLS_KEY_FILE, PORT speaks HTTPS, probes and metrics included. A \
+               renewed file is taken up.",
+        ),
     #[cfg(feature = "tls")]
     Variable::file("TLS_KEY_FILE", |config, file| config.tls_key_file = file)
         .example("/etc/tls/tls.key")

@@ -4,6 +4,7 @@
 mod watch;
 
 use std::io;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -42,13 +43,28 @@ impl Reload {
     }
 }
 
-/// Starts the thread that keeps `live` up to date with `sources`.
+/// What else is made of files and follows their changes.
+pub(super) trait Follower: Send {
+    /// The files.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Reads them. `None` if they say what they said before, else whether that can be used. Tells the log.
+    fn look(&mut self) -> Option<bool>;
+}
+
+/// Starts the thread that keeps `live` up to date with `sources`, and `follower` with its files.
 ///
 /// # Errors
 /// When the operating system has no thread to give.
-pub(super) fn start(sources: Sources, live: Live, counters: Counters) -> io::Result<Reload> {
+pub(super) fn start(
+    sources: Sources,
+    live: Live,
+    follower: Option<Box<dyn Follower>>,
+    counters: Counters,
+) -> io::Result<Reload> {
     let (sender, asked) = unbounded();
-    let reloader = Reloader { sources, live, counters, asked, watch: Watch::new(), places: Places::default() };
+    let (watch, places) = (Watch::new(), Places::default());
+    let reloader = Reloader { sources, live, follower, counters, asked, watch, places };
     thread::Builder::new().name("rws-reload".into()).spawn(move || reloader.run())?;
     Ok(Reload(sender))
 }
@@ -96,6 +112,7 @@ impl Counters {
 struct Reloader {
     sources: Sources,
     live: Live,
+    follower: Option<Box<dyn Follower>>,
     counters: Counters,
     asked: Receiver<()>,
     watch: Watch,
@@ -147,8 +164,8 @@ impl Reloader {
     }
 
     /// Returns where the files are.
-    fn read(&self, cause: Cause) -> Places {
-        let (places, outcome) = self.live.reload(&self.sources);
+    fn read(&mut self, cause: Cause) -> Places {
+        let (mut places, outcome) = self.live.reload(&self.sources);
         match outcome {
             Outcome::Unchanged if cause == Cause::Asked => {
                 tracing::info!("configuration reloaded: nothing changed");
@@ -160,6 +177,14 @@ impl Reloader {
             Outcome::Accepted { applied, pending, withdrawn, notices } => {
                 let report = || report(&applied, &pending, &withdrawn, &notices);
                 self.accept(!applied.is_empty(), report);
+            }
+        }
+        if let Some(follower) = &mut self.follower {
+            follower.files().iter().for_each(|file| places.add_file(file));
+            match follower.look() {
+                Some(true) => self.counters.succeeded(),
+                Some(false) => self.counters.failure.inc(),
+                None => {}
             }
         }
         places

@@ -1,5 +1,6 @@
-//! The certificate of the main port: read at start, shown in metrics and probes.
+//! The certificate of the main port: read at start and whenever its files change, shown in metrics and probes.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,6 +9,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts, Registry};
 use serde_json::{Map, Value};
 
+use super::reload::Follower;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::net::tls::Acceptor;
@@ -17,27 +19,76 @@ use crate::ops::probes::{Check, Probe, Verdict};
 /// The label of the certificate that every client gets who asks for no other.
 const DEFAULT: &str = "default";
 
-/// What secures the main port, if anything does. A certificate that cannot be used is an error; one that clients will
-/// refuse for its dates is logged.
-pub(super) fn acceptor(config: &Config) -> Result<Option<Arc<Acceptor>>, Error> {
-    let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) else { return Ok(None) };
-    let identity = Identity::load(certificate, key).map_err(|error| {
+/// What secures the main port, if anything does, and what keeps it up to date with its files. A certificate that cannot
+/// be used is an error; one that clients will refuse for its dates is logged.
+#[expect(clippy::type_complexity, reason = "two halves of one thing, for two owners")]
+pub(super) fn open(config: &Config) -> Result<(Option<Arc<Acceptor>>, Option<Box<dyn Follower>>), Error> {
+    let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) else {
+        return Ok((None, None));
+    };
+    let identity = load(certificate, key)?;
+    tell(&identity, certificate, "HTTPS");
+    let acceptor = Acceptor::new(identity).map_err(|error| ErrorKind::System(std::io::Error::other(error)))?;
+    let acceptor = Arc::new(acceptor);
+    let files = Files { acceptor: acceptor.clone(), certificate: certificate.clone(), key: key.clone(), refused: None };
+    Ok((Some(acceptor), Some(Box::new(files))))
+}
+
+fn load(certificate: &Path, key: &Path) -> Result<Identity, Error> {
+    Identity::load(certificate, key).map_err(|error| {
         let variable = match error.part() {
             Part::Certificate => "TLS_CERT_FILE",
             Part::Key => "TLS_KEY_FILE",
         };
-        ErrorKind::Identity(variable, error)
-    })?;
-    let expiry = identity.expiry();
-    tracing::info!(
-        certificate = %certificate.display(),
-        names = identity.names().join(", "),
-        not_after = expiry.until(),
-        "HTTPS"
-    );
-    expiry.remind(SystemTime::now());
-    let acceptor = Acceptor::new(identity).map_err(|error| ErrorKind::System(std::io::Error::other(error)))?;
-    Ok(Some(Arc::new(acceptor)))
+        ErrorKind::Identity(variable, error).into()
+    })
+}
+
+fn tell(identity: &Identity, certificate: &Path, message: &str) {
+    let (names, not_after) = (identity.names().join(", "), identity.expiry().until());
+    tracing::info!(certificate = %certificate.display(), names, not_after, "{message}");
+    identity.expiry().remind(SystemTime::now());
+}
+
+/// The files of a mounted Secret, which cert-manager renews.
+struct Files {
+    acceptor: Arc<Acceptor>,
+    certificate: PathBuf,
+    key: PathBuf,
+    /// Why they cannot be used, if that has been said.
+    refused: Option<String>,
+}
+
+impl Follower for Files {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.certificate.clone(), self.key.clone()]
+    }
+
+    /// Connections that there are keep what they have agreed on.
+    fn look(&mut self) -> Option<bool> {
+        // Twice, for the files may be swapped between the reading of one and the other.
+        let read = || load(&self.certificate, &self.key);
+        let replaced = read().or_else(|_| read()).map_err(|error| error.to_string()).and_then(|identity| {
+            if identity.presents_the_same_as(&self.acceptor.identity()) {
+                return Ok(false);
+            }
+            self.acceptor.replace(identity).map_err(|error| error.to_string())?;
+            tell(&self.acceptor.identity(), &self.certificate, "TLS certificate replaced");
+            Ok(true)
+        });
+        match replaced {
+            Ok(replaced) => {
+                self.refused = None;
+                replaced.then_some(true)
+            }
+            Err(error) if self.refused.as_ref() == Some(&error) => None,
+            Err(error) => {
+                tracing::error!("TLS certificate not replaced: the one in use stays in use: {error}");
+                self.refused = Some(error);
+                Some(false)
+            }
+        }
+    }
 }
 
 /// Adds `rws_tls_cert_not_after_timestamp_seconds`.

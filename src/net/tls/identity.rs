@@ -115,6 +115,11 @@ impl Identity {
         &self.expiry
     }
 
+    /// Whether clients would see no difference.
+    pub fn presents_the_same_as(&self, other: &Identity) -> bool {
+        self.key.cert == other.key.cert
+    }
+
     pub(super) fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.key
     }
