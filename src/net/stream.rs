@@ -82,10 +82,13 @@ impl Stream {
         }
     }
 
-    /// A TLS handshake begins with the byte 22 (RFC 8446 section 5.1), a line of text with a letter.
+    /// A TLS handshake begins with the byte 22 (RFC 8446 section 5.1), a line of text with a letter, and an empty line, as
+    /// the binary preface of the PROXY protocol has it, with a CR.
     fn read_first(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut first = [0];
-        if recv(&self.socket, &mut first[..], RecvFlags::PEEK)?.0 > 0 && first[0].is_ascii_alphabetic() {
+        if recv(&self.socket, &mut first[..], RecvFlags::PEEK)?.0 > 0
+            && (first[0].is_ascii_alphabetic() || first[0] == b'\r')
+        {
             self.tls = None;
             self.lacks_tls = true;
         }

@@ -128,6 +128,8 @@ pub(super) struct Diagnosis {
     admin_port: Option<u16>,
     misrouted: std::sync::Arc<Misrouted>,
     throttle: Throttle,
+    /// Of its own, so that whoever makes up paths leaves room for what only a connection's first bytes tell.
+    throttle_of_bytes: Throttle,
 }
 
 /// How much of a path is quoted: clients choose it.
@@ -141,6 +143,7 @@ impl Diagnosis {
             admin_port: config.admin_port,
             misrouted,
             throttle: Throttle::default(),
+            throttle_of_bytes: Throttle::default(),
         }
     }
 
@@ -170,7 +173,8 @@ impl Diagnosis {
         self.misrouted.add(reason);
         let (method, status) = (received.head.method(), exchange.status.as_u16());
         let path: String = received.head.path().chars().take(SHOWN).collect();
-        match self.throttle.ask(&(reason, received.head.path(), status), exchange.now) {
+        // A kubelet and a load balancer that ask for the same path are set in different places.
+        match self.throttle.ask(&(prober.does(), reason, received.head.path(), status), exchange.now) {
             Say::Nothing => {}
             Say::More(hidden) => too_many(hidden),
             Say::Now(repeated) => {
@@ -203,14 +207,16 @@ impl Diagnosis {
             _ => return,
         };
         self.misrouted.add(reason);
-        match self.throttle.ask(&(reason, "", 0), exchange.now) {
-            Say::Nothing => {}
-            Say::More(hidden) => too_many(hidden),
-            Say::Now(repeated) => {
-                let text = advice::about_bytes(reason, self.port, remote_ip(exchange));
-                tracing::warn!(reason = reason.name(), remote = %exchange.remote, repeated, "{text}");
-            }
+        // There are so few reasons that none is ever without room.
+        if let Say::Now(repeated) = self.throttle_of_bytes.ask(&reason, exchange.now) {
+            let text = self.about_bytes(reason, remote_ip(exchange));
+            tracing::warn!(reason = reason.name(), remote = %exchange.remote, repeated, "{text}");
         }
+    }
+
+    fn about_bytes(&self, reason: Reason, client: IpAddr) -> String {
+        let is_admin = self.port != 0 && self.admin_port == Some(self.port);
+        advice::about_bytes(reason, self.port, is_admin, client)
     }
 }
 

@@ -135,6 +135,20 @@ fn method(bytes: &[u8]) -> Result<(Method, usize), Stop> {
     Ok((method, len + 1))
 }
 
+/// What it is that came as plain text where a TLS handshake should have begun; `None` while more bytes may tell.
+pub fn instead_of_tls(bytes: &[u8]) -> Option<ProtoError> {
+    const PREFACES: [(&[u8], ProtoError); 3] = [
+        (b"PROXY ", ProtoError::ProxyProtocol),
+        (b"\r\n\r\n\0\r\nQUIT\n", ProtoError::ProxyProtocol),
+        (b"PRI * HTTP/2", ProtoError::Http2Preface),
+    ];
+    let may_be = |preface: &[u8]| preface.iter().zip(bytes).all(|(one, other)| one == other);
+    match PREFACES.iter().find(|(preface, _)| may_be(preface)) {
+        None => Some(ProtoError::PlainOnTlsPort),
+        Some((preface, error)) => (bytes.len() >= preface.len()).then_some(*error),
+    }
+}
+
 /// What begins with a zero: version 2 of the PROXY protocol, whose signature continues so after two empty lines
 /// (proxy-protocol.txt section 2.2), or nonsense.
 fn after_zero(bytes: &[u8]) -> Result<ProtoError, Stop> {

@@ -76,9 +76,10 @@ impl AdminPort {
         let app = built_in::mount_metrics(app, config, metrics);
         let service = Arc::new(pages.mount(app).build().map_err(ErrorKind::Build)?);
         let endpoints = crate::app::service::Service::endpoints(&*service);
-        let telemetry = Arc::new(Telemetry::new(config, metrics.clone(), endpoints, process.access_log.clone()));
+        let here = as_seen_here(config);
+        let telemetry = Arc::new(Telemetry::new(&here, metrics.clone(), endpoints, process.access_log.clone()));
         let followed = telemetry.clone();
-        live.follow(move |config| followed.apply(config));
+        live.follow(move |config| followed.apply(&as_seen_here(config)));
         let server = Server::new(listener, service, telemetry, own_config()).with_role(Role::Admin);
         let running = server.start().map_err(ErrorKind::System)?;
         tracing::info!(
@@ -114,6 +115,12 @@ impl AdminPort {
         }
         self.running.wait();
     }
+}
+
+/// The configuration with what differs for a client of the admin port: which port it is on, and that there is no TLS.
+fn as_seen_here(config: &Config) -> Config {
+    let port = config.admin_port.unwrap_or_default();
+    Config { port, tls_cert_file: None, tls_key_file: None, ..config.clone() }
 }
 
 /// What the admin port itself is served with: little of everything, and nothing that an operator would have to set.

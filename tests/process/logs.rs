@@ -134,6 +134,44 @@ fn what_was_refused_has_a_line() {
     assert_eq!(outcome(500).unwrap(), "panic");
     assert_eq!(outcome(408).unwrap(), "timeout");
     assert_eq!(outcome(431).unwrap(), "rejected");
+    let empty: Vec<_> = access.iter().filter(|line| line["bytes_out"] == 0).collect();
+    assert!(empty.is_empty(), "each of them was told why: {empty:?}");
+}
+
+#[test]
+fn in_google_clouds_format_a_request_about_the_whole_host_has_its_url() {
+    let server = rws(&[("LOG_FORMAT", "gcp")]).start();
+    let urls = [("*", "http://x"), ("http://y:80", "http://y:80"), ("/a?b", "http://x/a?b")];
+    for (target, _) in urls {
+        exchange(&server, format!("OPTIONS {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    }
+    let (access, _) = stopped(server);
+    // Those of several reactors may be out of order.
+    for (_, url) in urls {
+        assert_eq!(
+            access.iter().filter(|line| line["httpRequest"]["requestUrl"] == url).count(),
+            1,
+            "{url}: {access:?}"
+        );
+    }
+}
+
+/// What a client does to its own request is no fault of the server's, and nothing it can fill the diagnostics with.
+#[test]
+fn an_upload_that_fails_behind_a_streaming_handler_is_on_the_clients_account() {
+    let server = rws(&[("BODY_TIMEOUT", "200ms"), ("MAX_BODY_SIZE_IN_BYTES", "100KiB")]).start();
+    let chunked = "POST /demo/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    exchange(&server, format!("{chunked}zz\r\n").as_bytes());
+    exchange(&server, format!("{chunked}5\r\nab").as_bytes());
+    exchange(&server, format!("{chunked}20000\r\n{}", "x".repeat(0x20000)).as_bytes());
+    let mut slow = server.connect();
+    slow.send(format!("{chunked}5\r\nab")).unwrap();
+    slow.read_to_end();
+    let (access, diagnostics) = stopped(server);
+    let mut outcomes: Vec<_> = access.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["client_abort", "rejected", "rejected", "timeout"], "{access:?}");
+    assert!(diagnostics.iter().all(|line| line["level"] == "info"), "{diagnostics:?}");
 }
 
 #[test]

@@ -121,6 +121,7 @@ fn what_cannot_serve_is_said_in_one_line() {
             "number 2 (CN=localhost) issued none of those before it",
         ),
         (file("large", &"x".repeat((1 << 20) + 1)), "cannot be read (it is larger than 1 MiB)"),
+        (PathBuf::from("/dev/null"), "cannot be read (it is no regular file)"),
     ];
     for (path, expected) in &in_certificate {
         expect(path, &good_key, Part::Certificate, path, expected);

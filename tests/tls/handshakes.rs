@@ -200,7 +200,7 @@ fn plain_http_is_answered_in_plain_http() {
         get_of("/text").replace("Host", "User-Agent: kube-probe/1.31\r\nHost"),
         "POST /bytes HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nHello".to_owned(),
         "GET / HTTP/1.0\r\n\r\n".to_owned(),
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        "\r\nGET /text HTTP/1.1\r\n\r\n".to_owned(),
         "what is this?\r\n\r\n".to_owned(),
     ];
     for (i, text) in texts.iter().enumerate() {

@@ -125,6 +125,33 @@ fn what_goes_wrong_is_said_once_a_minute_and_counted_each_time() {
     }
 }
 
+/// A proxy or a gRPC probe is told what to change, and not to ask for the scheme HTTPS.
+#[test]
+fn what_is_neither_tls_nor_http_1_is_named() {
+    let mut server = secured(&[]).start();
+    let cases: [(&[u8], &[u8], &str, &str); 3] = [
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", b"PROXY protocol", "proxy_protocol", "RWS_CONFIG_TRUSTED_PROXIES"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", b"PROXY protocol", "proxy_protocol", "RWS_CONFIG_TRUSTED_PROXIES"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"use HTTP/1.1", "http2", "use httpGet in place of grpc"),
+    ];
+    for (bytes, answer, _, _) in cases {
+        let mut client = server.connect();
+        client.send(bytes).unwrap();
+        let answered = client.read_to_end();
+        assert!(answered.windows(answer.len()).any(|window| window == answer), "{}", answered.escape_ascii());
+    }
+    assert_eq!(metric(&server, r#"rws_probe_misrouted_total{reason="proxy_protocol"}"#), 2.0);
+    assert_eq!(metric(&server, r#"rws_probe_misrouted_total{reason="http2"}"#), 1.0);
+    assert_eq!(metric(&server, r#"rws_probe_misrouted_total{reason="plain_on_tls_port"}"#), 0.0);
+    assert_eq!(server.stop(), 0);
+    let lines = server.stderr.all_json();
+    for (_, _, reason, advice) in cases {
+        let said =
+            |line: &&serde_json::Value| line["reason"] == reason && line["msg"].as_str().unwrap().contains(advice);
+        assert_eq!(lines.iter().filter(said).count(), 1, "{reason}: {lines:?}");
+    }
+}
+
 /// C4 with TLS: whoever has sent a request before it knew better gets its answer, and nobody sees a reset.
 #[test]
 fn a_drain_under_load_loses_nothing() {

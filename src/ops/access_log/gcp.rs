@@ -92,11 +92,15 @@ fn request(out: &mut Vec<u8>, received: &Received, settings: &Settings) {
     let head = &received.head;
     string(out, br#"","requestMethod":""#, head.method().as_str().as_bytes());
     out.extend_from_slice(br#"","requestUrl":""#);
-    if let Some(host) = head.host() {
-        out.extend_from_slice(settings.scheme.as_bytes());
-        text::json(out, settings.redactor.authority(host.as_bytes()));
+    match head.host() {
+        Some(host) => {
+            out.extend_from_slice(settings.scheme.as_bytes());
+            text::json(out, settings.redactor.authority(host.as_bytes()));
+            // `OPTIONS *` is about the host and has no path (RFC 9112 section 3.3).
+            text::json(out, head.path().as_bytes());
+        }
+        None => text::json(out, path(head).as_bytes()),
     }
-    text::json(out, path(head).as_bytes());
     if let Some(query) = head.query() {
         out.push(b'?');
         text::json(out, &settings.redactor.query(query.as_bytes()));

@@ -184,9 +184,13 @@ fn field(probe: Probe) -> &'static str {
 }
 
 /// What a client said that does not speak HTTP/1.1, and what to do about it.
-pub(super) fn about_bytes(reason: Reason, port: u16, client: IpAddr) -> String {
+pub(super) fn about_bytes(reason: Reason, port: u16, is_admin: bool, client: IpAddr) -> String {
     let port = if port == 0 { String::new() } else { format!(" {port}") };
     match reason {
+        Reason::Tls if is_admin => format!(
+            "a TLS client ({client}) connected to the admin port{port}, which speaks plain HTTP only: set scheme: HTTP in the \
+             probe or scrape"
+        ),
         Reason::Tls => format!(
             "a TLS client ({client}) connected to the plain-HTTP port{port}: set scheme: HTTP in the probe and http in the \
              proxy's backend protocol, or turn TLS on with RWS_CONFIG_TLS_CERT_FILE and RWS_CONFIG_TLS_KEY_FILE"

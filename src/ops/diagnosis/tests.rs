@@ -195,6 +195,17 @@ fn clients_that_speak_something_else_are_named() {
 }
 
 #[test]
+fn a_tls_client_of_the_admin_port_is_not_told_to_turn_tls_on() {
+    let config = Config { port: 9090, admin_port: Some(9090), ..Config::default() };
+    let (request, refused) = (received("GET", b"/", &[]), Some(ProtoError::TlsOnPlainPort));
+    let status = StatusCode::BAD_REQUEST;
+    let refused = Exchange { received: None, refused, endpoint: None, status, ..exchange(&request) };
+    let lines = warnings(&config, |diagnosis| diagnosis.look(EndpointKind::Route, &refused));
+    let text = lines[0]["msg"].as_str().expect("a text");
+    assert!(text.contains("the admin port 9090") && !text.contains("TLS_CERT_FILE"), "{text}");
+}
+
+#[test]
 fn everything_is_counted_and_little_is_said() {
     let misrouted = Arc::<Misrouted>::default();
     let diagnosis = Diagnosis::new(&Config::default(), Arc::clone(&misrouted));
@@ -211,6 +222,35 @@ fn everything_is_counted_and_little_is_said() {
     assert_eq!(misrouted.count(Reason::NotFound), 1000);
     assert!((2..100).contains(&log.lines().count()), "{} lines", log.lines().count());
     assert!(!log.contains("secret"));
+}
+
+#[test]
+fn each_of_two_probers_of_one_path_is_told_where_its_own_is_set() {
+    let status = StatusCode::NOT_FOUND;
+    let lines = warnings(&Config::default(), |diagnosis| {
+        for agent in [KUBELET, "GoogleHC/1.0", "ELB-HealthChecker/2.0", KUBELET] {
+            let request = received("GET", b"/health", &[("user-agent", agent.as_bytes())]);
+            diagnosis.look(EndpointKind::Route, &Exchange { status, ..exchange(&request) });
+        }
+    });
+    let said: Vec<_> = lines.iter().map(|line| line["msg"].as_str().expect("a text")).collect();
+    let [kubelet, google, aws] = &said[..] else { panic!("{said:?}") };
+    assert!(kubelet.contains("livenessProbe") && google.contains("BackendConfig") && aws.contains("alb.ingress"));
+}
+
+#[test]
+fn made_up_paths_do_not_hide_a_client_that_speaks_tls() {
+    let lines = warnings(&Config::default(), |diagnosis| {
+        let status = StatusCode::NOT_FOUND;
+        for path in 0..1000 {
+            let request = received("GET", format!("/{path}").as_bytes(), &[("user-agent", KUBELET.as_bytes())]);
+            diagnosis.look(EndpointKind::Route, &Exchange { status, ..exchange(&request) });
+        }
+        let (request, refused) = (received("GET", b"/", &[]), Some(ProtoError::TlsOnPlainPort));
+        let refused = Exchange { received: None, refused, endpoint: None, status, ..exchange(&request) };
+        diagnosis.look(EndpointKind::Route, &refused);
+    });
+    assert_eq!(lines.last().expect("a line")["reason"], "tls_on_plain_port");
 }
 
 #[test]

@@ -36,6 +36,25 @@ fn a_head_is_reused_without_leaving_traces() {
 }
 
 #[test]
+fn what_comes_in_place_of_tls_is_told_apart_however_it_is_cut() {
+    let cases: [(&[u8], ProtoError, usize); 7] = [
+        (b"GET / HTTP/1.1\r\n", PlainOnTlsPort, 1),
+        (b"POST / HTTP/1.1\r\n", PlainOnTlsPort, 2),
+        (b"PROPFIND /", PlainOnTlsPort, 4),
+        (b"\r\n\r\nGET / HTTP/1.1\r\n", PlainOnTlsPort, 5),
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", ProxyProtocol, 6),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11", ProxyProtocol, 12),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Http2Preface, 12),
+    ];
+    for (bytes, expected, known_from) in cases {
+        for end in 1..=bytes.len() {
+            let found = instead_of_tls(&bytes[..end]);
+            assert_eq!(found, (end >= known_from).then_some(expected), "{:?}", bytes[..end].escape_ascii());
+        }
+    }
+}
+
+#[test]
 fn methods() {
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "TRACE", "OPTIONS"] {
         let head = parse_head(format!("{method} / HTTP/1.1\r\n{HOST}").as_bytes(), &ROOMY).unwrap().unwrap();

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use super::answer::{Answered, Pulling, call};
 use super::incoming::{IncomingBody, Lease};
 use super::{Connection, Failure, Flushed, Phase};
-use crate::app::body::{Body, Kind};
+use crate::app::body::{Body, BodyError, Kind};
 use crate::app::request::Request;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
@@ -125,7 +125,11 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
                 connection.phase = Phase::Pull(pulling);
             }
             Err(error) => {
-                tracing::warn!(%error, "the body of a response ended early");
+                match BodyError::of(&error) {
+                    // As often as clients please, and nobody else can do anything about it.
+                    Some(_) => tracing::debug!(%error, "the body of a response ended early"),
+                    None => tracing::warn!(%error, "the body of a response ended early"),
+                }
                 connection.phase = Phase::Pull(pulling);
                 connection.cut_short(shared, framing, &error);
             }
@@ -214,7 +218,14 @@ impl Connection {
             shared.stats.handler_panics.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(finishing) = &mut self.finishing {
-            finishing.outcome = if panicked { Outcome::Panic } else { Outcome::Error };
+            finishing.outcome = match BodyError::of(error) {
+                _ if panicked => Outcome::Panic,
+                // The response is made of the request's body, and that is the client's.
+                Some(BodyError::ClientGone) => Outcome::ClientAbort,
+                Some(BodyError::Timeout) => Outcome::Timeout,
+                Some(BodyError::TooLarge | BodyError::Malformed) => Outcome::Rejected,
+                None => Outcome::Error,
+            };
         }
         self.drop_source();
         self.closing = Some(CloseReason::BodyCutShort);

@@ -17,7 +17,7 @@ use crate::proto::encode;
 use crate::proto::error::ProtoError;
 use crate::proto::framing::BodyLength;
 use crate::proto::goodbye;
-use crate::proto::head::Limits;
+use crate::proto::head::{Limits, instead_of_tls};
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::{ROOMY, Reactor};
@@ -64,7 +64,10 @@ impl Connection {
 
     fn head(&mut self, reactor: &mut Reactor) -> Option<Next> {
         if self.stream.lacks_tls() {
-            self.refuse_protocol(reactor, ProtoError::PlainOnTlsPort);
+            match instead_of_tls(self.input.unused()) {
+                Some(error) => self.refuse_protocol(reactor, error),
+                None => self.fresh = false,
+            }
             return None;
         }
         let mut received = reactor.take_received();
@@ -183,7 +186,7 @@ impl Connection {
         reactor.shared().stats.error(Failure::Protocol);
         if error == ProtoError::Http2Preface && self.requests == 0 {
             goodbye::http2(self.output.bytes(), error.explain());
-            self.end_unparsed(reactor, error.status(), CloseReason::ProtocolError(error));
+            self.end_unparsed(reactor, error.status(), CloseReason::ProtocolError(error), 0);
         } else {
             self.refuse_unparsed(reactor, protocol_refusal(error), CloseReason::ProtocolError(error));
         }
@@ -192,16 +195,16 @@ impl Connection {
     /// Refuses what never became a request.
     fn refuse_unparsed(&mut self, reactor: &mut Reactor, response: Response, reason: CloseReason) {
         let status = response.status();
-        self.encode(response, Some(reason), reactor.date(), "");
-        self.end_unparsed(reactor, status, reason);
+        let sent = self.encode(response, Some(reason), reactor.date(), "");
+        self.end_unparsed(reactor, status, reason, sent);
     }
 
-    fn end_unparsed(&mut self, reactor: &mut Reactor, status: StatusCode, reason: CloseReason) {
+    fn end_unparsed(&mut self, reactor: &mut Reactor, status: StatusCode, reason: CloseReason, bytes_out: u64) {
         self.closing = Some(reason);
         self.input.consume(usize::MAX);
         let outcome = if reason == CloseReason::HeadTimeout { Outcome::Timeout } else { Outcome::Rejected };
         let refused = if let CloseReason::ProtocolError(error) = reason { Some(error) } else { None };
-        reactor.record_unparsed(self.remote, refused, status, outcome);
+        reactor.record_unparsed(self.remote, refused, status, bytes_out, outcome);
     }
 
     /// Answers a request that a full server cannot take.

@@ -77,6 +77,7 @@ impl Reactor {
         remote: SocketAddr,
         refused: Option<ProtoError>,
         status: StatusCode,
+        bytes_out: u64,
         outcome: Outcome,
     ) {
         self.recorder.record(&Exchange {
@@ -86,7 +87,7 @@ impl Reactor {
             refused,
             status,
             bytes_in: 0,
-            bytes_out: 0,
+            bytes_out,
             duration: Duration::ZERO,
             queued: None,
             outcome,

@@ -92,6 +92,11 @@ impl PemFile {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let kind = path.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        // To open a named pipe would be to wait until somebody writes to it.
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MOST {
