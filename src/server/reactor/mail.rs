@@ -16,7 +16,11 @@ impl Reactor {
     pub(super) fn read_mail(&mut self) {
         // First take the flag back, then read: who sends in between wakes us again.
         // A swap, so that what was sent before the flag went up is seen from here on.
-        self.shared.reactors[self.index].notified.swap(false, Ordering::AcqRel);
+        let handle = &self.shared.reactors[self.index];
+        handle.notified.swap(false, Ordering::AcqRel);
+        // Again, now that the flag is down: who asked in between whether the reactor comes round has found it up, and so
+        // has woken nobody who could still answer.
+        handle.pulse.beat();
         while let Ok(mail) = self.mailbox.try_recv() {
             match mail {
                 Mail::Open(stream, remote) => self.open(stream, remote),
