@@ -272,7 +272,8 @@ impl Log {
         Log { lines, seen: Vec::new() }
     }
 
-    fn next(&mut self, timeout: Duration) -> Result<String, RecvTimeoutError> {
+    /// The next line, if one comes in time.
+    pub(crate) fn next(&mut self, timeout: Duration) -> Result<String, RecvTimeoutError> {
         let line = self.lines.as_ref().ok_or(RecvTimeoutError::Disconnected)?.recv_timeout(timeout)?;
         self.seen.push(line.clone());
         Ok(String::from_utf8_lossy(&line).into_owned())

@@ -67,7 +67,7 @@ impl Watch {
         let result = self.watch_missing(&wanted);
         // Whoever went away in the meantime is not the system's fault.
         if let Err(error) = &result
-            && error.paths.iter().all(|path| identity(path).is_some())
+            && wanted.iter().all(|(path, before)| before.is_none() || identity(path) == *before)
             && !std::mem::replace(&mut self.warned, true)
         {
             tracing::warn!(%error, "changes of the configuration's files are not told by the system; they are looked for instead");
