@@ -43,7 +43,8 @@ fn the_server_says_goodbye_before_it_closes() {
     silent.expect_end();
     drop((idle, silent));
     site.until_deserted();
-    assert_eq!(site.stats.connection_errors.iter().map(|count| count.load(Ordering::SeqCst)).sum::<u64>(), 1);
+    let counts: Vec<u64> = site.stats.connection_errors.iter().map(|count| count.load(Ordering::SeqCst)).collect();
+    assert_eq!(counts.iter().sum::<u64>(), 1, "the refused request alone: {counts:?}");
 }
 
 #[test]
