@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::PREFIX;
@@ -159,7 +160,13 @@ fn directory(setting: &Setting, report: &mut Report) -> Vec<Entry> {
     match read_directory(Path::new(dir), |name| meaning(name).is_some()) {
         Ok(files) => files.into_iter().filter_map(|file| directory_entry(file, report)).collect(),
         Err(error) => {
-            let rule = format!("must be a directory that can be read ({error})");
+            // One that is not there is told in the words of the check of its value, which comes later and may be the first
+            // to miss it: a reload tells once what it has told before.
+            let rule = match error.kind() {
+                io::ErrorKind::NotFound => setting.variable.rule(),
+                _ => "must be a directory that can be read".to_owned(),
+            };
+            let rule = format!("{rule} ({error})");
             report.error(setting.blame(ConfigError::new("DIR", rule)).example(setting.variable.example));
             Vec::new()
         }

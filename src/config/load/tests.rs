@@ -501,7 +501,7 @@ fn files_behind_the_data_link_are_seen_as_they_were_at_one_moment() {
 
 #[test]
 fn a_directory_that_cannot_be_read_is_one_error() {
-    let expected = "RWS_CONFIG_DIR=\"/no/such/place\": must be a directory that can be read (No such file or directory \
+    let expected = "RWS_CONFIG_DIR=\"/no/such/place\": must be an existing directory (No such file or directory \
                     (os error 2)), for example RWS_CONFIG_DIR=/etc/rws";
     assert_eq!(errors([("DIR", "/no/such/place")]), expected);
     assert_eq!(loaded([("DIR", "")]).config.dir, None);
