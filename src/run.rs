@@ -9,6 +9,7 @@ mod health;
 mod hooks;
 mod last_words;
 mod process;
+mod protections;
 mod registries;
 mod reload;
 mod startup;

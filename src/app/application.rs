@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::panic::Location;
+use std::sync::Arc;
 
 use super::build::{self, BuiltApp};
 use super::context::States;
@@ -88,6 +89,12 @@ impl App {
     /// fallbacks, and the answers to what matches nothing. The first one added is the outermost.
     pub fn layer(mut self, middleware: impl Middleware) -> Self {
         self.router = self.router.layer(middleware);
+        self
+    }
+
+    /// The same, around all that there are already.
+    pub(crate) fn layer_around(mut self, middleware: impl Middleware) -> Self {
+        self.router.layers.insert(0, Arc::new(middleware));
         self
     }
 

@@ -1,7 +1,10 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod stack;
+
 use std::sync::Arc;
 
+pub use self::stack::Stack;
 use super::context::Context;
 use super::handler::Erased;
 use super::into_response::IntoResponse;
@@ -57,20 +60,28 @@ pub(super) type Layers = Vec<Arc<dyn Middleware>>;
 /// What is left to be done for a request: more middleware, and the handler.
 pub struct Next<'a> {
     layers: &'a [Arc<dyn Middleware>],
+    /// What follows the layers, if that is not the handler.
+    then: Option<&'a Next<'a>>,
     handler: &'a dyn Erased,
     context: &'a Context,
 }
 
 impl<'a> Next<'a> {
     pub(super) fn new(layers: &'a [Arc<dyn Middleware>], handler: &'a dyn Erased, context: &'a Context) -> Self {
-        Next { layers, handler, context }
+        Next { layers, then: None, handler, context }
+    }
+
+    /// The same, with more middleware before it.
+    fn behind<'b>(&'b self, layers: &'b [Arc<dyn Middleware>]) -> Next<'b> {
+        Next { layers, then: Some(self), handler: self.handler, context: self.context }
     }
 
     /// Does it.
     pub fn run(self, request: Request) -> Response {
-        match self.layers.split_first() {
-            Some((first, layers)) => first.handle(request, Next { layers, ..self }),
-            None => self.handler.call(request, self.context),
+        match (self.layers.split_first(), self.then) {
+            (Some((first, layers)), _) => first.handle(request, Next { layers, ..self }),
+            (None, Some(then)) => Next { ..*then }.run(request),
+            (None, None) => self.handler.call(request, self.context),
         }
     }
 

@@ -7,6 +7,7 @@ use super::built_in::{self, Defaults};
 use super::configured;
 use super::health::{self, Subjects};
 use super::hooks::Hooks;
+use super::protections;
 use super::registries;
 use super::reload::Counters;
 use crate::app::App;
@@ -53,6 +54,7 @@ impl Assembly {
         let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
         let reloads = Counters::new(metrics.own_registry()).map_err(ErrorKind::Metrics)?;
 
+        let app = protections::surround(app, live);
         let mut app = configured::mount(app, &config);
         let hooks = app.take_part::<Hooks>();
         health::validate(&mut app);
