@@ -104,6 +104,14 @@ pub struct Config {
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
     pub static_cache_control: Option<HeaderValue>,
+    /// Whether names that hold a hash of the content make files immutable.
+    pub static_immutable: bool,
+    /// Where all names do.
+    pub static_immutable_prefixes: Vec<String>,
+    /// File below `static_dir`; `None`: unknown paths get 404.
+    pub spa_fallback: Option<String>,
+    pub spa_fallback_exclude_prefixes: Vec<String>,
+    pub directory_listing: bool,
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
@@ -217,6 +225,11 @@ impl Default for Config {
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
+            static_immutable: true,
+            static_immutable_prefixes: Vec::new(),
+            spa_fallback: None,
+            spa_fallback_exclude_prefixes: vec!["/api".into()],
+            directory_listing: false,
             demo_routes: false,
             routes: Vec::new(),
             tls_cert_file: None,

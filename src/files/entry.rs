@@ -11,6 +11,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::FileType;
 
 use super::name::Name;
+use super::policy;
 use super::refusal::Refusal;
 use super::stamp::{Clock, Stamp};
 use crate::app::body::Body;
@@ -31,6 +32,8 @@ pub(super) struct Entry {
     pub(super) last_modified: Option<HeaderValue>,
     /// By its name.
     pub(super) media_type: HeaderValue,
+    /// Whether its name holds a hash of its content.
+    pub(super) is_hashed: bool,
     content: Content,
 }
 
@@ -57,7 +60,15 @@ impl Entry {
             _ => Content::File(Arc::new(file)),
         };
         let (etag, last_modified) = (stamp.etag(), stamp.last_modified());
-        Ok(Entry { length, stamp, etag, last_modified, media_type: media_type::of_name(name.as_bytes()), content })
+        let media_type = media_type::of_name(name.as_bytes());
+        let is_hashed = policy::is_hashed(name.as_bytes());
+        Ok(Entry { length, stamp, etag, last_modified, media_type, is_hashed, content })
+    }
+
+    /// Whether it is an HTML page: what names the files of a site, and so must not be outdated itself.
+    pub(super) fn is_page(&self) -> bool {
+        let essence = self.media_type.as_bytes().split(|byte| *byte == b';').next();
+        matches!(essence, Some(b"text/html" | b"application/xhtml+xml"))
     }
 
     /// `length` bytes from `offset`, which must be within the file. Few bytes are read now, others when they are sent.
