@@ -20,5 +20,7 @@ mod process;
 mod rules;
 #[path = "files/support.rs"]
 mod support;
+#[path = "files/swapped.rs"]
+mod swapped;
 #[path = "files/walked.rs"]
 mod walked;
