@@ -5,11 +5,14 @@
 pub mod accept;
 pub mod assemble;
 pub mod conditional;
+pub mod csp;
 pub mod date;
 pub mod etag;
 pub mod forwarded;
 pub mod head;
+pub mod hsts;
 pub mod media_type;
+pub mod origin;
 pub mod range;
 pub mod target;
 pub mod token;
