@@ -13,11 +13,14 @@ use crate::semantics::date;
 const TEMPLATE: &str = include_str!("page.html");
 
 /// The page may use its one style sheet, known by its SHA-256, and nothing else.
-const POLICY: &str = "default-src 'none'; img-src data:; style-src 'sha256-1ZPc4ga8CcshJoTPMsWQ6UfbFMmhhjGi6kA2GqPykmw='; \
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'sha256-zPBF1PksWL0S9w9qxaiHqIEd75nNXfDmr2Fg9bXAC4w='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const COLUMNS: [(Column, &str, &str); 3] =
-    [(Column::Name, "name", "Name"), (Column::Size, "size", "Size"), (Column::Modified, "modified", "Modified (UTC)")];
+const COLUMNS: [(Column, &str, &str); 3] = [
+    (Column::Name, "name", "Name"),
+    (Column::Size, "size", "Size"),
+    (Column::Modified, "modified", "Modified<span class=\"clock\"> (UTC)</span>"),
+];
 
 /// The page for the directory whose index is called `index`, at `path`, which may lie below a mount point.
 pub(super) fn answer(listing: &Listing, order: Order, path: &str, index: &Name) -> Response {
@@ -79,7 +82,7 @@ impl Place {
     /// The way to it, with a link to each directory of the files. Relative, so that a proxy may strip a prefix.
     fn trail(&self) -> String {
         let (mount, below) = self.names.split_at(self.names.len().saturating_sub(self.depth));
-        let root = mount.iter().fold("/".to_owned(), |path, name| path + name + "/");
+        let root = if mount.is_empty() { "Root".to_owned() } else { mount.join("/") };
         let steps = std::iter::once(&root).chain(below);
         let mut trail = String::new();
         for (step, up) in steps.zip((0..=self.depth).rev()) {
@@ -297,11 +300,11 @@ mod tests {
             let text = Place::new(path, &Name::parse(below).unwrap()).trail();
             text.replace("<li><a href=", "").replace("<bdi>", "").replace("</bdi></a></li>", " ").trim().to_owned()
         };
-        assert_eq!(trail("/", ""), "\"./\" aria-current=\"page\">/");
-        assert_eq!(trail("/a/b%20c/", "a/b%20c/"), "\"../../\">/ \"../\">a \"./\" aria-current=\"page\">b c");
-        assert_eq!(trail("/x/files/a/", "a/"), "\"../\">/x/files/ \"./\" aria-current=\"page\">a");
-        assert_eq!(trail("/files/", ""), "\"./\" aria-current=\"page\">/files/");
-        assert_eq!(trail("/%3Cb%3E/", "%3Cb%3E/"), "\"../\">/ \"./\" aria-current=\"page\">&lt;b&gt;");
+        assert_eq!(trail("/", ""), "\"./\" aria-current=\"page\">Root");
+        assert_eq!(trail("/a/b%20c/", "a/b%20c/"), "\"../../\">Root \"../\">a \"./\" aria-current=\"page\">b c");
+        assert_eq!(trail("/x/files/a/", "a/"), "\"../\">x/files \"./\" aria-current=\"page\">a");
+        assert_eq!(trail("/files/", ""), "\"./\" aria-current=\"page\">files");
+        assert_eq!(trail("/%3Cb%3E/", "%3Cb%3E/"), "\"../\">Root \"./\" aria-current=\"page\">&lt;b&gt;");
     }
 
     #[test]
