@@ -1,9 +1,11 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod compression;
 mod stack;
 
 use std::sync::Arc;
 
+pub use self::compression::{Coding, Compression, CompressionError};
 pub use self::stack::Stack;
 use super::context::Context;
 use super::handler::Erased;
