@@ -11,7 +11,7 @@ use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, ETAG, VARY};
 use self::eligible::{Eligible, judge};
 use super::{Middleware, Next};
 use crate::app::body::{Body, Kind};
-use crate::app::compression::{self, AVAILABLE, Compressing, Levels, Streams};
+use crate::app::compression::{self, Compressing, Levels, Streams};
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::semantics::accept_encoding::Accepted;
@@ -85,7 +85,7 @@ impl Compression {
     /// With all codings of this build: zstd, brotli and gzip, or gzip alone without the cargo feature `compression`.
     pub fn new() -> Self {
         Compression {
-            codings: PREFERENCE.into_iter().filter(|coding| AVAILABLE.contains(coding)).collect(),
+            codings: PREFERENCE.into_iter().filter(|coding| Coding::AVAILABLE.contains(coding)).collect(),
             levels: Levels::EACH_TIME,
             min_size: MIN_SIZE,
             streams: Streams::new(MAX_STREAMS),
@@ -105,10 +105,16 @@ impl Compression {
     /// # Ok::<(), rws::app::middleware::CompressionError>(())
     /// ```
     pub fn codings(self, codings: &[Coding]) -> Result<Self, CompressionError> {
-        match codings.iter().find(|coding| !AVAILABLE.contains(coding)) {
+        match codings.iter().find(|coding| !Coding::AVAILABLE.contains(coding)) {
             Some(&coding) => Err(CompressionError::NotBuilt(coding)),
             None => Ok(Compression { codings: codings.to_vec(), ..self }),
         }
+    }
+
+    /// Those of its codings that are in `allowed`.
+    pub(crate) fn only(mut self, allowed: &[Coding]) -> Self {
+        self.codings.retain(|coding| allowed.contains(coding));
+        self
     }
 
     /// How hard a coding tries: brotli from 0 to 11 (default 4), zstd from 1 to 19 (3), gzip from 1 to 9 (5). Brotli above 9 and

@@ -229,7 +229,7 @@ fn options() {
         let error = Compression::new().level(coding, level).unwrap_err();
         assert!(error.to_string().ends_with(&format!("not {level}")), "{error}");
     }
-    let missing = Coding::ALL.iter().find(|coding| !AVAILABLE.contains(coding));
+    let missing = Coding::ALL.iter().find(|coding| !Coding::AVAILABLE.contains(coding));
     if let Some(&coding) = missing {
         assert_eq!(Compression::new().codings(&[coding]).unwrap_err(), CompressionError::NotBuilt(coding));
     }
