@@ -45,6 +45,8 @@ pub use source::{Origin, Sources};
 pub use table::{Change, Status, Variable, find};
 pub use value::{duration, show_millis};
 
+use crate::semantics::accept_encoding::Coding;
+
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
 
@@ -117,6 +119,10 @@ pub struct Config {
     pub spa_fallback: Option<String>,
     pub spa_fallback_exclude_prefixes: Vec<String>,
     pub directory_listing: bool,
+    /// For static files; 0: none are kept.
+    pub static_cache_bytes: u64,
+    /// Empty: nothing is compressed.
+    pub compression: Vec<Coding>,
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
@@ -238,6 +244,8 @@ impl Default for Config {
             spa_fallback: None,
             spa_fallback_exclude_prefixes: vec!["/api".into()],
             directory_listing: false,
+            static_cache_bytes: 16 << 20,
+            compression: Coding::AVAILABLE.to_vec(),
             demo_routes: false,
             routes: Vec::new(),
             tls_cert_file: None,

@@ -1,10 +1,12 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod compression;
 mod rate_limit;
 mod stack;
 
 use std::sync::Arc;
 
+pub use self::compression::{Coding, Compression, CompressionError};
 pub use self::rate_limit::{RateLimit, RateLimitError};
 pub use self::stack::Stack;
 use super::context::Context;

@@ -316,6 +316,20 @@ pub static VARIABLES: &[Variable] = &[
     Variable::switch("DIRECTORY_LISTING", |config, listing| config.directory_listing = listing)
         .reloadable()
         .help("Answer a directory without index.html with a list of what is in it. Dotfiles are not."),
+    Variable::size("STATIC_CACHE_BYTES", "16MiB", (0, u64::MAX), |config, bytes| config.static_cache_bytes = bytes)
+        .reloadable()
+        .example("64MiB")
+        .help(
+            "Memory for small static files and what is known about files; what is served is at most a second old. 0: \
+               every request opens and reads its file.",
+        ),
+    Variable::codings("COMPRESSION", "on", |config, codings| config.compression = codings)
+        .reloadable()
+        .example("br,gzip")
+        .help(
+            "Content codings in which text, JSON and the like are sent to clients that accept them. on: br, zstd and gzip. \
+               off: everything goes out as it is.",
+        ),
     Variable::switch("DEMO_ROUTES", |config, demo| config.demo_routes = demo)
         .help("Mount the demonstration and benchmark routes under /demo."),
     Variable::route("ROUTE_<NAME>", |config, route| config.routes.push(route))
@@ -352,5 +366,4 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("CORS_EXPOSE_HEADERS", NO_CORS),
     Variable::no_effect("CORS_MAX_AGE", "CORS is not implemented"),
     Variable::refused("CSP", "security headers are not implemented, so browsers would get no Content-Security-Policy"),
-    Variable::no_effect("COMPRESSION", "compression is not implemented; responses go out as they are"),
 ];

@@ -109,7 +109,11 @@ pub(super) fn mount_files(app: App, live: &Live, defaults: Defaults) -> Result<A
 fn mount_directory(mut app: App, dir: &Path, prefix: &str, live: &Live) -> Result<App, Error> {
     let files = Arc::new(Files::new(dir).map_err(ErrorKind::StaticDir)?);
     let (checked, told) = (files.clone(), files.clone());
-    app.health().check("static-dir").public().run(move || checked.check());
+    // The check comes round every few seconds, which is as often as files that nobody asks for should be let go.
+    app.health().check("static-dir").public().run(move || {
+        checked.sweep();
+        checked.check()
+    });
     live.follow(move |config| site::choose(&told, config));
     let serve = || files.shared_route(prefix);
     if prefix.is_empty() {

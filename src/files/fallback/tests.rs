@@ -120,6 +120,7 @@ fn what_is_no_view_stays_what_it_is() {
         assert_eq!(place.get(target, fields).status, *expected, "{target} {fields:?}");
     }
     assert_eq!(place.ask(Method::POST, "/orders/7", &[BROWSER]).status, 405);
+    place.files.set_cache_bytes(0);
     fs::remove_file(place.directory.path().join("index.html")).unwrap();
     assert_eq!(place.get("/orders/7", &[BROWSER]).status, 404);
     assert_eq!(place.files.missing_page().as_deref(), Some("index.html"));
@@ -182,6 +183,7 @@ fn a_page_of_the_sites_own_for_what_is_not_there() {
     );
     assert_eq!(program.field("vary"), "accept, sec-fetch-mode");
     assert_eq!(place.get("/%00", &[BROWSER]).text, "Bad Request");
+    place.files.set_cache_bytes(0);
     fs::remove_file(place.directory.path().join("404.html")).unwrap();
     assert_eq!(place.get("/none", &[BROWSER]).text, "Not Found");
 }
