@@ -13,6 +13,8 @@ mod chromium;
 mod film;
 #[path = "pages/listing.rs"]
 mod listing;
+#[path = "pages/settings.rs"]
+mod settings;
 #[path = "pages/site.rs"]
 mod site;
 #[path = "process/support.rs"]
