@@ -13,6 +13,8 @@ mod attacks;
 mod beside_nginx;
 #[path = "files/failing.rs"]
 mod failing;
+#[path = "files/media_types.rs"]
+mod media_types;
 #[path = "files/nginx.rs"]
 mod nginx;
 #[path = "files/precedence.rs"]
