@@ -1,36 +1,39 @@
 //! Static files, layer 4: an ordinary handler on the public API. Knows file systems, and no sockets.
 //!
-//! One request costs three system calls and a close: open (by the kernel kept beneath the root), fstat, and one read
-//! for a file of at most 64 KiB; a larger one is left to the server's
-//! sendfile. What a name may be is decided in `name`, how it is found in `open` and `walk`, what is said about
-//! the file in `stamp`, and what is sent of it in `representation` and `multipart`.
+//! A request takes five steps, each of which has a place of its own: `name` decides what a name may be, a look-up finds
+//! the current version of the file (`open` and `walk` beneath the root, `entry` with what `stamp` says about it),
+//! `encoding` chooses what is sent for it, and `representation` answers, with all of it, parts of it (`multipart`) or
+//! only that it has not changed. If there is no such file, `fallback` knows what to do.
 //!
 //! Files should be replaced by renaming a new one over the old, as `mv`, package managers and ConfigMaps do. One
 //! that is rewritten in place can be seen half-written, and if it shrinks while it is sent, the connection is aborted.
 
+mod encoding;
+mod entry;
+mod fallback;
 mod multipart;
 mod name;
 mod open;
+mod policy;
 mod refusal;
 mod representation;
 mod stamp;
 mod walk;
 pub mod welcome;
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
-use http::{HeaderValue, Method, StatusCode, header};
-use rustix::fs::FileType;
+use http::{HeaderValue, Method};
 
+use self::entry::Entry;
 use self::name::Name;
 use self::open::Root;
+use self::policy::Policy;
 use self::refusal::Refusal;
 use self::representation::Representation;
-use self::stamp::{Clock, Stamp};
+use self::stamp::Clock;
 use crate::app::response::Response;
 use crate::semantics::head::RequestHead;
 
@@ -41,14 +44,14 @@ use crate::semantics::head::RequestHead;
 #[derive(Debug)]
 pub struct Files {
     root: Root,
-    cache_control: ArcSwapOption<HeaderValue>,
+    policy: Policy,
     clock: Clock,
 }
 
 impl Files {
     /// The files beneath `root`. Fails when it is not a directory or may not be searched.
     pub fn new(root: &Path) -> io::Result<Files> {
-        Ok(Files { root: Root::new(root)?, cache_control: ArcSwapOption::empty(), clock: Clock::default() })
+        Ok(Files { root: Root::new(root)?, policy: Policy::default(), clock: Clock::default() })
     }
 
     /// Sets the Cache-Control field of 200, 206 and 304 answers. Default: none, and browsers use their own judgement.
@@ -59,7 +62,7 @@ impl Files {
 
     /// As [`with_cache_control`](Self::with_cache_control), while files are being served: for the answers from now on.
     pub fn set_cache_control(&self, value: Option<HeaderValue>) {
-        self.cache_control.store(value.map(Arc::new));
+        self.policy.set(value);
     }
 
     /// Whether the path given to [`Files::new`] still leads to the directory that was opened, and to no other that has
@@ -91,31 +94,25 @@ impl Files {
     fn find(&self, head: &RequestHead, path: &str) -> Result<Response, Refusal> {
         let name = Name::parse(path)?;
         if name.is_mount_point() && !head.path().ends_with('/') {
-            return redirect_to_directory(head);
+            return fallback::redirect_to_directory(head);
         }
-        let file = self.root.open(name.as_c_str())?;
-        let stat = rustix::fs::fstat(&file)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory if !name.is_index() => return redirect_to_directory(head),
-            _ => return Err(Refusal::NotFound),
+        match self.lookup(&name) {
+            Ok(entry) => self.answer(head, &name, entry),
+            Err(refusal) => fallback::answer(self, head, &name, refusal),
         }
-        let stamp = Stamp::new(&stat, &self.clock);
-        let cache_control = self.cache_control.load();
-        Representation::new(File::from(file), &stat, &stamp, name.as_bytes(), cache_control.as_deref()).answer(head)
     }
-}
 
-/// 301 to the same path with a slash. The reference is relative to the last segment, so it stays right behind a proxy
-/// that strips a prefix, and cannot be made to name another host, as `//host/` would.
-fn redirect_to_directory(head: &RequestHead) -> Result<Response, Refusal> {
-    let segment = head.path().rsplit('/').next().unwrap_or_default();
-    let location = match head.query() {
-        Some(query) => format!("./{segment}/?{query}"),
-        None => format!("./{segment}/"),
-    };
-    let location = HeaderValue::try_from(location).map_err(|_| Refusal::Malformed)?;
-    Ok(Response::new(StatusCode::MOVED_PERMANENTLY).with_header(header::LOCATION, location))
+    /// The answer with `entry`, the current version of the file `name`.
+    fn answer(&self, head: &RequestHead, name: &Name, entry: Arc<Entry>) -> Result<Response, Refusal> {
+        let variant = encoding::choose(self, head, name, entry)?;
+        Representation::new(&variant, self.policy.of(name).as_deref()).answer(head)
+    }
+
+    /// The current version of the regular file `name`.
+    fn lookup(&self, name: &Name) -> Result<Arc<Entry>, Refusal> {
+        let file = self.root.open(name.as_c_str())?;
+        Entry::new(file, name, &self.clock).map(Arc::new)
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ pub struct Received {
     pub remote: SocketAddr,
     /// The client's address as far as RWS_CONFIG_TRUSTED_PROXIES can be believed; else that of `remote`.
     pub client_ip: IpAddr,
+    /// Whether the client's connection is secured by TLS: the one it came on, or, if that is one of
+    /// RWS_CONFIG_TRUSTED_PROXIES', what that says in `Forwarded` or `X-Forwarded-Proto`.
+    pub is_secure: bool,
     /// The request's id: the client's `X-Request-Id` when well-formed, else made by the server.
     pub id: String,
     /// When the head was complete.
@@ -32,6 +35,7 @@ impl Default for Received {
             head: RequestHead::default(),
             remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            is_secure: false,
             id: String::new(),
             at: Instant::now(),
         }
@@ -77,6 +81,12 @@ impl Request {
     /// says of its own client in `Forwarded` or `X-Forwarded-For`, and so on.
     pub fn client_ip(&self) -> IpAddr {
         self.received.client_ip
+    }
+
+    /// Whether the client's connection is secured by TLS: the one to this server, or, if the other end is one of
+    /// RWS_CONFIG_TRUSTED_PROXIES, the one to that proxy, as it says in `Forwarded` or `X-Forwarded-Proto`.
+    pub fn is_secure(&self) -> bool {
+        self.received.is_secure
     }
 
     /// The request's id, as logged and echoed in `X-Request-Id`.

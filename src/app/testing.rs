@@ -54,6 +54,7 @@ pub struct TestRequest<'c> {
     method: Method,
     target: String,
     fields: Vec<(String, Vec<u8>)>,
+    is_secure: bool,
     body: Body,
 }
 
@@ -84,7 +85,8 @@ impl TestClient {
 
     /// Begins a request; `target` is a path and perhaps a query, or `*`.
     pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
-        TestRequest { client: self, method, target: target.to_owned(), fields: Vec::new(), body: Body::empty() }
+        let (fields, body) = (Vec::new(), Body::empty());
+        TestRequest { client: self, method, target: target.to_owned(), fields, is_secure: false, body }
     }
 }
 
@@ -107,6 +109,12 @@ impl TestRequest<'_> {
     /// Adds a header field.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.fields.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Has it come through TLS; see [`Request::is_secure`].
+    pub fn secure(mut self) -> Self {
+        self.is_secure = true;
         self
     }
 
@@ -142,20 +150,21 @@ impl TestRequest<'_> {
     ///
     /// If the handler panics, and if the response's body cannot be read.
     pub fn send(self) -> TestResponse {
-        let TestRequest { client, method, target, mut fields, body } = self;
+        let TestRequest { client, method, target, mut fields, is_secure, body } = self;
         if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             fields.insert(0, ("host".to_owned(), b"localhost".to_vec()));
         }
         let head = assemble(&method, &target, &fields);
-        let response = client.answer(head, body);
+        let received = Received { head, is_secure, id: "test".to_owned(), ..Received::default() };
+        let response = client.answer(received, body);
         TestResponse::framed(&method, response)
     }
 }
 
 impl TestClient {
     /// What the server does between a complete head and the response.
-    fn answer(&self, head: RequestHead, body: Body) -> Response {
-        let resolved = self.service.resolve(&head);
+    fn answer(&self, received: Received, body: Body) -> Response {
+        let resolved = self.service.resolve(&received.head);
         let endpoint = &self.service.endpoints()[resolved.endpoint as usize];
         let limit = endpoint.max_body_bytes.unwrap_or(self.max_body_bytes);
         let limited = Body::reader(Limited { body, left: limit }, None);
@@ -169,7 +178,6 @@ impl TestClient {
                 }
             },
         };
-        let received = Received { head, id: "test".to_owned(), ..Received::default() };
         self.service.call(Request::new(Arc::new(received), resolved, body))
     }
 }
@@ -332,6 +340,14 @@ mod tests {
         assert_eq!(seen(client.get("/nothing").send()), (204, None, String::new()));
         assert_eq!(seen(client.get("/endless").send()), (200, None, "text".into()));
         assert_eq!(seen(client.head("/endless").send()), (200, None, String::new()));
+    }
+
+    #[test]
+    fn a_request_is_secure_if_the_test_says_so() {
+        let show = |request: Request| request.is_secure().to_string();
+        let client = TestClient::new(App::new().route("/", any(show))).unwrap();
+        let answers = [client.get("/"), client.get("/").secure()].map(|request| request.send().text().to_owned());
+        assert_eq!(answers, ["false", "true"]);
     }
 
     #[test]

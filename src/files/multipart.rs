@@ -1,15 +1,13 @@
 //! The body of an answer with several ranges, multipart/byteranges (RFC 9110 section 14.6).
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::entry::{Entry, IN_MEMORY};
 use super::refusal::Refusal;
-use super::representation::IN_MEMORY;
 use crate::app::body::Body;
 use crate::semantics::range::ByteRange;
 
@@ -18,23 +16,21 @@ pub(super) fn boundary() -> String {
     format!("{:016x}{:016x}", RandomState::new().hash_one(0), RandomState::new().hash_one(1))
 }
 
-/// `parts` of a file of `length` bytes. Read at once if they are small, else while they are sent.
+/// `parts` of a file. Read at once if they are small, else while they are sent.
 pub(super) fn body(
-    file: File,
-    length: u64,
+    entry: &Entry,
     media_type: &HeaderValue,
     parts: &[ByteRange],
     boundary: &str,
 ) -> Result<Body, Refusal> {
-    let file = Arc::new(file);
     let media_type = media_type.to_str().expect("media types are made of visible ASCII");
     let mut pieces = VecDeque::with_capacity(2 * parts.len() + 1);
     let mut before = "";
     for part in parts {
-        let range = part.content_range(length);
+        let range = part.content_range(entry.length);
         let head = format!("{before}--{boundary}\r\nContent-Type: {media_type}\r\nContent-Range: {range}\r\n\r\n");
         pieces.push_back(Body::from(head));
-        pieces.push_back(Body::file(Arc::clone(&file), part.first, part.len()));
+        pieces.push_back(entry.body_later(part.first, part.len()));
         before = "\r\n";
     }
     pieces.push_back(Body::from(format!("\r\n--{boundary}--\r\n")));

@@ -11,6 +11,8 @@ pub(super) enum Refusal {
     Malformed,
     /// There is no such file, or none that anybody should know of.
     NotFound,
+    /// It is a directory, which is no refusal for long: `fallback` knows what to do.
+    Directory,
     /// The process may not read it.
     Forbidden,
     /// The process or the system is out of something that comes back.
@@ -40,7 +42,7 @@ impl Refusal {
     pub(super) fn into_response(self, path: &str) -> Response {
         match self {
             Refusal::Malformed => plain(StatusCode::BAD_REQUEST),
-            Refusal::NotFound => plain(StatusCode::NOT_FOUND),
+            Refusal::NotFound | Refusal::Directory => plain(StatusCode::NOT_FOUND),
             Refusal::Forbidden => plain(StatusCode::FORBIDDEN),
             Refusal::Exhausted(errno) => {
                 tracing::warn!(path, error = %errno, "cannot open a static file for want of resources");

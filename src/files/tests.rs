@@ -1,12 +1,13 @@
 //! The file service as a handler is called, over directories made for each test, with and without openat2(2).
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use http::{StatusCode, header};
 use tempfile::TempDir;
 
 use super::*;
@@ -121,7 +122,7 @@ fn a_file_with_everything_said_about_it() {
 #[test]
 fn files_of_all_lengths_arrive_whole() {
     let place = Place::new();
-    let small = representation::IN_MEMORY as usize;
+    let small = entry::IN_MEMORY as usize;
     for length in [0, 1, 1024, small - 1, small, small + 1, 3 * small] {
         let content: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
         place.write("file", &content);

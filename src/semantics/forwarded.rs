@@ -10,6 +10,10 @@
 //! - Most proxies maintain one of the two fields and pass the other on as the client sent it. So where both are present
 //!   and tell different stories, neither is believed: the client is the peer.
 //!
+//! Likewise whether the client's own connection is secured: `proto` of the element that tells its address (section 5.4), or
+//! `X-Forwarded-Proto`. That one is customarily a single value, which each trusted proxy passes on or overwrites; only if it
+//! has as many values as `X-Forwarded-For` do they belong together, else the last one counts, which the peer wrote.
+//!
 //! Knows no sockets, and no configuration: which networks are trusted is the caller's to say.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -20,29 +24,98 @@ use smallvec::SmallVec;
 use super::head::RequestHead;
 use super::token::token_len;
 
-/// The address of the client whose request came from `peer`.
-pub fn client_ip(head: &RequestHead, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The address.
+    pub ip: IpAddr,
+    /// Whether its connection to the first trusted proxy is secured, if that is told.
+    pub is_secure: Option<bool>,
+}
+
+/// The client whose request came from `peer`.
+pub fn client(head: &RequestHead, peer: IpAddr, trusted: &[IpNet]) -> Client {
     let peer = peer.to_canonical();
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
     if !is_trusted(&peer) {
-        return peer;
+        return Client { ip: peer, is_secure: None };
     }
-    let walk = |nodes: &mut dyn Iterator<Item = Option<IpAddr>>| {
-        let mut client = peer;
-        while let Some(Some(next)) = nodes.next() {
-            client = next;
-            if !is_trusted(&client) {
+    let walk = |nodes: &mut dyn Iterator<Item = Node>| {
+        let mut end = Walk { client: peer, steps: 0, is_secure: None };
+        for node in nodes {
+            end.is_secure = node.is_secure;
+            let Some(next) = node.ip else { break };
+            (end.client, end.steps) = (next, end.steps + 1);
+            if !is_trusted(&next) {
                 break;
             }
         }
-        client
+        end
     };
     let standard = head.field("forwarded").map(|_| walk(&mut forwarded(head)));
     let customary = head.field("x-forwarded-for").map(|_| walk(&mut x_forwarded_for(head)));
-    match (standard, customary) {
-        (Some(one), Some(other)) if one != other => peer,
-        (Some(client), _) | (None, Some(client)) => client,
+    let ip = match (standard, customary) {
+        (Some(one), Some(other)) if one.client != other.client => peer,
+        (Some(end), _) | (None, Some(end)) => end.client,
         (None, None) => peer,
+    };
+    let steps = customary.map_or(0, |end| end.steps);
+    let is_secure = match (standard.and_then(|end| end.is_secure), x_forwarded_proto(head, steps)) {
+        (Some(one), Some(other)) if one != other => None,
+        (one, other) => one.or(other),
+    };
+    Client { ip, is_secure }
+}
+
+/// Where a walk ended.
+#[derive(Clone, Copy)]
+struct Walk {
+    client: IpAddr,
+    /// How many entries were believed.
+    steps: usize,
+    is_secure: Option<bool>,
+}
+
+/// What one proxy says of who connected to it.
+#[derive(Clone, Copy)]
+struct Node {
+    /// `None`: no address.
+    ip: Option<IpAddr>,
+    /// `None`: it does not say.
+    is_secure: Option<bool>,
+}
+
+impl Node {
+    const UNREADABLE: Node = Node { ip: None, is_secure: None };
+}
+
+/// The nodes of all `X-Forwarded-For` fields, the last one first.
+fn x_forwarded_for(head: &RequestHead) -> impl Iterator<Item = Node> {
+    items(head, "x-forwarded-for").map(|item| Node { ip: node(item), is_secure: None })
+}
+
+/// What `X-Forwarded-Proto` says of a client whose address is `steps` entries from the end of `X-Forwarded-For`.
+fn x_forwarded_proto(head: &RequestHead, steps: usize) -> Option<bool> {
+    let values = || items(head, "x-forwarded-proto");
+    let last = values().next()?;
+    let belongs = steps > 1 && values().count() == items(head, "x-forwarded-for").count();
+    proto(if belongs { values().nth(steps - 1)? } else { last })
+}
+
+/// The items of all fields called `name`, the last one first.
+fn items<'a>(head: &'a RequestHead, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    let items = head.values(name).rev().flat_map(|value| value.rsplit(|&byte| byte == b','));
+    // Empty items of lists are nothing (RFC 9110 section 5.6.1.2).
+    items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+}
+
+/// Whether a scheme is one of those that go through TLS.
+fn proto(text: &[u8]) -> Option<bool> {
+    let is = |names: [&[u8]; 2]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
+    match (is([b"https", b"wss"]), is([b"http", b"ws"])) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
     }
 }
 
@@ -56,19 +129,12 @@ pub fn client_network(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// The nodes of all `X-Forwarded-For` fields, the last one first; `None` for what is no address.
-fn x_forwarded_for(head: &RequestHead) -> impl Iterator<Item = Option<IpAddr>> {
-    let items = head.values("x-forwarded-for").rev().flat_map(|value| value.rsplit(|&byte| byte == b','));
-    // Empty items of lists are nothing (RFC 9110 section 5.6.1.2).
-    items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty()).map(node)
-}
-
-/// The `for` nodes of all `Forwarded` fields, the last one first; `None` for what is no address.
-fn forwarded(head: &RequestHead) -> impl Iterator<Item = Option<IpAddr>> {
+/// The elements of all `Forwarded` fields, the last one first.
+fn forwarded(head: &RequestHead) -> impl Iterator<Item = Node> {
     head.values("forwarded").rev().flat_map(|value| elements(value).into_iter().rev())
 }
 
-type Nodes = SmallVec<[Option<IpAddr>; 4]>;
+type Nodes = SmallVec<[Node; 4]>;
 
 /// The elements of one field from left to right, since a quoted string can only be told from that side. A field that does
 /// not follow the grammar tells nothing at all: a client may have put half a quoted string before what a proxy appended.
@@ -83,15 +149,15 @@ fn elements(mut value: &[u8]) -> Nodes {
                     None => return nodes,
                 }
             }
-            None => return Nodes::from_slice(&[None]),
+            None => return Nodes::from_slice(&[Node::UNREADABLE]),
         }
     }
 }
 
 /// forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] ), and what is left from the comma that ends it. The
 /// outer `None`: malformed. An empty element has no node; one without `for` has one that is no address.
-fn element(mut value: &[u8]) -> Option<(Option<Option<IpAddr>>, &[u8])> {
-    let (mut node, mut is_empty) = (None, true);
+fn element(mut value: &[u8]) -> Option<(Option<Node>, &[u8])> {
+    let (mut node, mut scheme, mut is_empty) = (None, None, true);
     loop {
         value = value.trim_ascii_start();
         if !matches!(value.first(), None | Some(b',' | b';')) {
@@ -100,11 +166,17 @@ fn element(mut value: &[u8]) -> Option<(Option<Option<IpAddr>>, &[u8])> {
             if name.eq_ignore_ascii_case(b"for") && node.replace(self::node(&text)).is_some() {
                 return None;
             }
+            if name.eq_ignore_ascii_case(b"proto") && scheme.replace(proto(&text)).is_some() {
+                return None;
+            }
             value = rest.trim_ascii_start();
         }
         match value.first() {
             Some(b';') => value = &value[1..],
-            None | Some(b',') => return Some(((!is_empty).then(|| node.flatten()), value)),
+            None | Some(b',') => {
+                let node = Node { ip: node.flatten(), is_secure: scheme.flatten() };
+                return Some(((!is_empty).then_some(node), value));
+            }
             Some(_) => return None,
         }
     }
@@ -197,9 +269,48 @@ mod tests {
         ["10.0.0.0/8", "fd00::/8"].map(|text| text.parse().expect("a network")).to_vec()
     }
 
-    fn client(peer: &str, fields: &[(&str, &str)]) -> String {
+    fn seen(peer: &str, fields: &[(&str, &str)]) -> Client {
         let fields: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
-        client_ip(&head(&fields), ip(peer), &networks()).to_string()
+        super::client(&head(&fields), ip(peer), &networks())
+    }
+
+    fn client(peer: &str, fields: &[(&str, &str)]) -> String {
+        seen(peer, fields).ip.to_string()
+    }
+
+    fn client_ip(head: &RequestHead, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+        super::client(head, peer, trusted).ip
+    }
+
+    #[test]
+    fn the_scheme_is_that_of_the_connection_of_the_client() {
+        const FOR: &str = "X-Forwarded-For";
+        const PROTO: &str = "x-forwarded-proto";
+        let cases: &[(&str, &[(&str, &str)], Option<bool>)] = &[
+            ("10.0.0.1", &[], None),
+            ("10.0.0.1", &[(PROTO, "https")], Some(true)),
+            ("10.0.0.1", &[(PROTO, "HTTP")], Some(false)),
+            ("10.0.0.1", &[(PROTO, "wss")], Some(true)),
+            ("10.0.0.1", &[(PROTO, "ftp")], None),
+            ("192.0.2.9", &[(PROTO, "https")], None),
+            ("192.0.2.9", &[("forwarded", "for=192.0.2.7;proto=https")], None),
+            // One value, which was passed on.
+            ("10.0.0.1", &[(FOR, "192.0.2.7, 10.0.0.2"), (PROTO, "https")], Some(true)),
+            // One for each hop: the client's is the one that belongs to its address.
+            ("10.0.0.1", &[(FOR, "192.0.2.7, 10.0.0.2"), (PROTO, "https, http")], Some(true)),
+            ("10.0.0.1", &[(FOR, "6.6.6.6, 192.0.2.7"), (PROTO, "https, http")], Some(false)),
+            ("10.0.0.1", &[(FOR, "192.0.2.7, 10.0.0.3, 10.0.0.2"), (PROTO, "https, http")], Some(false)),
+            ("10.0.0.1", &[("forwarded", "for=192.0.2.7;proto=https")], Some(true)),
+            ("10.0.0.1", &[("forwarded", "for=192.0.2.7;proto=https, for=10.0.0.2;proto=http")], Some(true)),
+            ("10.0.0.1", &[("forwarded", "for=6.6.6.6;proto=https, for=192.0.2.7;proto=http")], Some(false)),
+            ("10.0.0.1", &[("forwarded", "for=_hidden;PROTO=\"https\"")], Some(true)),
+            ("10.0.0.1", &[("forwarded", "proto=https;proto=http")], None),
+            ("10.0.0.1", &[("forwarded", "for=192.0.2.7"), (PROTO, "https")], Some(true)),
+            ("10.0.0.1", &[("forwarded", "for=192.0.2.7;proto=http"), (PROTO, "https")], None),
+        ];
+        for (peer, fields, expected) in cases {
+            assert_eq!(seen(peer, fields).is_secure, *expected, "{peer} {fields:?}");
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Connection {
         }
         parts.remote = self.remote;
         parts.at = now;
-        reactor.identify(parts);
+        reactor.identify(parts, self.stream.is_secured());
         self.waiting = Waiting::No;
         self.requests += 1;
         self.last_request = self.requests >= reactor.settings().max_requests_per_connection;

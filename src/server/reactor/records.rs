@@ -35,12 +35,15 @@ impl Reactor {
         }
     }
 
-    /// Gives a request its id and finds out whose it is.
-    pub(in crate::server) fn identify(&mut self, received: &mut Received) {
+    /// Gives a request its id and finds out whose it is. `is_secured`: it came through TLS.
+    pub(in crate::server) fn identify(&mut self, received: &mut Received, is_secured: bool) {
         let trusted = &self.settings().trusted_proxies;
-        received.client_ip = match received.remote.ip() {
-            peer if trusted.is_empty() => peer.to_canonical(),
-            peer => forwarded::client_ip(&received.head, peer, trusted),
+        (received.client_ip, received.is_secure) = match received.remote.ip() {
+            peer if trusted.is_empty() => (peer.to_canonical(), is_secured),
+            peer => {
+                let client = forwarded::client(&received.head, peer, trusted);
+                (client.ip, client.is_secure.unwrap_or(is_secured))
+            }
         };
         match received.head.field("x-request-id") {
             Some(id) if is_well_formed(id) => {
