@@ -5,12 +5,14 @@
 pub mod accept;
 pub mod assemble;
 pub mod conditional;
+pub mod credentials;
 pub mod date;
 pub mod etag;
 pub mod forwarded;
 pub mod head;
 pub mod media_type;
 pub mod range;
+pub mod secrets;
 pub mod target;
 pub mod token;
 pub mod trace_context;
