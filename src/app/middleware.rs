@@ -1,10 +1,12 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod auth;
 mod rate_limit;
 mod stack;
 
 use std::sync::Arc;
 
+pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Users};
 pub use self::rate_limit::{RateLimit, RateLimitError};
 pub use self::stack::Stack;
 use super::context::Context;

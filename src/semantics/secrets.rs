@@ -89,7 +89,8 @@ fn secret(text: &str) -> Result<Secret, &'static str> {
     if !text.starts_with("$2") {
         return Ok(Secret::Plain(text.to_owned()));
     }
-    let parts = HashParts::from_str(text).map_err(|_| "has a damaged bcrypt hash; quote the $ where a shell reads it")?;
+    let parts =
+        HashParts::from_str(text).map_err(|_| "has a damaged bcrypt hash; quote the $ where a shell reads it")?;
     // The variant 2x is of a faulty implementation.
     match (parts.get_cost(), text.starts_with("$2x")) {
         (4..=DEAREST, false) => Ok(Secret::Bcrypt(text.to_owned())),
