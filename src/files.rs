@@ -98,6 +98,12 @@ impl Files {
         self
     }
 
+    /// Paths of requests below which the same holds for every file but HTML pages; see [`Options::immutable_below`].
+    pub fn with_immutable_below(self, prefixes: impl IntoIterator<Item = impl Into<String>>) -> Files {
+        self.policy.change(|options| options.immutable_below = prefixes.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// Sets the page of a single-page application, answered for paths that are none of a file. Default: none.
     pub fn with_spa(self, spa: Spa) -> Files {
         self.policy.change(|options| options.spa = Some(spa));

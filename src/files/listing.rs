@@ -26,6 +26,9 @@ use crate::semantics::head::RequestHead;
 /// The most entries that are shown. To read, sort and write so many takes some hundredths of a second.
 const MOST: usize = 5_000;
 
+/// The most entries that are looked at, of which some may not be shown.
+const MOST_READ: usize = 4 * MOST;
+
 /// The first second that is a time and not a stand-in for none, in seconds since 1970; see `stamp`.
 const EARLIEST: i64 = 315_619_200;
 
@@ -86,12 +89,14 @@ fn read(files: &Files, index: &Name) -> Result<Listing, Refusal> {
         return Err(Refusal::NotFound);
     }
     let mut listing = Listing::default();
+    let mut looked_at = 0;
     for entry in Dir::read_from(&directory)? {
         let entry = entry?;
         if !can_be_asked_for(entry.file_name()) {
             continue;
         }
-        if listing.items.len() == MOST {
+        looked_at += 1;
+        if listing.items.len() == MOST || looked_at > MOST_READ {
             listing.is_cut = true;
             break;
         }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use http::{HeaderValue, StatusCode, header};
 
-use super::{Column, Item, Listing, MOST, Order, directory_of};
+use super::{Column, Item, Listing, Order, directory_of};
 use crate::app::response::Response;
 use crate::files::name::Name;
 use crate::semantics::date;
@@ -133,9 +133,8 @@ impl Listing {
         if !self.is_cut {
             return String::new();
         }
-        format!(
-            "<p role=\"note\">There are more than {MOST} entries. These are {MOST} of them; the others are not shown.</p>"
-        )
+        let shown = self.items.len();
+        format!("<p role=\"note\">This folder is too large to be shown whole: {shown} of its entries are here.</p>")
     }
 }
 
@@ -220,7 +219,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
