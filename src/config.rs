@@ -111,6 +111,8 @@ pub struct Config {
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
     pub static_cache_control: Option<HeaderValue>,
+    /// For static files; 0: none are kept.
+    pub static_cache_bytes: u64,
     /// Empty: nothing is compressed.
     pub compression: Vec<Coding>,
     pub demo_routes: bool,
@@ -229,6 +231,7 @@ impl Default for Config {
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
+            static_cache_bytes: 16 << 20,
             compression: Coding::AVAILABLE.to_vec(),
             demo_routes: false,
             routes: Vec::new(),
