@@ -199,6 +199,30 @@ const CASES: &[Case] = &[
     case("STATIC_CACHE_CONTROL", ("no-cache", "no-cache"), ("max-age=60", "max-age=60"), |server, _| {
         server.get("/Cargo.toml").field("cache-control").unwrap_or("none").to_owned()
     }),
+    Case {
+        name: "STATIC_CACHE_BYTES",
+        before: ("16MiB", "some are kept"),
+        after: ("0", "none are kept"),
+        with: &[("STATIC_DIR", env!("CARGO_TARGET_TMPDIR"))],
+        tls: false,
+        see: |server, _| {
+            let name = format!("cached-{}", std::process::id());
+            let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+            // A second may pass between two requests, but not every time.
+            let kept = (0..20).any(|n| {
+                let content = format!("version {n}");
+                fs::write(&path, &content).unwrap();
+                server.get(&format!("/{name}")).text() != content
+            });
+            fs::remove_file(&path).unwrap();
+            if kept { "some are kept" } else { "none are kept" }.to_owned()
+        },
+    },
+    case("COMPRESSION", ("on", "gzip"), ("off", "none"), |server, _| {
+        let asked =
+            server.connect().ask("GET /Cargo.toml HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n").unwrap();
+        asked.field("content-encoding").unwrap_or("none").to_owned()
+    }),
     case("STRICT", ("true", "refused"), ("false", "accepted"), |server, volume| {
         let (refused, accepted) = (server.metric(FAILURES), server.metric(SUCCESSES));
         volume.set("NO_SUCH_THING", "1");
