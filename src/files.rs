@@ -30,6 +30,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method};
 
 use self::cache::{Cache, Source};
+use self::encoding::Encodings;
 use self::entry::Entry;
 pub use self::fallback::Spa;
 use self::name::Name;
@@ -42,6 +43,7 @@ use self::stamp::Clock;
 use crate::app::method::{MethodRouter, get};
 use crate::app::request::Received;
 use crate::app::response::Response;
+use crate::semantics::accept_encoding::Coding;
 use crate::semantics::head::RequestHead;
 
 /// What metrics and logs call the route of static files, whose paths are without number.
@@ -57,13 +59,14 @@ pub struct Files {
     policy: Policy,
     clock: Clock,
     cache: Cache,
+    encodings: Encodings,
 }
 
 impl Files {
     /// The files beneath `root`. Fails when it is not a directory or may not be searched.
     pub fn new(root: &Path) -> io::Result<Files> {
         let (root, cache) = (Root::new(root)?, Cache::new(cache::DEFAULT_BYTES));
-        Ok(Files { root, policy: Policy::default(), clock: Clock::default(), cache })
+        Ok(Files { root, policy: Policy::default(), clock: Clock::default(), cache, encodings: Encodings::default() })
     }
 
     /// How much memory may be used to keep small files and what is known about files, in bytes; 0 keeps nothing.
@@ -153,6 +156,22 @@ impl Files {
             files.serve(&received.head, path.strip_prefix('/').unwrap_or(path))
         })
         .label(LABEL)
+    }
+
+    /// Sets the content codings in which files may be sent to clients that accept them. Default: all that this build has; with
+    /// none, files go out as they are.
+    ///
+    /// A file `x.js` is sent from `x.js.br`, `x.js.zst` or `x.js.gz` beside it, provided that is no older; what has none
+    /// is compressed if its type is worth it and it has 1 KiB or more. What is compressed here is kept, as far as the
+    /// memory of the cache goes.
+    pub fn with_compression(self, codings: &[Coding]) -> Files {
+        self.set_compression(codings);
+        self
+    }
+
+    /// As [`with_compression`](Self::with_compression), while files are being served.
+    pub fn set_compression(&self, codings: &[Coding]) {
+        self.encodings.allow(codings);
     }
 
     /// Whether the path given to [`Files::new`] still leads to the directory that was opened, and to no other that has

@@ -4,7 +4,7 @@
 mod client;
 mod spa;
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 pub use self::spa::Spa;
 use super::Files;
@@ -71,34 +71,27 @@ pub(super) fn refuse(files: &Files, head: &RequestHead, path: &str, refusal: Ref
 }
 
 fn own_page(files: &Files, head: &RequestHead, name: &str) -> Option<Response> {
-    const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
     if !client::may_want_page(head) {
         return None;
     }
     let name = Name::parse(name).ok()?;
     let entry = files.lookup(&name).ok()?;
     let variant = encoding::choose(files, head, &name, entry).ok()?;
-    let entry = &variant.entry;
-    let body = match *head.method() {
-        Method::HEAD => entry.body_later(0, entry.length),
-        _ => entry.body(0, entry.length).ok()?,
-    };
-    let mut response = Response::new(StatusCode::OK)
-        .with_header(header::CONTENT_TYPE, variant.media_type.clone())
-        .with_header(NOSNIFF, HeaderValue::from_static("nosniff"))
-        .with_body(body);
-    if let Some(coding) = &variant.content_encoding {
-        response.headers.append(header::CONTENT_ENCODING, coding.clone());
-    }
-    if variant.varies {
-        response.headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    let mut response = Representation::new(&variant, None).whole(head).ok()?;
+    for validator in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
+        response.headers.remove(&validator);
     }
     Some(response)
 }
 
-/// Says that the answer depends on who asked; beside what it may depend on already.
+/// Says that the answer depends on who asked, beside Accept-Encoding if it depends on that already. In one field, since some
+/// caches read only the first.
 pub(super) fn vary_by_client(response: &mut Response) {
-    response.headers.append(header::VARY, HeaderValue::from_static("accept, sec-fetch-mode"));
+    let value = match response.headers.contains(&header::VARY) {
+        true => "Accept-Encoding, Accept, Sec-Fetch-Mode",
+        false => "Accept, Sec-Fetch-Mode",
+    };
+    response.headers.insert(header::VARY, HeaderValue::from_static(value));
 }
 
 /// 301 to the same path with a slash. The reference is relative to the last segment, so it stays right behind a proxy

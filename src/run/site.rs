@@ -9,6 +9,7 @@ use crate::ops::is_health_check;
 /// Has `files` do what `config` says.
 pub(super) fn choose(files: &Arc<Files>, config: &Config) {
     files.set_cache_bytes(usize::try_from(config.static_cache_bytes).unwrap_or(usize::MAX));
+    files.set_compression(&config.compression);
     files.set_options(Options {
         cache_control: config.static_cache_control.clone(),
         immutable: config.static_immutable,

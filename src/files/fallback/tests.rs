@@ -1,7 +1,7 @@
 use std::fs;
 use std::io::Read;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use tempfile::TempDir;
 
 use super::*;
@@ -75,21 +75,21 @@ impl Answer {
 fn views_get_the_page_as_if_it_were_a_file() {
     let place = Place::with_spa();
     let file = place.get("/index.html", &[BROWSER]);
-    assert_eq!((file.field("cache-control"), file.field("vary")), ("max-age=600", ""));
+    assert_eq!((file.field("cache-control"), file.field("vary")), ("max-age=600", "Accept-Encoding"));
     for target in ["/orders", "/orders/7", "/orders/7?x=a.b", "/orders/", "/assets/", "/a%20b", "/notes.txt/x"] {
         let answer = place.get(target, &[BROWSER]);
         assert_eq!((answer.status, &*answer.text), (200, PAGE), "{target}");
         assert_eq!(answer.field("content-type"), "text/html; charset=utf-8");
         assert_eq!(answer.field("cache-control"), "no-cache", "{target}: it names the files of one version");
-        assert_eq!(answer.field("vary"), "accept, sec-fetch-mode");
+        assert_eq!(answer.field("vary"), "Accept-Encoding, Accept, Sec-Fetch-Mode");
         assert_eq!(answer.field("etag"), file.field("etag"));
         let head = place.ask(Method::HEAD, target, &[BROWSER]);
         assert_eq!((head.status, head.length, head.headers), (200, answer.length, answer.headers));
     }
-    let tag = file.field("etag");
+    let (tag, answer_varies) = (file.field("etag"), "Accept-Encoding, Accept, Sec-Fetch-Mode");
     let unchanged = place.get("/orders/7", &[BROWSER, ("If-None-Match", tag)]);
     assert_eq!((unchanged.status, unchanged.length), (304, 0));
-    assert_eq!((unchanged.field("vary"), unchanged.field("cache-control")), ("accept, sec-fetch-mode", "no-cache"));
+    assert_eq!((unchanged.field("vary"), unchanged.field("cache-control")), (answer_varies, "no-cache"));
     let part = place.get("/orders/7", &[BROWSER, ("Range", "bytes=0-6")]);
     assert_eq!((part.status, &*part.text), (206, "<title>"));
     assert_eq!(place.get("/orders/7", &[BROWSER, ("If-Match", "\"other\"")]).status, 412);
@@ -166,7 +166,7 @@ fn a_page_of_the_sites_own_for_what_is_not_there() {
         assert_eq!((answer.status, &*answer.text), (404, "<h1>gone</h1>"), "{target}");
         assert_eq!(answer.field("content-type"), "text/html; charset=utf-8");
         assert_eq!(answer.field("cache-control"), "no-cache");
-        assert_eq!(answer.field("vary"), "accept, sec-fetch-mode");
+        assert_eq!(answer.field("vary"), "Accept-Encoding, Accept, Sec-Fetch-Mode");
         assert_eq!((answer.field("etag"), answer.field("last-modified"), answer.field("accept-ranges")), ("", "", ""));
         let head = place.ask(Method::HEAD, target, &[BROWSER]);
         assert_eq!((head.status, head.length, head.headers), (404, answer.length, answer.headers));
@@ -181,7 +181,7 @@ fn a_page_of_the_sites_own_for_what_is_not_there() {
         (program.status, &*program.text, program.field("content-type")),
         (404, "Not Found", "text/plain; charset=utf-8")
     );
-    assert_eq!(program.field("vary"), "accept, sec-fetch-mode");
+    assert_eq!(program.field("vary"), "Accept, Sec-Fetch-Mode");
     assert_eq!(place.get("/%00", &[BROWSER]).text, "Bad Request");
     place.files.set_cache_bytes(0);
     fs::remove_file(place.directory.path().join("404.html")).unwrap();
@@ -194,4 +194,24 @@ fn the_page_for_what_is_not_there_may_be_long() {
     place.write("404.html", &"long ".repeat(100_000));
     let answer = place.get("/none", &[BROWSER]);
     assert_eq!((answer.status, answer.length, answer.text.len()), (404, 500_000, 500_000));
+}
+
+#[test]
+fn pages_are_compressed_like_files() {
+    let place = Place::with_spa();
+    let long = "<p>long</p>".repeat(1_000);
+    place.write("index.html", &long).write("404.html", &long);
+    for (target, status, tagged) in [("/orders/7", 200, true), ("/none.js", 404, false)] {
+        let head = head(Method::GET, target, &[BROWSER, ("Accept-Encoding", "gzip")]);
+        let mut response = place.files.serve(&head, &target[1..]);
+        let mut body = Vec::new();
+        response.body_mut().read_to_end(&mut body).unwrap();
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+        assert_eq!((response.status().as_u16(), text == long), (status, true), "{target}");
+        let headers = response.headers();
+        assert_eq!(headers.get(&header::CONTENT_ENCODING).unwrap(), "gzip");
+        assert_eq!(headers.get(&header::VARY).unwrap(), "Accept-Encoding, Accept, Sec-Fetch-Mode");
+        assert_eq!(headers.contains(&header::ETAG), tagged, "{target}");
+    }
 }

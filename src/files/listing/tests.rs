@@ -105,7 +105,7 @@ fn a_directory_as_a_page() {
     for (name, value) in [
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
-        ("vary", "accept, sec-fetch-mode"),
+        ("vary", "Accept, Sec-Fetch-Mode"),
         ("referrer-policy", "same-origin"),
     ] {
         assert_eq!(answer.field(name), value);
