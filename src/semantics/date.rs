@@ -27,8 +27,26 @@ pub fn format(time: SystemTime) -> [u8; LENGTH] {
 /// A two-digit year from 70 on is taken for the 20th century, any other for the 21st: the "50 years" rule of the RFC
 /// without a clock, and the same as that rule for every date a server of today can have given out.
 pub fn parse(value: &[u8]) -> Option<SystemTime> {
-    let date: HttpDate = std::str::from_utf8(value).ok()?.parse().ok()?;
+    let text = std::str::from_utf8(value).ok()?;
+    let is_date = match text.split_once(',') {
+        Some((_, rest)) => looks_like(rest, " 00 Aaa 0000 00:00:00 GMT") || looks_like(rest, " 00-Aaa-00 00:00:00 GMT"),
+        None => looks_like(text, "Aaa Aaa _0 00:00:00 0000"),
+    };
+    let date: HttpDate = text.parse().ok().filter(|_| is_date)?;
     Some(date.into())
+}
+
+/// Whether `text` has digits, letters and signs where `pattern` has them; httpdate does not look at all of them. `_` is
+/// a digit or a space.
+fn looks_like(text: &str, pattern: &str) -> bool {
+    let is_like = |(byte, pattern): (u8, u8)| match pattern {
+        b'0' => byte.is_ascii_digit(),
+        b'_' => byte.is_ascii_digit() || byte == b' ',
+        b'A' => byte.is_ascii_uppercase(),
+        b'a' => byte.is_ascii_lowercase(),
+        sign => byte == sign,
+    };
+    text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(is_like)
 }
 
 /// `time` without its fraction of a second, the precision a date in a field has.
@@ -44,6 +62,51 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+    /// A day that was found by turning the pages of a calendar.
+    struct Calendar {
+        weekday: &'static str,
+        year: u64,
+        month: usize,
+        day: u64,
+        time: String,
+    }
+
+    impl Calendar {
+        fn of(days_since_1970: u64, second: u64) -> Calendar {
+            let (mut year, mut month, mut day) = (1970, 0, days_since_1970);
+            loop {
+                let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+                let length = [31, 28 + u64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
+                if day < length {
+                    break;
+                }
+                day -= length;
+                month += 1;
+                (year, month) = (year + month as u64 / 12, month % 12);
+            }
+            let time = std::format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60);
+            Calendar { weekday: DAYS[days_since_1970 as usize % 7], year, month, day: day + 1, time }
+        }
+
+        fn imf(&self) -> String {
+            let Calendar { weekday, year, month, day, time } = self;
+            std::format!("{}, {day:02} {} {year} {time} GMT", &weekday[..3], MONTHS[*month])
+        }
+
+        fn rfc850(&self) -> String {
+            let Calendar { weekday, year, month, day, time } = self;
+            std::format!("{weekday}, {day:02}-{}-{:02} {time} GMT", MONTHS[*month], year % 100)
+        }
+
+        fn asctime(&self) -> String {
+            let Calendar { weekday, year, month, day, time } = self;
+            std::format!("{} {} {day:2} {time} {year}", &weekday[..3], MONTHS[*month])
+        }
+    }
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -93,6 +156,27 @@ mod tests {
             let time = at(seconds) + Duration::from_nanos(nanos.into());
             prop_assert_eq!(parse(&format(time)), Some(at(seconds)));
             prop_assert_eq!(to_seconds(time), at(seconds));
+        }
+
+        /// Day by day from 1970 on, as one would with a calendar on the wall.
+        #[test]
+        fn all_three_formats_are_what_a_calendar_says(day in 0u64..40_000, second in 0u64..86_400, strange in 0usize..60) {
+            let calendar = Calendar::of(day, second);
+            let formatted = format(at(day * 86_400 + second));
+            prop_assert_eq!(std::str::from_utf8(&formatted).unwrap(), calendar.imf());
+            for text in [calendar.imf(), calendar.asctime()] {
+                prop_assert_eq!(parse(text.as_bytes()), Some(at(day * 86_400 + second)), "{}", text);
+            }
+            if (1970..2070).contains(&calendar.year) {
+                let text = calendar.rfc850();
+                prop_assert_eq!(parse(text.as_bytes()), Some(at(day * 86_400 + second)), "{}", text);
+            }
+            // One character that belongs nowhere makes all of it no date.
+            for mut text in [calendar.imf(), calendar.rfc850(), calendar.asctime()] {
+                let place = strange % text.len();
+                text.replace_range(place..=place, "#");
+                prop_assert_eq!(parse(text.as_bytes()), None, "{}", text);
+            }
         }
 
         #[test]
