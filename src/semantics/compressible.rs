@@ -115,10 +115,13 @@ mod tests {
 
     #[test]
     fn files_of_a_site() {
-        for name in ["a.html", "a.js", "a.mjs", "a.css", "a.svg", "a.json", "a.map", "a.wasm", "a.ttf", "a.ico", "a.txt"] {
+        for name in
+            ["a.html", "a.js", "a.mjs", "a.css", "a.svg", "a.json", "a.map", "a.wasm", "a.ttf", "a.ico", "a.txt"]
+        {
             assert!(is_compressible(media_type::of_name(name.as_bytes()).as_bytes()), "{name}");
         }
-        for name in ["a.png", "a.jpg", "a.webp", "a.avif", "a.woff2", "a.mp4", "a.zip", "a.gz", "a.js.gz", "a.pdf", "a"] {
+        for name in ["a.png", "a.jpg", "a.webp", "a.avif", "a.woff2", "a.mp4", "a.zip", "a.gz", "a.js.gz", "a.pdf", "a"]
+        {
             assert!(!is_compressible(media_type::of_name(name.as_bytes()).as_bytes()), "{name}");
         }
     }

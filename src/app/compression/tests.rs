@@ -28,7 +28,8 @@ pub(crate) fn decoded(coding: Coding, coded: &[u8], most: u64) -> io::Result<Vec
 
 /// Text that looks like text to an encoder, of `length` bytes.
 pub(crate) fn text(length: usize) -> Vec<u8> {
-    let words = (0u32..).map(|n| format!("<p class=\"item\">number {} of {}</p>\n", n, n.wrapping_mul(2_654_435_761) >> 20));
+    let words =
+        (0u32..).map(|n| format!("<p class=\"item\">number {} of {}</p>\n", n, n.wrapping_mul(2_654_435_761) >> 20));
     words.flat_map(String::into_bytes).take(length).collect()
 }
 
