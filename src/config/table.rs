@@ -12,6 +12,7 @@ use http::HeaderValue;
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
 use super::{Config, IpNet, VARIABLES};
+use crate::semantics::secrets::{Token, User};
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -92,6 +93,9 @@ pub(super) enum Kind {
     UrlPath {
         set: fn(&mut Config, String),
     },
+    UrlPaths {
+        set: fn(&mut Config, Vec<String>),
+    },
     /// An existing directory, or empty for none.
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
@@ -110,6 +114,18 @@ pub(super) enum Kind {
     /// Addresses and CIDR blocks.
     Networks {
         set: fn(&mut Config, Vec<IpNet>),
+    },
+    /// Lines as htpasswd writes them.
+    Users {
+        set: fn(&mut Config, Vec<User>),
+    },
+    /// Bearer tokens, with or without names.
+    Tokens {
+        set: fn(&mut Config, Vec<Token>),
+    },
+    /// What browsers show when they ask for a password.
+    Realm {
+        set: fn(&mut Config, String),
     },
     /// The value of a Cache-Control field (RFC 9111 section 5.2), or empty for none.
     Directives {
@@ -185,6 +201,14 @@ impl Variable {
         Variable::new(name, default, Kind::UrlPath { set }).example(default)
     }
 
+    pub(super) const fn url_paths(
+        name: &'static str,
+        default: &'static str,
+        set: fn(&mut Config, Vec<String>),
+    ) -> Self {
+        Variable::new(name, default, Kind::UrlPaths { set })
+    }
+
     pub(super) const fn directory(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
         Variable::new(name, "", Kind::Directory { set })
     }
@@ -215,6 +239,20 @@ impl Variable {
         set: fn(&mut Config, Option<HeaderValue>),
     ) -> Self {
         Variable::new(name, default, Kind::Directives { set })
+    }
+
+    /// Nobody unless set.
+    pub(super) const fn users(name: &'static str, set: fn(&mut Config, Vec<User>)) -> Self {
+        Variable { secret: true, ..Variable::new(name, "", Kind::Users { set }) }
+    }
+
+    /// None unless set.
+    pub(super) const fn tokens(name: &'static str, set: fn(&mut Config, Vec<Token>)) -> Self {
+        Variable { secret: true, ..Variable::new(name, "", Kind::Tokens { set }) }
+    }
+
+    pub(super) const fn realm(name: &'static str, default: &'static str, set: fn(&mut Config, String)) -> Self {
+        Variable::new(name, default, Kind::Realm { set })
     }
 
     pub(super) const fn route(name: &'static str, add: fn(&mut Config, RouteSpec)) -> Self {
@@ -261,11 +299,15 @@ impl Variable {
             Kind::Address { .. } => "IP address",
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
+            Kind::UrlPaths { .. } => "list of URL paths",
             Kind::Directory { .. } => "directory",
             Kind::File { .. } => "file",
             Kind::List { .. } => "list",
             Kind::Word { .. } => "word",
             Kind::Networks { .. } => "list of networks",
+            Kind::Users { .. } => "list of users",
+            Kind::Tokens { .. } => "list of tokens",
+            Kind::Realm { .. } => "text",
             Kind::Directives { .. } => "directives",
             Kind::Route { .. } => "route",
             Kind::Unread => "",
@@ -316,12 +358,20 @@ impl Variable {
             Kind::UrlPath { .. } => "must be a path that starts with / and has no query, braces, spaces, percent \
                                      signs, empty or dot segments"
                 .to_owned(),
+            Kind::UrlPaths { .. } => "must be a list of paths separated by commas, each starting with / and without \
+                                      query, braces, spaces, percent signs, empty or dot segments"
+                .to_owned(),
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
             Kind::File { .. } => "must be the path of a file".to_owned(),
             Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
                                         or name=value"
                 .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
+            Kind::Users { .. } => {
+                "must be a line user:hash for each user, as htpasswd -nB writes it, or user:password".to_owned()
+            }
+            Kind::Tokens { .. } => "must be a list of tokens or name:token, separated by commas or spaces".to_owned(),
+            Kind::Realm { .. } => "must be 1 to 128 characters of printable ASCII".to_owned(),
             Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
             Kind::Networks { .. } => {
                 "must be a list of IP addresses and CIDR blocks (10.0.0.0/8, fd00::/8, 192.0.2.1) \
@@ -337,7 +387,10 @@ impl Variable {
 
     /// Whether something else entirely, such as a private key, would pass for a value.
     pub(super) fn takes_any_text(&self) -> bool {
-        matches!(self.kind, Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. })
+        matches!(
+            self.kind,
+            Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. } | Kind::Realm { .. }
+        )
     }
 
     /// Whether `name`, without its prefix, is this variable or one of this family.
