@@ -11,7 +11,9 @@ use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable, find};
-use super::value::{boolean, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size};
+use super::value::{
+    boolean, codings, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size,
+};
 use super::{Config, PREFIX, VARIABLES, rules};
 use crate::semantics::credentials::is_realm;
 use crate::semantics::secrets;
@@ -233,6 +235,7 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::Realm { set } if is_realm(trimmed) => set(config, trimmed.to_owned()),
         Kind::Realm { .. } => return Err(Fault::Rule),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
+        Kind::Codings { set } => set(config, codings(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
             add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);

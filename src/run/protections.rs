@@ -2,6 +2,7 @@
 //! operators, and around the middleware of the application. While the configuration asks for none it costs a load.
 
 mod auth;
+mod compression;
 mod rate_limit;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use prometheus::Registry;
 
 use self::auth::Auth;
+use self::compression::Compressor;
 use self::rate_limit::Limit;
 use crate::app::App;
 use crate::app::middleware::{Middleware, Stack};
@@ -21,7 +23,7 @@ use crate::config::{Config, Live};
 pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus::Result<App> {
     let stack = Stack::default();
     let followed = stack.clone();
-    let kept = Kept { limit: Limit::new(registry)?, auth: Auth::default() };
+    let kept = Kept { limit: Limit::new(registry)?, auth: Auth::default(), compression: Compressor::default() };
     live.follow(move |config| followed.set(wanted(config, &kept)));
     Ok(app.layer_around(stack))
 }
@@ -30,6 +32,7 @@ pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus
 struct Kept {
     limit: Limit,
     auth: Auth,
+    compression: Compressor,
 }
 
 /// What this configuration asks for, the outermost first.
@@ -37,5 +40,6 @@ fn wanted(config: &Config, kept: &Kept) -> Vec<Arc<dyn Middleware>> {
     let mut layers: Vec<Arc<dyn Middleware>> = Vec::new();
     layers.extend(kept.limit.wanted(config));
     layers.extend(kept.auth.wanted(config));
+    layers.extend(kept.compression.wanted(config));
     layers
 }
