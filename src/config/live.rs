@@ -211,6 +211,8 @@ mod tests {
             "STATIC_DIR" | "DIR" => "/",
             "STATIC_IMMUTABLE" => "off",
             "ROUTE_<NAME>" => "/x -> respond 200 text/plain x",
+            "AUTH_BASIC" => "ada:open sesame",
+            "AUTH_BEARER" => "abcdefghijklmnop",
             _ => "",
         }
     }

@@ -13,6 +13,7 @@ use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
 use super::{Config, IpNet, VARIABLES};
 use crate::semantics::accept_encoding::Coding;
+use crate::semantics::secrets::{Token, User};
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -118,6 +119,15 @@ pub(super) enum Kind {
     /// Addresses and CIDR blocks.
     Networks {
         set: fn(&mut Config, Vec<IpNet>),
+    },
+    Users {
+        set: fn(&mut Config, Vec<User>),
+    },
+    Tokens {
+        set: fn(&mut Config, Vec<Token>),
+    },
+    Realm {
+        set: fn(&mut Config, String),
     },
     /// The value of a Cache-Control field (RFC 9111 section 5.2), or empty for none.
     Directives {
@@ -242,6 +252,18 @@ impl Variable {
         Variable::new(name, default, Kind::Directives { set })
     }
 
+    pub(super) const fn users(name: &'static str, set: fn(&mut Config, Vec<User>)) -> Self {
+        Variable { secret: true, ..Variable::new(name, "", Kind::Users { set }) }
+    }
+
+    pub(super) const fn tokens(name: &'static str, set: fn(&mut Config, Vec<Token>)) -> Self {
+        Variable { secret: true, ..Variable::new(name, "", Kind::Tokens { set }) }
+    }
+
+    pub(super) const fn realm(name: &'static str, default: &'static str, set: fn(&mut Config, String)) -> Self {
+        Variable::new(name, default, Kind::Realm { set })
+    }
+
     pub(super) const fn codings(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<Coding>)) -> Self {
         Variable::new(name, default, Kind::Codings { set })
     }
@@ -297,6 +319,9 @@ impl Variable {
             Kind::List { .. } => "list",
             Kind::Word { .. } => "word",
             Kind::Networks { .. } => "list of networks",
+            Kind::Users { .. } => "list of users",
+            Kind::Tokens { .. } => "list of tokens",
+            Kind::Realm { .. } => "text",
             Kind::Directives { .. } => "directives",
             Kind::Codings { .. } => "list of codings",
             Kind::Route { .. } => "route",
@@ -370,6 +395,11 @@ impl Variable {
                                         or name=value"
                 .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
+            Kind::Users { .. } => {
+                "must be a line user:hash for each user, as htpasswd -nB writes it, or user:password".to_owned()
+            }
+            Kind::Tokens { .. } => "must be a list of tokens or name:token, separated by commas or spaces".to_owned(),
+            Kind::Realm { .. } => "must be 1 to 128 characters of printable ASCII".to_owned(),
             Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
             Kind::Networks { .. } => {
                 "must be a list of IP addresses and CIDR blocks (10.0.0.0/8, fd00::/8, 192.0.2.1) \
@@ -385,7 +415,10 @@ impl Variable {
 
     /// Whether something else entirely, such as a private key, would pass for a value.
     pub(super) fn takes_any_text(&self) -> bool {
-        matches!(self.kind, Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. })
+        matches!(
+            self.kind,
+            Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. } | Kind::Realm { .. }
+        )
     }
 
     /// Whether `name`, without its prefix, is this variable or one of this family.
