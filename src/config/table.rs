@@ -93,6 +93,13 @@ pub(super) enum Kind {
     UrlPath {
         set: fn(&mut Config, String),
     },
+    UrlPaths {
+        set: fn(&mut Config, Vec<String>),
+    },
+    /// The name of a file, relative to another directory; `true` for `index.html`, empty or `false` for none.
+    Page {
+        set: fn(&mut Config, Option<String>),
+    },
     /// An existing directory, or empty for none.
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
@@ -190,6 +197,19 @@ impl Variable {
         Variable::new(name, default, Kind::UrlPath { set }).example(default)
     }
 
+    pub(super) const fn url_paths(
+        name: &'static str,
+        default: &'static str,
+        set: fn(&mut Config, Vec<String>),
+    ) -> Self {
+        Variable::new(name, default, Kind::UrlPaths { set })
+    }
+
+    /// None unless set.
+    pub(super) const fn page(name: &'static str, set: fn(&mut Config, Option<String>)) -> Self {
+        Variable::new(name, "", Kind::Page { set })
+    }
+
     pub(super) const fn directory(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
         Variable::new(name, "", Kind::Directory { set })
     }
@@ -270,6 +290,8 @@ impl Variable {
             Kind::Address { .. } => "IP address",
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
+            Kind::UrlPaths { .. } => "list of URL paths",
+            Kind::Page { .. } => "file name",
             Kind::Directory { .. } => "directory",
             Kind::File { .. } => "file",
             Kind::List { .. } => "list",
@@ -302,6 +324,7 @@ impl Variable {
             }
             Kind::Port { .. } => "0 to 65535, or empty".to_owned(),
             Kind::OneOf(choices) => choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+            Kind::Page { .. } => "a file's name, true or false".to_owned(),
             _ => String::new(),
         }
     }
@@ -333,6 +356,14 @@ impl Variable {
             Kind::UrlPath { .. } => "must be a path that starts with / and has no query, braces, spaces, percent \
                                      signs, empty or dot segments"
                 .to_owned(),
+            Kind::UrlPaths { .. } => "must be a list of paths separated by commas, each starting with / and without \
+                                      query, braces, spaces, percent signs, empty or dot segments"
+                .to_owned(),
+            Kind::Page { .. } => {
+                "must be the name of a file relative to RWS_CONFIG_STATIC_DIR, without segments that start \
+                                  with a dot, or true for index.html"
+                    .to_owned()
+            }
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
             Kind::File { .. } => "must be the path of a file".to_owned(),
             Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
