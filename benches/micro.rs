@@ -186,6 +186,7 @@ fn received(head: RequestHead) -> Received {
         client_ip: [192, 0, 2, 7].into(),
         id: "0123456789abcdef0123456789abcdef".to_owned(),
         at: Instant::now(),
+        ..Received::default()
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod assemble;
+pub mod client_certificate;
 pub mod conditional;
 pub mod date;
 pub mod etag;

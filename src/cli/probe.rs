@@ -134,7 +134,7 @@ impl Place {
 
 #[cfg(feature = "tls")]
 fn scheme(config: &Config) -> Scheme {
-    if config.tls_cert_file.is_some() { Scheme::Https } else { Scheme::Http }
+    if config.speaks_tls() { Scheme::Https } else { Scheme::Http }
 }
 
 /// Without TLS in the program, the variable that asks for it is an error.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, ConfigErrors, Notice, REDACTED, Report, full_name};
 use super::gather::{Gathered, Setting, Settings, Unknown, gather};
+use super::hosts::{self, VirtualHost};
 use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
@@ -148,7 +149,7 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
     if let Err(fault) = parse(variable, name, &setting.text, config) {
         let rule = match fault {
             // The detail quotes the text.
-            Fault::Route(_) if setting.hidden => variable.rule(),
+            Fault::Route(_) | Fault::Domain(_) if setting.hidden => variable.rule(),
             fault => format!("{}{fault}", variable.rule()),
         };
         let error = setting.blame(ConfigError::new(name, rule));
@@ -175,6 +176,7 @@ pub(super) enum Fault {
     Rule,
     Io(io::Error),
     Route(RouteError),
+    Domain(String),
 }
 
 impl std::fmt::Display for Fault {
@@ -185,6 +187,7 @@ impl std::fmt::Display for Fault {
             Fault::Rule => Ok(()),
             Fault::Io(error) => write!(f, " ({error})"),
             Fault::Route(error) => write!(f, " ({:.SHOWN$})", error.to_string()),
+            Fault::Domain(why) => write!(f, " ({why:.SHOWN$})"),
         }
     }
 }
@@ -214,18 +217,30 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::UrlPath { .. } => return Err(Fault::Rule),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
         Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
+        Kind::Domains { .. } | Kind::HostFile { .. } if trimmed.is_empty() => {}
+        Kind::Domains { set } => {
+            let domains = hosts::domains(trimmed).map_err(Fault::Domain)?;
+            set(VirtualHost::of(&mut config.virtual_hosts, chosen(variable, name)), domains);
+        }
+        Kind::HostFile { set } => {
+            set(VirtualHost::of(&mut config.virtual_hosts, chosen(variable, name)), PathBuf::from(trimmed));
+        }
         Kind::List { set } => set(config, list(trimmed)),
         Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
         Kind::Word { .. } => return Err(Fault::Rule),
         Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
-            let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
-            add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);
+            add(config, RouteSpec::parse(chosen(variable, name), text).map_err(Fault::Route)?);
         }
         Kind::Unread => {}
     }
     Ok(())
+}
+
+/// What the operator chose in the name of a member of a family.
+fn chosen<'a>(variable: &Variable, name: &'a str) -> &'a str {
+    variable.family().map_or(name, |(start, end)| &name[start.len()..name.len() - end.len()])
 }
 
 fn within(value: Option<u64>, min: u64, max: u64) -> Result<u64, Fault> {

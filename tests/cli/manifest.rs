@@ -282,7 +282,7 @@ const CONFIGURATIONS: &[(&[&str], Settings)] = &[
     ),
     (&["--service-monitor"], &[("ADMIN_PORT", "9090"), ("STARTUP_TIMEOUT", "5m"), ("DRAIN_DELAY", "15s")]),
     // Switched off is fine, whatever it is.
-    (&[], &[("HTTP_REDIRECT_PORT", "0"), ("TLS_CLIENT_CA_FILE", "off"), ("CORS_ALLOW_ALL", "false")]),
+    (&[], &[("HTTP_REDIRECT_PORT", ""), ("TLS_CLIENT_CA_FILE", ""), ("CORS_ALLOW_ALL", "false")]),
     (
         &["--name", "x1", "--namespace", "shops"],
         &[("ROUTE_A", "GET /a/{b} -> respond 200 application/json {\"b\": \"{b}\"}")],

@@ -151,7 +151,8 @@ fn what_cannot_serve_is_said_in_one_line() {
 }
 
 fn expect(certificate: &Path, key: &Path, part: Part, blamed: &Path, expected: &str) {
-    let error = Identity::load(certificate, key).expect_err(expected);
+    let errors = Identity::load(certificate, key).expect_err(expected);
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
     let text = error.to_string();
     assert!(text.starts_with(&format!("{} {expected}", blamed.display())) || text.contains(expected), "{text}");
     assert!(text.starts_with(&blamed.display().to_string()) && !text.contains('\n'), "{text}");

@@ -72,7 +72,7 @@ impl<'a> Plan<'a> {
         if options.max_replicas < options.replicas {
             return Err("--max-replicas must not be less than --replicas".into());
         }
-        let tls = config.tls_cert_file.is_some();
+        let tls = config.speaks_tls();
         let main = Port { name: if tls { "https" } else { "http" }, number: config.port, tls };
         let admin = config.admin_address().filter(|address| !is_loopback(address.ip()));
         let admin = admin.map(|address| Port { name: "admin", number: address.port(), tls: false });
