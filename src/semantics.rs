@@ -3,14 +3,19 @@
 //! `Method`, `StatusCode`, `HeaderName`, `HeaderValue` and `Version` come from the `http` crate.
 
 pub mod accept;
+pub mod accept_encoding;
 pub mod assemble;
 pub mod client_certificate;
+pub mod compressible;
 pub mod conditional;
+pub mod csp;
 pub mod date;
 pub mod etag;
 pub mod forwarded;
 pub mod head;
+pub mod hsts;
 pub mod media_type;
+pub mod origin;
 pub mod range;
 pub mod target;
 pub mod token;

@@ -1,9 +1,11 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod rate_limit;
 mod stack;
 
 use std::sync::Arc;
 
+pub use self::rate_limit::{RateLimit, RateLimitError};
 pub use self::stack::Stack;
 use super::context::Context;
 use super::handler::Erased;

@@ -18,6 +18,8 @@ pub mod identity;
 #[cfg(feature = "tls")]
 mod names;
 #[cfg(feature = "tls")]
+pub(crate) mod provider;
+#[cfg(feature = "tls")]
 mod session;
 
 #[cfg(not(feature = "tls"))]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use rustls::crypto::ring;
 use rustls::server::{NoServerSessionStorage, UnbufferedServerConnection};
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error, ServerConfig, SupportedProtocolVersion};
@@ -14,6 +13,7 @@ use rustls::{Error, ServerConfig, SupportedProtocolVersion};
 use super::clients::Clients;
 use super::identity::Identity;
 use super::names::Names;
+use super::provider;
 
 /// What is agreed on by ALPN (RFC 7301). Who offers only other protocols is refused with `no_application_protocol`.
 const PROTOCOL: &[u8] = b"http/1.1";
@@ -109,7 +109,7 @@ impl Current {
 fn configure(terms: &Terms) -> Result<ServerConfig, Error> {
     let versions = if terms.allows_tls12 { VERSIONS } else { &VERSIONS[..1] };
     let builder =
-        ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_protocol_versions(versions)?;
+        ServerConfig::builder_with_provider(Arc::new(provider::default_provider())).with_protocol_versions(versions)?;
     let builder = match &terms.clients {
         Some(clients) => builder.with_client_cert_verifier(clients.verifier().clone()),
         None => builder.with_no_client_auth(),
@@ -118,7 +118,7 @@ fn configure(terms: &Terms) -> Result<ServerConfig, Error> {
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     // Tickets are kept by the clients: no memory of ours, no lock, and any reactor can resume any session.
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.ticketer = ring::Ticketer::new()?;
+    config.ticketer = provider::Ticketer::new()?;
     Ok(config)
 }
 

@@ -8,7 +8,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -17,6 +16,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::X509Version;
 
 use super::identity::{IdentityError, Part, parse, read};
+use super::provider;
 
 /// The authorities, and what becomes of clients that come without a certificate.
 #[derive(Debug)]
@@ -52,7 +52,8 @@ impl Clients {
             roots.add(der.clone()).map_err(|error| format!("has a {who} that cannot be used ({error})"))?;
             subjects.push(subject);
         }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()));
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider::default_provider()));
         let builder = if is_required { builder } else { builder.allow_unauthenticated() };
         let verifier = builder.build().map_err(|error| format!("cannot be used ({error})"))?;
         Ok(Clients { certificates, subjects, is_required, verifier })
