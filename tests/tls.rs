@@ -17,9 +17,15 @@ mod endings;
 mod exchanges;
 #[path = "tls/handshakes.rs"]
 mod handshakes;
+#[path = "tls/hosts.rs"]
+mod hosts;
+#[path = "tls/mutual.rs"]
+mod mutual;
 #[allow(dead_code, reason = "shared with process.rs, which uses all of it")]
 #[path = "process/support.rs"]
 mod process;
+#[path = "tls/redirect.rs"]
+mod redirect;
 #[path = "tls/renewal.rs"]
 mod renewal;
 #[path = "wire/support.rs"]

@@ -70,7 +70,7 @@ impl Config {
         (places, loaded.map(|loaded| Loaded { overruled, ..loaded }))
     }
 
-    /// Reads the variables called `names` (without prefix) and no other, and checks each by itself: for whoever only
+    /// Reads the variables and families called `names` (without prefix) and no other, and checks each by itself: for whoever only
     /// needs to find a server that runs already, and must not fail because of the rest of its configuration.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Config {
         let mut report = Report::default();
         let Gathered { mut settings, .. } = gather(sources, &mut report);
         report.keep(names);
-        settings.retain(|name, _| names.contains(&name.as_str()));
+        settings.retain(|name, setting| names.contains(&name.as_str()) || names.contains(&setting.variable.name));
         let mut config = Config::before_settings(sources.in_kubernetes());
         for (name, setting) in &settings {
             apply(name, setting, &mut config, &settings, &mut report);

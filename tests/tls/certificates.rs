@@ -22,7 +22,13 @@ fn fixture(name: &str) -> PathBuf {
 
 /// Believes every certificate, but not every signature.
 #[derive(Debug)]
-struct Gullible(WebPkiSupportedAlgorithms);
+pub(crate) struct Gullible(WebPkiSupportedAlgorithms);
+
+impl Gullible {
+    pub(crate) fn new() -> Self {
+        Gullible(ring::default_provider().signature_verification_algorithms)
+    }
+}
 
 impl ServerCertVerifier for Gullible {
     fn verify_server_cert(
@@ -73,12 +79,11 @@ fn keys_of_every_kind_and_form_serve() {
         let acceptor = acceptor(&fixture(certificate), &fixture(key));
         let site = Site::of(config(), Clock::manual(), |server| server.with_tls(Some(acceptor)));
         for version in [&TLS12, &TLS13] {
-            let algorithms = ring::default_provider().signature_verification_algorithms;
             let wanted = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
                 .with_protocol_versions(&[version])
                 .unwrap()
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Gullible(algorithms)))
+                .with_custom_certificate_verifier(Arc::new(Gullible::new()))
                 .with_no_client_auth();
             let mut client = connect_with(site.address, Arc::new(wanted));
             client.send(get_of("/text"));
