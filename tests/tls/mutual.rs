@@ -93,8 +93,8 @@ fn where_it_is_optional_only_those_who_have_one_must_have_a_good_one() {
     }
     assert_eq!(server.stop(), 0);
     let requests = server.stdout.all_json();
-    let named: Vec<bool> = requests.iter().map(|line| line.get("tls_client_subject").is_some()).collect();
-    assert_eq!(named, [false, true, false, true]);
+    let named = requests.iter().filter(|line| line.get("tls_client_subject").is_some()).count();
+    assert_eq!((named, requests.len()), (2, 4));
 }
 
 #[test]
