@@ -1,10 +1,14 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod auth;
+mod compression;
 mod rate_limit;
 mod stack;
 
 use std::sync::Arc;
 
+pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Users};
+pub use self::compression::{Coding, Compression, CompressionError};
 pub use self::rate_limit::{RateLimit, RateLimitError};
 pub use self::stack::Stack;
 use super::context::Context;

@@ -1,7 +1,7 @@
 //! The request a handler sees.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::{Extensions, Method};
@@ -30,6 +30,8 @@ pub struct Received {
     pub id: String,
     /// When the head was complete.
     pub at: Instant,
+    /// Who it comes from, once a middleware has found out; see [`Request::set_user`].
+    pub user: OnceLock<Arc<str>>,
 }
 
 impl Default for Received {
@@ -42,6 +44,7 @@ impl Default for Received {
             client_certificate: None,
             id: String::new(),
             at: Instant::now(),
+            user: OnceLock::new(),
         }
     }
 }
@@ -97,6 +100,17 @@ impl Request {
     /// the other end of the connection: where a proxy presents one, it is the proxy's.
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.received.client_certificate.as_ref()
+    }
+
+    /// Who it comes from, if a middleware has found out.
+    pub fn user(&self) -> Option<&str> {
+        self.received.user.get().map(|user| &**user)
+    }
+
+    /// Notes who it comes from, for handlers and the access log. For middleware that has verified that; who was noted first
+    /// stays.
+    pub fn set_user(&self, user: impl Into<Arc<str>>) {
+        let _ = self.received.user.set(user.into());
     }
 
     /// The request's id, as logged and echoed in `X-Request-Id`.

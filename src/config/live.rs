@@ -238,6 +238,7 @@ mod tests {
                 "max-age=1",
                 "10.0.0.0/8",
                 "none",
+                "off",
             ];
             let setup = Setup::new(&[]);
             let before = setup.config();

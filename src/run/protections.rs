@@ -1,12 +1,14 @@
 //! The middleware that the configuration asks for, around everything that is not a probe, metrics or a page for
 //! operators, and around the middleware of the application. While the configuration asks for none it costs a load.
 
+mod compression;
 mod rate_limit;
 
 use std::sync::Arc;
 
 use prometheus::Registry;
 
+use self::compression::Compressor;
 use self::rate_limit::Limit;
 use crate::app::App;
 use crate::app::middleware::{Middleware, Stack};
@@ -19,7 +21,7 @@ use crate::config::{Config, Live};
 pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus::Result<App> {
     let stack = Stack::default();
     let followed = stack.clone();
-    let kept = Kept { limit: Limit::new(registry)? };
+    let kept = Kept { limit: Limit::new(registry)?, compression: Compressor::default() };
     live.follow(move |config| followed.set(wanted(config, &kept)));
     Ok(app.layer_around(stack))
 }
@@ -27,11 +29,13 @@ pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus
 /// What remembers something of requests, and so must outlive changes of other settings.
 struct Kept {
     limit: Limit,
+    compression: Compressor,
 }
 
 /// What this configuration asks for, the outermost first.
 fn wanted(config: &Config, kept: &Kept) -> Vec<Arc<dyn Middleware>> {
     let mut layers: Vec<Arc<dyn Middleware>> = Vec::new();
     layers.extend(kept.limit.wanted(config));
+    layers.extend(kept.compression.wanted(config));
     layers
 }
