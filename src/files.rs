@@ -29,6 +29,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Method};
 
 use self::cache::{Cache, Source};
+use self::encoding::Encodings;
 use self::entry::Entry;
 use self::name::Name;
 use self::open::Root;
@@ -37,6 +38,7 @@ use self::refusal::Refusal;
 use self::representation::Representation;
 use self::stamp::Clock;
 use crate::app::response::Response;
+use crate::semantics::accept_encoding::Coding;
 use crate::semantics::head::RequestHead;
 
 /// The files beneath one directory.
@@ -49,13 +51,14 @@ pub struct Files {
     policy: Policy,
     clock: Clock,
     cache: Cache,
+    encodings: Encodings,
 }
 
 impl Files {
     /// The files beneath `root`. Fails when it is not a directory or may not be searched.
     pub fn new(root: &Path) -> io::Result<Files> {
         let (root, cache) = (Root::new(root)?, Cache::new(cache::DEFAULT_BYTES));
-        Ok(Files { root, policy: Policy::default(), clock: Clock::default(), cache })
+        Ok(Files { root, policy: Policy::default(), clock: Clock::default(), cache, encodings: Encodings::default() })
     }
 
     /// How much memory may be used to keep small files and what is known about files, in bytes; 0 keeps nothing.
@@ -86,6 +89,22 @@ impl Files {
     /// As [`with_cache_control`](Self::with_cache_control), while files are being served: for the answers from now on.
     pub fn set_cache_control(&self, value: Option<HeaderValue>) {
         self.policy.set(value);
+    }
+
+    /// Sets the content codings in which files may be sent to clients that accept them. Default: all that this build has; with
+    /// none, files go out as they are.
+    ///
+    /// A file `x.js` is sent from `x.js.br`, `x.js.zst` or `x.js.gz` beside it, provided that is no older; what has none
+    /// is compressed if its type is worth it and it has 1 KiB or more. What is compressed here is kept, as far as the
+    /// memory of the cache goes.
+    pub fn with_compression(self, codings: &[Coding]) -> Files {
+        self.set_compression(codings);
+        self
+    }
+
+    /// As [`with_compression`](Self::with_compression), while files are being served.
+    pub fn set_compression(&self, codings: &[Coding]) {
+        self.encodings.allow(codings);
     }
 
     /// Whether the path given to [`Files::new`] still leads to the directory that was opened, and to no other that has

@@ -13,11 +13,13 @@ use rustix::fs::{FileType, Stat};
 use smallvec::SmallVec;
 
 use super::cache::{Source, Taken};
+use super::encoding::Codings;
 use super::name::Name;
 use super::refusal::Refusal;
 use super::stamp::{Clock, Stamp, Version};
 use crate::app::body::Body;
 use crate::app::response::SharedHeaders;
+use crate::semantics::accept_encoding::Coding;
 use crate::semantics::media_type;
 
 /// Files of up to this many bytes are read at once, so that head and body leave in one write; of longer ones the server
@@ -43,11 +45,13 @@ pub(super) struct Entry {
     content: Content,
     version: Version,
     trust: Trust,
+    /// What is known of its content in codings.
+    pub(super) codings: Codings,
     /// What it takes of the cache's budgets.
     held: SmallVec<[Taken; 2]>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Content {
     Memory(Bytes),
     File(Arc<File>),
@@ -114,9 +118,39 @@ impl Entry {
         };
         let media_type = media_type::of_name(name.as_bytes());
         let (etag, last_modified) = (stamp.etag(), stamp.last_modified());
-        let fields = SharedHeaders::new(fields(etag.clone(), last_modified.clone(), media_type.clone()));
-        let (length, held) = (length(&stat), SmallVec::new());
-        Ok(Entry { length, stamp, media_type, etag, last_modified, fields, content, version, trust, held })
+        let fields = SharedHeaders::new(fields(&etag, last_modified.as_ref(), &media_type, None));
+        let (length, held, codings) = (length(&stat), SmallVec::new(), Codings::of(&media_type));
+        Ok(Entry { length, stamp, media_type, etag, last_modified, fields, content, version, trust, codings, held })
+    }
+
+    /// The same content in `coding`, compressed here to `coded`, for which `room` was taken.
+    pub(super) fn compressed(&self, coding: Coding, coded: Vec<u8>, room: Taken) -> Entry {
+        let length = coded.len() as u64;
+        let variant = self.variant(coding, self.stamp.weak(), length, Content::Memory(coded.into()));
+        Entry { held: SmallVec::from_iter([room]), ..variant }
+    }
+
+    /// The same content in `coding`, into which it is put while it is sent. Until then it is as long as it was.
+    pub(super) fn compressing(&self, coding: Coding) -> Entry {
+        self.variant(coding, self.stamp.weak(), self.length, self.content.clone())
+    }
+
+    /// The same content in `coding`, as it is in the file `sibling`.
+    pub(super) fn precompressed(&self, coding: Coding, sibling: &Entry) -> Entry {
+        let stamp = self.stamp.precompressed(coding, &sibling.stamp);
+        self.variant(coding, stamp, sibling.length, sibling.content.clone())
+    }
+
+    fn variant(&self, coding: Coding, stamp: Stamp, length: u64, content: Content) -> Entry {
+        let (etag, last_modified, media_type) = (stamp.etag(), self.last_modified.clone(), self.media_type.clone());
+        let fields = SharedHeaders::new(fields(&etag, last_modified.as_ref(), &media_type, Some(coding)));
+        let (version, trust, held, codings) = (self.version, self.trust, SmallVec::new(), Codings::default());
+        Entry { length, stamp, media_type, etag, last_modified, fields, content, version, trust, codings, held }
+    }
+
+    /// Whether it was changed last in an earlier second than `other`.
+    pub(super) fn is_older_than(&self, other: &Entry) -> bool {
+        self.version.is_older_than(&other.version)
     }
 
     /// Whether the file behind the descriptor, if it is kept open, is still this version: what is written into it in
@@ -176,20 +210,22 @@ impl Entry {
     }
 }
 
-/// The fields of 200.
+/// The fields of 200. Ranges are of the file itself, not of what it is in a coding.
 fn fields(
-    etag: HeaderValue,
-    last_modified: Option<HeaderValue>,
-    media_type: HeaderValue,
+    etag: &HeaderValue,
+    last_modified: Option<&HeaderValue>,
+    media_type: &HeaderValue,
+    coding: Option<Coding>,
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
-    let before = [Some((header::ETAG, etag)), last_modified.map(|date| (header::LAST_MODIFIED, date))];
-    let after = [
-        (header::CONTENT_TYPE, media_type),
-        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-        (NOSNIFF, HeaderValue::from_static("nosniff")),
-    ];
-    before.into_iter().flatten().chain(after)
+    let form = match coding {
+        Some(coding) => (header::CONTENT_ENCODING, HeaderValue::from_static(coding.name())),
+        None => (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+    };
+    let before = [(header::ETAG, etag.clone())];
+    let date = last_modified.map(|date| (header::LAST_MODIFIED, date.clone()));
+    let after = [(header::CONTENT_TYPE, media_type.clone()), form, (NOSNIFF, HeaderValue::from_static("nosniff"))];
+    before.into_iter().chain(date).chain(after)
 }
 
 fn length(stat: &Stat) -> u64 {

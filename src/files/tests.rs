@@ -118,6 +118,7 @@ fn a_file_with_everything_said_about_it() {
         ("content-type", "text/css; charset=utf-8"),
         ("accept-ranges", "bytes"),
         ("x-content-type-options", "nosniff"),
+        ("vary", "Accept-Encoding"),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(answer, Answer { status: 200, headers: expected.into(), length: 7, body: b"body {}".into() });
@@ -441,7 +442,7 @@ fn preconditions() {
         assert_eq!(answer.status, *status, "{fields:?}");
         if *status == 304 {
             let names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!((names, answer.length), (vec!["etag", "last-modified"], 0));
+            assert_eq!((names, answer.length), (vec!["etag", "last-modified", "vary"], 0));
         }
     }
 }

@@ -116,6 +116,7 @@ fn mount_directory(mut app: App, dir: &Path, prefix: &str, live: &Live) -> Resul
     });
     live.follow(move |config| {
         told.set_cache_control(config.static_cache_control.clone());
+        told.set_compression(&config.compression);
         told.set_cache_bytes(usize::try_from(config.static_cache_bytes).unwrap_or(usize::MAX));
     });
     let below = prefix.to_owned();
