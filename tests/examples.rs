@@ -127,15 +127,13 @@ fn tls() {
     let cart = authority.issue("cart", "cart", Some("spiffe://shop.example/cart"));
     let till = authority.issue("till", "till", None);
     let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(path);
-    let example = Example::start(
-        "tls",
-        &[
-            ("RWS_CONFIG_TLS_CERT_FILE", &certificate),
-            ("RWS_CONFIG_TLS_KEY_FILE", &key),
-            ("RWS_CONFIG_TLS_CLIENT_CA_FILE", &ca),
-            ("RWS_CONFIG_TLS_CLIENT_AUTH", "optional"),
-        ],
-    );
+    let settings = [
+        ("RWS_CONFIG_TLS_CERT_FILE", certificate.as_str()),
+        ("RWS_CONFIG_TLS_KEY_FILE", &key),
+        ("RWS_CONFIG_TLS_CLIENT_CA_FILE", &ca),
+        ("RWS_CONFIG_TLS_CLIENT_AUTH", "optional"),
+    ];
+    let example = Example::start("tls", &settings);
     let ask = |who: Option<&tls::Pair>, target| authority.ask(example.address, who, target);
     let cases = [
         (None, "/", 200, "Hello, stranger! We talk in private."),

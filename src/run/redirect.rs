@@ -4,7 +4,7 @@
 //! 308 (RFC 9110 section 15.4.9) rather than 301, so that a POST remains one. Where the port leads is decided once: in
 //! a cluster clients come through a Service, which has HTTPS on 443 whatever the container's port is.
 
-use std::net::TcpListener;
+use std::net::{Ipv6Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -81,12 +81,13 @@ impl RedirectPort {
         self.stop.clone()
     }
 
-    /// Ends it, after the main server has ended. It has been draining for as long, unless that was not asked for.
+    /// Ends it, after the main server has ended. It has been draining for as long, unless nobody asked for that.
     pub(super) fn end(self, main: Verdict) {
         match main {
+            Verdict::Drained => self.stop.end(),
+            Verdict::TimedOut | Verdict::Failed => self.stop.abort(0),
             // Somebody has lost patience already.
             Verdict::Killed(signal) => self.stop.abort(signal),
-            _ => self.stop.drain(false, 0),
         }
         // A panic in there has been told, and changes nothing now.
         let _ = self.thread.join();
@@ -106,6 +107,7 @@ fn own_config(config: &Config) -> Config {
         thread_count: 1,
         queue_depth: 16,
         max_connections: REDIRECT_CONNECTIONS,
+        max_connections_per_ip: config.max_connections_per_ip,
         max_head_bytes: config.max_head_bytes,
         max_headers: config.max_headers,
         max_uri_bytes: config.max_uri_bytes,
@@ -207,7 +209,10 @@ fn without_port(host: &str) -> &str {
 /// Whether it is a name as DNS has them, or an address: the grammar of URLs allows more, which no browser sends.
 fn is_plain(host: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    !host.is_empty() && (host.starts_with('[') || host.bytes().all(is_name))
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_name),
+    }
 }
 
 #[cfg(test)]
@@ -244,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_none_is_not_repeated() {
-        for host in ["", ":80", "a b", "user@a", "a%0d%0a", "a;b", "a,b", "(a)", "*"] {
+        for host in ["", ":80", "a b", "user@a", "a%0d%0a", "a;b", "a,b", "(a)", "*", "[", "[a]", "[::1"] {
             assert_eq!(asked(443, Method::GET, "/", host), (400, None), "{host}");
         }
         assert_eq!(asked(443, Method::CONNECT, "a:443", "a:443").0, 400);

@@ -811,7 +811,9 @@ fn what_of_tls_does_not_fit_together_is_an_error_that_names_what_to_change() {
     let second = |domain| {
         [("VIRTUAL_HOST_2_DOMAIN", domain), ("VIRTUAL_HOST_2_CERT_FILE", "/c"), ("VIRTUAL_HOST_2_KEY_FILE", "/k")]
     };
-    let cases: Vec<(Vec<(&str, &str)>, &[&str])> = vec![
+    /// Settings, and what their errors say.
+    type Case<'a> = (Vec<(&'a str, &'a str)>, &'a [&'a str]);
+    let cases: Vec<Case<'_>> = vec![
         (FIRST.to_vec(), &[]),
         (
             FIRST[..1].to_vec(),
