@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::hosts::VirtualHost;
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
 use super::{Config, IpNet, VARIABLES};
@@ -108,6 +109,15 @@ pub(super) enum Kind {
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
     File {
         set: fn(&mut Config, Option<PathBuf>),
+    },
+    /// Names of a virtual host.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    Domains {
+        set: fn(&mut VirtualHost, Vec<String>),
+    },
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    HostFile {
+        set: fn(&mut VirtualHost, PathBuf),
     },
     List {
         set: fn(&mut Config, Vec<String>),
@@ -230,6 +240,18 @@ impl Variable {
         Variable::new(name, "", Kind::File { set })
     }
 
+    /// Names of a virtual host.
+    #[cfg(feature = "tls")]
+    pub(super) const fn domains(name: &'static str, set: fn(&mut VirtualHost, Vec<String>)) -> Self {
+        Variable::new(name, "", Kind::Domains { set })
+    }
+
+    /// A path that belongs to a virtual host; whoever opens it says what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn host_file(name: &'static str, set: fn(&mut VirtualHost, PathBuf)) -> Self {
+        Variable::new(name, "", Kind::HostFile { set })
+    }
+
     pub(super) const fn list(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<String>)) -> Self {
         Variable::new(name, default, Kind::List { set })
     }
@@ -315,7 +337,8 @@ impl Variable {
             Kind::UrlPaths { .. } => "list of URL paths",
             Kind::Page { .. } => "file name",
             Kind::Directory { .. } => "directory",
-            Kind::File { .. } => "file",
+            Kind::File { .. } | Kind::HostFile { .. } => "file",
+            Kind::Domains { .. } => "domains",
             Kind::List { .. } => "list",
             Kind::Word { .. } => "word",
             Kind::Networks { .. } => "list of networks",
@@ -390,7 +413,8 @@ impl Variable {
                     .to_owned()
             }
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
-            Kind::File { .. } => "must be the path of a file".to_owned(),
+            Kind::File { .. } | Kind::HostFile { .. } => "must be the path of a file".to_owned(),
+            Kind::Domains { .. } => "must be a list of domain names separated by commas".to_owned(),
             Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
                                         or name=value"
                 .to_owned(),
