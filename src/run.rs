@@ -13,6 +13,7 @@ mod protections;
 mod redirect;
 mod registries;
 mod reload;
+mod site;
 mod startup;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
@@ -35,7 +36,7 @@ use crate::server::{Report, Server, Stop, Verdict};
 
 use self::admin::AdminPort;
 use self::assembly::Assembly;
-pub use self::built_in::{Defaults, STATIC};
+pub use self::built_in::Defaults;
 pub use self::hooks::HookResult;
 use self::last_words::Circumstances;
 #[cfg(feature = "cli")]

@@ -139,6 +139,10 @@ fn every_value_reaches_its_field() {
         max_body_size_in_bytes: 9,
         rate_limit_max_requests: 20,
         rate_limit_window_secs: 21,
+        auth_basic: secrets::users("ada:open sesame").expect("a user"),
+        auth_bearer: secrets::tokens("ci:abcdefghijklmnop").expect("a token"),
+        auth_realm: "My \"shop\"".to_owned(),
+        auth_exempt_prefixes: vec!["/a".to_owned(), "/b/".to_owned()],
         head_timeout: Duration::from_millis(10),
         body_timeout: Duration::from_secs(11),
         idle_timeout: Duration::from_secs(12),
@@ -164,6 +168,11 @@ fn every_value_reaches_its_field() {
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
         static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
+        static_immutable: false,
+        static_immutable_prefixes: vec!["/assets/".to_owned()],
+        spa_fallback: Some("app/shell.html".to_owned()),
+        spa_fallback_exclude_prefixes: vec!["/a".to_owned(), "/b".to_owned()],
+        directory_listing: true,
         static_cache_bytes: 1 << 20,
         compression: vec![crate::semantics::accept_encoding::Coding::Gzip],
         demo_routes: true,
@@ -198,6 +207,10 @@ fn every_value_reaches_its_field() {
         ("MAX_REQUESTS_PER_CONNECTION", "5"),
         ("RATE_LIMIT_MAX_REQUESTS", "20"),
         ("RATE_LIMIT_WINDOW_SECS", "21"),
+        ("AUTH_BASIC", "\nada:open sesame\n"),
+        ("AUTH_BEARER", " ci:abcdefghijklmnop"),
+        ("AUTH_REALM", "My \"shop\""),
+        ("AUTH_EXEMPT_PREFIXES", "/a, /b/"),
         ("MAX_HEAD_BYTES", "6KiB"),
         ("MAX_HEADERS", "7"),
         ("MAX_URI_BYTES", "18"),
@@ -237,6 +250,11 @@ fn every_value_reaches_its_field() {
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
         ("STATIC_CACHE_CONTROL", "max-age=60"),
+        ("STATIC_IMMUTABLE", "off"),
+        ("STATIC_IMMUTABLE_PREFIXES", "/assets/"),
+        ("SPA_FALLBACK", "/app/shell.html"),
+        ("SPA_FALLBACK_EXCLUDE_PREFIXES", "/a, /b"),
+        ("DIRECTORY_LISTING", "on"),
         ("STATIC_CACHE_BYTES", "1MiB"),
         ("COMPRESSION", "gzip"),
         ("DEMO_ROUTES", "on"),
@@ -768,7 +786,7 @@ fn a_feature_that_is_missing_stops_the_start_only_when_it_is_asked_for() {
 
 #[test]
 fn what_would_be_unsafe_to_ignore_is_refused() {
-    for name in ["CORS_ALLOW_ALL", "CORS_ALLOW_ORIGINS", "CSP", "SPA_FALLBACK"] {
+    for name in ["CORS_ALLOW_ALL", "CORS_ALLOW_ORIGINS", "CSP"] {
         assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
     }
 }
