@@ -46,6 +46,7 @@ pub use table::{Change, Status, Variable, find};
 pub use value::{duration, show_millis};
 
 use crate::semantics::accept_encoding::Coding;
+use crate::semantics::secrets::{Token, User};
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
@@ -79,6 +80,11 @@ pub struct Config {
     /// 0: unlimited.
     pub rate_limit_max_requests: u32,
     pub rate_limit_window_secs: u32,
+    /// With `auth_bearer` empty as well: nobody is asked.
+    pub auth_basic: Vec<User>,
+    pub auth_bearer: Vec<Token>,
+    pub auth_realm: String,
+    pub auth_exempt_prefixes: Vec<String>,
     pub head_timeout: Duration,
     pub body_timeout: Duration,
     pub idle_timeout: Duration,
@@ -111,6 +117,14 @@ pub struct Config {
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
     pub static_cache_control: Option<HeaderValue>,
+    /// Whether names that hold a hash of the content make files immutable.
+    pub static_immutable: bool,
+    /// Where all names do.
+    pub static_immutable_prefixes: Vec<String>,
+    /// File below `static_dir`; `None`: unknown paths get 404.
+    pub spa_fallback: Option<String>,
+    pub spa_fallback_exclude_prefixes: Vec<String>,
+    pub directory_listing: bool,
     /// For static files; 0: none are kept.
     pub static_cache_bytes: u64,
     /// Empty: nothing is compressed.
@@ -206,6 +220,10 @@ impl Default for Config {
             max_body_size_in_bytes: 2 * 1024 * 1024,
             rate_limit_max_requests: 0,
             rate_limit_window_secs: 60,
+            auth_basic: Vec::new(),
+            auth_bearer: Vec::new(),
+            auth_realm: "Restricted".into(),
+            auth_exempt_prefixes: Vec::new(),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
@@ -231,6 +249,11 @@ impl Default for Config {
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
+            static_immutable: true,
+            static_immutable_prefixes: Vec::new(),
+            spa_fallback: None,
+            spa_fallback_exclude_prefixes: vec!["/api".into()],
+            directory_listing: false,
             static_cache_bytes: 16 << 20,
             compression: Coding::AVAILABLE.to_vec(),
             demo_routes: false,

@@ -15,7 +15,6 @@ const DAY: u64 = 24 * HOUR;
 #[cfg(not(feature = "tls"))]
 const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
 const NO_CORS: &str = "CORS is not implemented, so browsers would get no Access-Control headers";
-const NO_SPA: &str = "the fallback is not implemented, so unknown paths would get 404";
 const NO_HOSTS: &str = "virtual hosts are not implemented, so every host would get the same";
 
 /// Every variable this version knows.
@@ -128,6 +127,28 @@ pub static VARIABLES: &[Variable] = &[
     .reloadable()
     .example("60")
     .help("Window of RATE_LIMIT_MAX_REQUESTS in seconds. All may come at once, and are regained evenly."),
+    Variable::users("AUTH_BASIC", |config, users| config.auth_basic = users)
+        .reloadable()
+        .example("ada:$2y$10$P/ebPGYq5pmT5zBjFo1cX.xU7o9QXIPWsN2R31VvpwTsUGGA4lHqS")
+        .help(
+            "Users that may come in with a password, a line user:hash (bcrypt, htpasswd -nB) or user:password for each. \
+               Probes, metrics and the admin port ask nobody. Mount a Secret and set AUTH_BASIC_FILE. Empty: everybody.",
+        ),
+    Variable::tokens("AUTH_BEARER", |config, tokens| config.auth_bearer = tokens)
+        .reloadable()
+        .example("ci:Zm9vYmFyYmF6cXV4MTIzNA")
+        .help(
+            "Bearer tokens with which requests may come in, beside AUTH_BASIC; name:token to see whose it was in the log. \
+               Empty: none.",
+        ),
+    Variable::realm("AUTH_REALM", "Restricted", |config, realm| config.auth_realm = realm)
+        .reloadable()
+        .example("Shop")
+        .help("What browsers show when they ask for a password."),
+    Variable::url_paths("AUTH_EXEMPT_PREFIXES", "", |config, prefixes| config.auth_exempt_prefixes = prefixes)
+        .reloadable()
+        .example("/public,/favicon.ico")
+        .help("Paths where nobody is asked, with all below them, in spite of AUTH_BASIC and AUTH_BEARER."),
     // Time
     Variable::duration("HEAD_TIMEOUT", "10s", (1, DAY), |config, limit| config.head_timeout = limit)
         .reloadable()
@@ -285,6 +306,38 @@ pub static VARIABLES: &[Variable] = &[
             "Cache-Control of static files. no-cache: caches ask each time whether a file has changed. Empty: none, and \
                they guess.",
         ),
+    Variable::one_of(
+        "STATIC_IMMUTABLE",
+        "auto",
+        &[("auto", |config| config.static_immutable = true), ("off", |config| config.static_immutable = false)],
+    )
+    .reloadable()
+    .example("off")
+    .help(
+        "auto: files whose names hold a hash of their content, as bundlers make them, get max-age=31536000, immutable. \
+               Not if STATIC_CACHE_CONTROL has no-store or private.",
+    ),
+    Variable::url_paths("STATIC_IMMUTABLE_PREFIXES", "", |config, prefixes| config.static_immutable_prefixes = prefixes)
+        .reloadable()
+        .example("/assets/")
+        .help("Paths below which every file but HTML pages is treated so, whatever its name."),
+    Variable::page("SPA_FALLBACK", |config, page| config.spa_fallback = page)
+        .reloadable()
+        .example("index.html")
+        .help(
+            "File below STATIC_DIR that is answered, with 200, where a browser goes to a path that is none: the page of \
+               a single-page application. true: index.html. Not for paths with a dot in the last segment, and not for \
+               health checks.",
+        ),
+    Variable::url_paths("SPA_FALLBACK_EXCLUDE_PREFIXES", "/api", |config, prefixes| {
+        config.spa_fallback_exclude_prefixes = prefixes;
+    })
+    .reloadable()
+    .example("/api,/internal")
+    .help("Paths below which unknown ones stay 404. Empty: none."),
+    Variable::switch("DIRECTORY_LISTING", |config, listing| config.directory_listing = listing)
+        .reloadable()
+        .help("Answer a directory without index.html with a list of what is in it. Dotfiles are not."),
     Variable::size("STATIC_CACHE_BYTES", "16MiB", (0, u64::MAX), |config, bytes| config.static_cache_bytes = bytes)
         .reloadable()
         .example("64MiB")
@@ -335,7 +388,4 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("CORS_EXPOSE_HEADERS", NO_CORS),
     Variable::no_effect("CORS_MAX_AGE", "CORS is not implemented"),
     Variable::refused("CSP", "security headers are not implemented, so browsers would get no Content-Security-Policy"),
-    Variable::refused("SPA_FALLBACK", NO_SPA),
-    Variable::no_effect("SPA_FALLBACK_EXCLUDE_PREFIXES", "the fallback is not implemented"),
-    Variable::refused("DIRECTORY_LISTING", "listings are not implemented, so directories would get 404"),
 ];
