@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::hosts::VirtualHost;
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
 use super::{Config, IpNet, VARIABLES};
@@ -97,6 +98,10 @@ pub(super) enum Kind {
     UrlPaths {
         set: fn(&mut Config, Vec<String>),
     },
+    /// The name of a file, relative to another directory; `true` for `index.html`, empty or `false` for none.
+    Page {
+        set: fn(&mut Config, Option<String>),
+    },
     /// An existing directory, or empty for none.
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
@@ -104,6 +109,15 @@ pub(super) enum Kind {
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
     File {
         set: fn(&mut Config, Option<PathBuf>),
+    },
+    /// Names of a virtual host.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    Domains {
+        set: fn(&mut VirtualHost, Vec<String>),
+    },
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    HostFile {
+        set: fn(&mut VirtualHost, PathBuf),
     },
     List {
         set: fn(&mut Config, Vec<String>),
@@ -211,6 +225,11 @@ impl Variable {
         Variable::new(name, default, Kind::UrlPaths { set })
     }
 
+    /// None unless set.
+    pub(super) const fn page(name: &'static str, set: fn(&mut Config, Option<String>)) -> Self {
+        Variable::new(name, "", Kind::Page { set })
+    }
+
     pub(super) const fn directory(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
         Variable::new(name, "", Kind::Directory { set })
     }
@@ -219,6 +238,18 @@ impl Variable {
     #[cfg(feature = "tls")]
     pub(super) const fn file(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
         Variable::new(name, "", Kind::File { set })
+    }
+
+    /// Names of a virtual host.
+    #[cfg(feature = "tls")]
+    pub(super) const fn domains(name: &'static str, set: fn(&mut VirtualHost, Vec<String>)) -> Self {
+        Variable::new(name, "", Kind::Domains { set })
+    }
+
+    /// A path that belongs to a virtual host; whoever opens it says what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn host_file(name: &'static str, set: fn(&mut VirtualHost, PathBuf)) -> Self {
+        Variable::new(name, "", Kind::HostFile { set })
     }
 
     pub(super) const fn list(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<String>)) -> Self {
@@ -304,8 +335,10 @@ impl Variable {
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
             Kind::UrlPaths { .. } => "list of URL paths",
+            Kind::Page { .. } => "file name",
             Kind::Directory { .. } => "directory",
-            Kind::File { .. } => "file",
+            Kind::File { .. } | Kind::HostFile { .. } => "file",
+            Kind::Domains { .. } => "domains",
             Kind::List { .. } => "list",
             Kind::Word { .. } => "word",
             Kind::Networks { .. } => "list of networks",
@@ -339,6 +372,7 @@ impl Variable {
             }
             Kind::Port { .. } => "0 to 65535, or empty".to_owned(),
             Kind::OneOf(choices) => choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+            Kind::Page { .. } => "a file's name, true or false".to_owned(),
             _ => String::new(),
         }
     }
@@ -373,8 +407,14 @@ impl Variable {
             Kind::UrlPaths { .. } => "must be a list of paths separated by commas, each starting with / and without \
                                       query, braces, spaces, percent signs, empty or dot segments"
                 .to_owned(),
+            Kind::Page { .. } => {
+                "must be the name of a file relative to RWS_CONFIG_STATIC_DIR, without segments that start \
+                                  with a dot, or true for index.html"
+                    .to_owned()
+            }
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
-            Kind::File { .. } => "must be the path of a file".to_owned(),
+            Kind::File { .. } | Kind::HostFile { .. } => "must be the path of a file".to_owned(),
+            Kind::Domains { .. } => "must be a list of domain names separated by commas".to_owned(),
             Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
                                         or name=value"
                 .to_owned(),
