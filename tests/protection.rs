@@ -23,12 +23,19 @@ mod volume;
 
 use std::process::{Command, Output};
 
-use support::{Client, Reply, Server};
+use support::{Client, Reply, Server, Sig};
 
 /// One GET of a client with this address and these fields, on a connection of its own.
 fn ask(server: &Server, client: [u8; 4], path: &str, fields: &str) -> Reply {
     let mut connection = Client::from(client.into(), server.address()).unwrap();
     connection.ask(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n")).unwrap()
+}
+
+/// Waits until a change is in force. It is told before: by the time that the next question is answered, it is through.
+fn reloaded(server: &mut Server) {
+    server.stderr.wait_for(|line| line.contains("configuration reloaded"));
+    server.signal(Sig::HUP);
+    server.stderr.wait_for(|line| line.contains("nothing changed"));
 }
 
 /// What curl says, if there is a curl.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::support::{Client, PATIENCE, Reply, Server, Sig, run, rws};
 use crate::volume::Volume;
-use crate::{ask, curl};
+use crate::{ask, curl, reloaded};
 
 const PATH: &str = "/demo/plaintext";
 /// What must never be seen again once it was configured or sent.
@@ -80,7 +80,7 @@ fn a_mounted_secret_is_followed_and_an_empty_one_opens_no_door() {
     let status = |server: &Server, password| get(server, PATH, &basic("ada", password)).status;
     assert_eq!([status(&server, "first password"), status(&server, "second password")], [200, 401]);
     volume.set("users", &hashed("ada", "second password", 4));
-    server.stderr.wait_for(|line| line.contains("configuration reloaded"));
+    reloaded(&mut server);
     assert_eq!([status(&server, "first password"), status(&server, "second password")], [401, 200]);
     for (wrong, reason) in [
         ("# nobody\n", "must name a user"),
@@ -93,7 +93,7 @@ fn a_mounted_secret_is_followed_and_an_empty_one_opens_no_door() {
         assert_eq!([status(&server, "second password"), get(&server, PATH, "").status], [200, 401], "{wrong:?}");
     }
     volume.set("users", "ada:third password");
-    server.stderr.wait_for(|line| line.contains("configuration reloaded"));
+    reloaded(&mut server);
     assert_eq!([status(&server, "second password"), status(&server, "third password")], [401, 200]);
     server.stop();
     let logs = [server.stdout.all(), server.stderr.all()].concat().join("\n");

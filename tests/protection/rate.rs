@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::rws;
 use crate::volume::Volume;
-use crate::{ask, curl};
+use crate::{ask, curl, reloaded};
 
 const PATH: &str = "/demo/plaintext";
 
@@ -52,14 +52,14 @@ fn a_change_of_something_else_gives_nobody_a_new_allowance() {
     let statuses = |count| (0..count).map(|_| ask(&server, [127, 0, 0, 1], PATH, "").status).collect::<Vec<_>>();
     assert_eq!(statuses(3), [200, 200, 429]);
     volume.set("IDLE_TIMEOUT", "5s");
-    server.stderr.wait_for(|line| line.contains("configuration reloaded"));
+    reloaded(&mut server);
     assert_eq!(ask(&server, [127, 0, 0, 1], PATH, "").status, 429);
     volume.set("RATE_LIMIT_MAX_REQUESTS", "3");
-    server.stderr.wait_for(|line| line.contains("configuration reloaded"));
+    reloaded(&mut server);
     assert_eq!(ask(&server, [127, 0, 0, 1], PATH, "").status, 200);
     assert_eq!(server.metric("rws_rate_limited_total"), 2.0);
     volume.remove("RATE_LIMIT_MAX_REQUESTS");
-    server.stderr.wait_for(|line| line.contains("configuration reloaded"));
+    reloaded(&mut server);
     for _ in 0..10 {
         assert_eq!(ask(&server, [127, 0, 0, 1], PATH, "").status, 200);
     }

@@ -93,11 +93,13 @@ const CASES: &[Case] = &[
             refused.field("ratelimit-policy").and_then(|policy| policy.split("w=").nth(1)).unwrap_or("none").to_owned()
         },
     },
-    case("AUTH_BASIC", ("", "200"), ("ada:open sesame", "401"), |server, _| {
-        server.get("/demo/plaintext").status.to_string()
+    case("AUTH_BASIC", ("ada:another one", "401"), ("ada:open sesame", "200"), |server, _| {
+        let ada = "Authorization: Basic YWRhOm9wZW4gc2VzYW1l";
+        asked(server, &format!("GET /demo/plaintext HTTP/1.1\r\nHost: x\r\n{ada}\r\n\r\n"))
     }),
-    case("AUTH_BEARER", ("", "200"), ("abcdefghijklmnop", "401"), |server, _| {
-        server.get("/demo/plaintext").status.to_string()
+    case("AUTH_BEARER", ("anotherTokenOfMine", "401"), ("abcdefghijklmnop", "200"), |server, _| {
+        let ci = "Authorization: Bearer abcdefghijklmnop";
+        asked(server, &format!("GET /demo/plaintext HTTP/1.1\r\nHost: x\r\n{ci}\r\n\r\n"))
     }),
     Case {
         name: "AUTH_REALM",
