@@ -13,6 +13,7 @@ mod docs;
 mod error;
 mod files;
 mod gather;
+mod hosts;
 mod live;
 mod load;
 mod places;
@@ -34,6 +35,7 @@ use http::HeaderValue;
 
 pub use docs::reference;
 pub use error::{ConfigError, ConfigErrors, Notice};
+pub use hosts::VirtualHost;
 pub use ipnet::IpNet;
 pub use live::{Live, Outcome, Running};
 pub use load::{Effective, Loaded};
@@ -46,6 +48,7 @@ pub use table::{Change, Status, Variable, find};
 pub use value::{duration, show_millis};
 
 use crate::semantics::accept_encoding::Coding;
+use crate::semantics::secrets::{Token, User};
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
@@ -79,6 +82,11 @@ pub struct Config {
     /// 0: unlimited.
     pub rate_limit_max_requests: u32,
     pub rate_limit_window_secs: u32,
+    /// With `auth_bearer` empty as well: nobody is asked.
+    pub auth_basic: Vec<User>,
+    pub auth_bearer: Vec<Token>,
+    pub auth_realm: String,
+    pub auth_exempt_prefixes: Vec<String>,
     pub head_timeout: Duration,
     pub body_timeout: Duration,
     pub idle_timeout: Duration,
@@ -111,6 +119,14 @@ pub struct Config {
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
     pub static_cache_control: Option<HeaderValue>,
+    /// Whether names that hold a hash of the content make files immutable.
+    pub static_immutable: bool,
+    /// Where all names do.
+    pub static_immutable_prefixes: Vec<String>,
+    /// File below `static_dir`; `None`: unknown paths get 404.
+    pub spa_fallback: Option<String>,
+    pub spa_fallback_exclude_prefixes: Vec<String>,
+    pub directory_listing: bool,
     /// For static files; 0: none are kept.
     pub static_cache_bytes: u64,
     /// Empty: nothing is compressed.
@@ -121,6 +137,16 @@ pub struct Config {
     /// Set together with the key's file, or not at all.
     pub tls_cert_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
+    /// `VIRTUAL_HOST_<N>`, in order of the numbers.
+    pub virtual_hosts: Vec<VirtualHost>,
+    pub tls_min_version: TlsVersion,
+    /// `None`: clients are not asked for certificates.
+    pub tls_client_ca_file: Option<PathBuf>,
+    pub tls_client_auth: ClientAuth,
+    /// `None`: nothing redirects to HTTPS.
+    pub http_redirect_port: Option<u16>,
+    /// `None`: see [`Config::https_port`].
+    pub http_redirect_to_port: Option<u16>,
     pub dir: Option<PathBuf>,
     pub strict: bool,
     pub allow_loopback: bool,
@@ -130,6 +156,26 @@ impl Config {
     /// Where to listen for operators, if anywhere.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.admin_ip.unwrap_or(self.ip), self.admin_port?))
+    }
+
+    /// Where to listen for plain HTTP that is redirected, if anywhere.
+    pub fn redirect_address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.ip, self.http_redirect_port?))
+    }
+
+    /// Where clients find the port that speaks HTTPS on `port`: inside Kubernetes behind a Service.
+    pub fn https_port(&self, port: u16, in_kubernetes: bool) -> u16 {
+        self.http_redirect_to_port.unwrap_or(if in_kubernetes { 443 } else { port })
+    }
+
+    /// Whether the main port speaks HTTPS.
+    pub fn speaks_tls(&self) -> bool {
+        self.tls_cert_file.is_some() || !self.virtual_hosts.is_empty()
+    }
+
+    /// Whether who has no certificate is refused on the main port.
+    pub fn requires_client_certificates(&self) -> bool {
+        self.tls_client_ca_file.is_some() && self.tls_client_auth == ClientAuth::Required
     }
 
     /// The number of reactors to run: REACTOR_COUNT, or the CPUs that affinity and the cgroup's quota grant
@@ -187,6 +233,24 @@ pub enum HealthDetails {
     Full,
 }
 
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum TlsVersion {
+    #[default]
+    Tls12,
+    Tls13,
+}
+
+/// What becomes of a client without a certificate. One whose certificate cannot be verified is refused in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum ClientAuth {
+    #[default]
+    Required,
+    Optional,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -206,6 +270,10 @@ impl Default for Config {
             max_body_size_in_bytes: 2 * 1024 * 1024,
             rate_limit_max_requests: 0,
             rate_limit_window_secs: 60,
+            auth_basic: Vec::new(),
+            auth_bearer: Vec::new(),
+            auth_realm: "Restricted".into(),
+            auth_exempt_prefixes: Vec::new(),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
@@ -231,12 +299,23 @@ impl Default for Config {
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
+            static_immutable: true,
+            static_immutable_prefixes: Vec::new(),
+            spa_fallback: None,
+            spa_fallback_exclude_prefixes: vec!["/api".into()],
+            directory_listing: false,
             static_cache_bytes: 16 << 20,
             compression: Coding::AVAILABLE.to_vec(),
             demo_routes: false,
             routes: Vec::new(),
             tls_cert_file: None,
             tls_key_file: None,
+            virtual_hosts: Vec::new(),
+            tls_min_version: TlsVersion::Tls12,
+            tls_client_ca_file: None,
+            tls_client_auth: ClientAuth::Required,
+            http_redirect_port: None,
+            http_redirect_to_port: None,
             dir: None,
             strict: false,
             allow_loopback: false,

@@ -63,6 +63,7 @@ fn the_operations_guide_names_every_metric_and_no_other() {
     let elsewhere = [
         "rws_config_reloads_total",
         "rws_config_last_reload_success_timestamp_seconds",
+        "rws_rate_limited_total",
         "rws_tls_cert_not_after_timestamp_seconds",
     ];
     let there: BTreeSet<&str> = gathered.iter().map(|family| family.name()).chain(waiting).chain(elsewhere).collect();

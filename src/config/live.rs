@@ -209,7 +209,10 @@ mod tests {
             "ADMIN_IP" => "127.0.0.1",
             "PORT" | "ADMIN_PORT" | "HTTP_REDIRECT_PORT" => "8081",
             "STATIC_DIR" | "DIR" => "/",
+            "STATIC_IMMUTABLE" => "off",
             "ROUTE_<NAME>" => "/x -> respond 200 text/plain x",
+            "AUTH_BASIC" => "ada:open sesame",
+            "AUTH_BEARER" => "abcdefghijklmnop",
             _ => "",
         }
     }
@@ -253,7 +256,7 @@ mod tests {
             let Some((applied, pending)) = taken else {
                 // Values that need others, such as a certificate its key: a word that stands for none is no change.
                 assert!(
-                    ["TLS_", "VIRTUAL_HOST_"].iter().any(|start| name.starts_with(start)),
+                    ["TLS_", "VIRTUAL_HOST_", "HTTP_REDIRECT_PORT"].iter().any(|start| name.starts_with(start)),
                     "{name}: no value found"
                 );
                 continue;

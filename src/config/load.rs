@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use super::error::{ConfigError, ConfigErrors, Notice, REDACTED, Report, full_name};
 use super::gather::{Gathered, Setting, Settings, Unknown, gather};
+use super::hosts::{self, VirtualHost};
 use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable, find};
 use super::value::{
-    boolean, codings, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size,
+    boolean, codings, directives, duration, is_url_path, list, networks, number, page, show_bytes, show_millis, size,
 };
 use super::{Config, PREFIX, VARIABLES, rules};
+use crate::semantics::credentials::is_realm;
+use crate::semantics::secrets;
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
 const DRAIN_DELAY_IN_KUBERNETES: Duration = Duration::from_secs(5);
@@ -71,7 +74,7 @@ impl Config {
         (places, loaded.map(|loaded| Loaded { overruled, ..loaded }))
     }
 
-    /// Reads the variables called `names` (without prefix) and no other, and checks each by itself: for whoever only
+    /// Reads the variables and families called `names` (without prefix) and no other, and checks each by itself: for whoever only
     /// needs to find a server that runs already, and must not fail because of the rest of its configuration.
     ///
     /// # Errors
@@ -81,7 +84,7 @@ impl Config {
         let mut report = Report::default();
         let Gathered { mut settings, .. } = gather(sources, &mut report);
         report.keep(names);
-        settings.retain(|name, _| names.contains(&name.as_str()));
+        settings.retain(|name, setting| names.contains(&name.as_str()) || names.contains(&setting.variable.name));
         let mut config = Config::before_settings(sources.in_kubernetes());
         for (name, setting) in &settings {
             apply(name, setting, &mut config, &settings, &mut report);
@@ -150,7 +153,7 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
     if let Err(fault) = parse(variable, name, &setting.text, config) {
         let rule = match fault {
             // The detail quotes the text.
-            Fault::Route(_) if setting.hidden => variable.rule(),
+            Fault::Route(_) | Fault::Domain(_) if setting.hidden => variable.rule(),
             fault => format!("{}{fault}", variable.rule()),
         };
         let error = setting.blame(ConfigError::new(name, rule));
@@ -177,6 +180,9 @@ pub(super) enum Fault {
     Rule,
     Io(io::Error),
     Route(RouteError),
+    /// With the word for what is counted there. It never shows what was written.
+    Secret(&'static str, secrets::Fault),
+    Domain(String),
 }
 
 impl std::fmt::Display for Fault {
@@ -186,7 +192,9 @@ impl std::fmt::Display for Fault {
         match self {
             Fault::Rule => Ok(()),
             Fault::Io(error) => write!(f, " ({error})"),
+            Fault::Secret(what, fault) => write!(f, " ({what} {} {})", fault.place, fault.reason),
             Fault::Route(error) => write!(f, " ({:.SHOWN$})", error.to_string()),
+            Fault::Domain(why) => write!(f, " ({why:.SHOWN$})"),
         }
     }
 }
@@ -215,21 +223,42 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         }
         Kind::UrlPath { set } if is_url_path(trimmed) => set(config, trimmed.to_owned()),
         Kind::UrlPath { .. } => return Err(Fault::Rule),
+        Kind::UrlPaths { set } => {
+            let paths = list(trimmed);
+            set(config, Some(paths).filter(|paths| paths.iter().all(|path| is_url_path(path))).ok_or(Fault::Rule)?);
+        }
+        Kind::Page { set } => set(config, page(trimmed).ok_or(Fault::Rule)?),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
         Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
+        Kind::Domains { .. } | Kind::HostFile { .. } if trimmed.is_empty() => {}
+        Kind::Domains { set } => {
+            let domains = hosts::domains(trimmed).map_err(Fault::Domain)?;
+            set(VirtualHost::of(&mut config.virtual_hosts, chosen(variable, name)), domains);
+        }
+        Kind::HostFile { set } => {
+            set(VirtualHost::of(&mut config.virtual_hosts, chosen(variable, name)), PathBuf::from(trimmed));
+        }
         Kind::List { set } => set(config, list(trimmed)),
         Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
         Kind::Word { .. } => return Err(Fault::Rule),
         Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
+        Kind::Users { set } => set(config, secrets::users(text).map_err(|fault| Fault::Secret("line", fault))?),
+        Kind::Tokens { set } => set(config, secrets::tokens(text).map_err(|fault| Fault::Secret("token", fault))?),
+        Kind::Realm { set } if is_realm(trimmed) => set(config, trimmed.to_owned()),
+        Kind::Realm { .. } => return Err(Fault::Rule),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Codings { set } => set(config, codings(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
-            let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
-            add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);
+            add(config, RouteSpec::parse(chosen(variable, name), text).map_err(Fault::Route)?);
         }
         Kind::Unread => {}
     }
     Ok(())
+}
+
+/// What the operator chose in the name of a member of a family.
+fn chosen<'a>(variable: &Variable, name: &'a str) -> &'a str {
+    variable.family().map_or(name, |(start, end)| &name[start.len()..name.len() - end.len()])
 }
 
 fn within(value: Option<u64>, min: u64, max: u64) -> Result<u64, Fault> {

@@ -3,6 +3,8 @@
 //! To implement a variable that is only known so far, replace its `refused` or `no_effect` row by one with a type.
 
 use super::table::Variable;
+#[cfg(feature = "tls")]
+use super::{ClientAuth, TlsVersion};
 use super::{HealthDetails, LogFormat, LogLevel, LogProbes};
 
 const KIB: u64 = 1 << 10;
@@ -15,8 +17,6 @@ const DAY: u64 = 24 * HOUR;
 #[cfg(not(feature = "tls"))]
 const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
 const NO_CORS: &str = "CORS is not implemented, so browsers would get no Access-Control headers";
-const NO_SPA: &str = "the fallback is not implemented, so unknown paths would get 404";
-const NO_HOSTS: &str = "virtual hosts are not implemented, so every host would get the same";
 
 /// Every variable this version knows.
 pub static VARIABLES: &[Variable] = &[
@@ -65,6 +65,64 @@ pub static VARIABLES: &[Variable] = &[
         .reloadable()
         .example("10s")
         .help("Time for the TLS handshake, from the connection on."),
+    #[cfg(feature = "tls")]
+    Variable::one_of(
+        "TLS_MIN_VERSION",
+        "1.2",
+        &[
+            ("1.2", |config| config.tls_min_version = TlsVersion::Tls12),
+            ("1.3", |config| config.tls_min_version = TlsVersion::Tls13),
+        ],
+    )
+    .example("1.3")
+    .help("Oldest version of TLS that is spoken."),
+    #[cfg(feature = "tls")]
+    Variable::domains("VIRTUAL_HOST_<N>_DOMAIN", |host, domains| host.domains = domains)
+        .example("shop.example.com, *.shop.example.com")
+        .help(
+            "Names whose clients get this host's certificate; * stands for one label. With its CERT_FILE and KEY_FILE. Who \
+               asks for no or another name gets that of TLS_CERT_FILE, or of the lowest N.",
+        ),
+    #[cfg(feature = "tls")]
+    Variable::host_file("VIRTUAL_HOST_<N>_CERT_FILE", |host, file| host.cert_file = Some(file))
+        .example("/etc/tls/shop/tls.crt")
+        .help("Certificate and chain (PEM) for the host's names. A renewed file is taken up."),
+    #[cfg(feature = "tls")]
+    Variable::host_file("VIRTUAL_HOST_<N>_KEY_FILE", |host, file| host.key_file = Some(file))
+        .example("/etc/tls/shop/tls.key")
+        .help("Private key of that certificate (PEM, not encrypted)."),
+    #[cfg(feature = "tls")]
+    Variable::file("TLS_CLIENT_CA_FILE", |config, file| config.tls_client_ca_file = file)
+        .example("/etc/tls-clients/ca.crt")
+        .help(
+            "Authorities (PEM) whose certificates clients of PORT have to present; see TLS_CLIENT_AUTH. A changed file is \
+               taken up. Probes of the kubelet have none: let them ask ADMIN_PORT.",
+        ),
+    #[cfg(feature = "tls")]
+    Variable::one_of(
+        "TLS_CLIENT_AUTH",
+        "required",
+        &[
+            ("required", |config| config.tls_client_auth = ClientAuth::Required),
+            ("optional", |config| config.tls_client_auth = ClientAuth::Optional),
+        ],
+    )
+    .example("optional")
+    .help(
+        "With TLS_CLIENT_CA_FILE, whether a client without a certificate is refused, or served and left to the \
+               application.",
+    ),
+    #[cfg(feature = "tls")]
+    Variable::optional_port("HTTP_REDIRECT_PORT", |config, port| config.http_redirect_port = Some(port))
+        .example("8080")
+        .help(
+            "TCP port for plain HTTP that answers every request with 308 to https:// on the same host. Empty: none. 0: the \
+               system chooses.",
+        ),
+    #[cfg(feature = "tls")]
+    Variable::optional_port("HTTP_REDIRECT_TO_PORT", |config, port| config.http_redirect_to_port = Some(port))
+        .example("8443")
+        .help("Port in those redirects. Empty: 443 inside Kubernetes, where Services have it, else PORT."),
     // Limits
     Variable::number("MAX_CONNECTIONS", "10000", (1, 10_000_000), |config, max| config.max_connections = max as usize)
         .reloadable()
@@ -128,6 +186,28 @@ pub static VARIABLES: &[Variable] = &[
     .reloadable()
     .example("60")
     .help("Window of RATE_LIMIT_MAX_REQUESTS in seconds. All may come at once, and are regained evenly."),
+    Variable::users("AUTH_BASIC", |config, users| config.auth_basic = users)
+        .reloadable()
+        .example("ada:$2y$10$P/ebPGYq5pmT5zBjFo1cX.xU7o9QXIPWsN2R31VvpwTsUGGA4lHqS")
+        .help(
+            "Users that may come in with a password, a line user:hash (bcrypt, htpasswd -nB) or user:password for each. \
+               Probes, metrics and the admin port ask nobody. Mount a Secret and set AUTH_BASIC_FILE. Empty: everybody.",
+        ),
+    Variable::tokens("AUTH_BEARER", |config, tokens| config.auth_bearer = tokens)
+        .reloadable()
+        .example("ci:Zm9vYmFyYmF6cXV4MTIzNA")
+        .help(
+            "Bearer tokens with which requests may come in, beside AUTH_BASIC; name:token to see whose it was in the log. \
+               Empty: none.",
+        ),
+    Variable::realm("AUTH_REALM", "Restricted", |config, realm| config.auth_realm = realm)
+        .reloadable()
+        .example("Shop")
+        .help("What browsers show when they ask for a password."),
+    Variable::url_paths("AUTH_EXEMPT_PREFIXES", "", |config, prefixes| config.auth_exempt_prefixes = prefixes)
+        .reloadable()
+        .example("/public,/favicon.ico")
+        .help("Paths where nobody is asked, with all below them, in spite of AUTH_BASIC and AUTH_BEARER."),
     // Time
     Variable::duration("HEAD_TIMEOUT", "10s", (1, DAY), |config, limit| config.head_timeout = limit)
         .reloadable()
@@ -285,6 +365,38 @@ pub static VARIABLES: &[Variable] = &[
             "Cache-Control of static files. no-cache: caches ask each time whether a file has changed. Empty: none, and \
                they guess.",
         ),
+    Variable::one_of(
+        "STATIC_IMMUTABLE",
+        "auto",
+        &[("auto", |config| config.static_immutable = true), ("off", |config| config.static_immutable = false)],
+    )
+    .reloadable()
+    .example("off")
+    .help(
+        "auto: files whose names hold a hash of their content, as bundlers make them, get max-age=31536000, immutable. \
+               Not if STATIC_CACHE_CONTROL has no-store or private.",
+    ),
+    Variable::url_paths("STATIC_IMMUTABLE_PREFIXES", "", |config, prefixes| config.static_immutable_prefixes = prefixes)
+        .reloadable()
+        .example("/assets/")
+        .help("Paths below which every file but HTML pages is treated so, whatever its name."),
+    Variable::page("SPA_FALLBACK", |config, page| config.spa_fallback = page)
+        .reloadable()
+        .example("index.html")
+        .help(
+            "File below STATIC_DIR that is answered, with 200, where a browser goes to a path that is none: the page of \
+               a single-page application. true: index.html. Not for paths with a dot in the last segment, and not for \
+               health checks.",
+        ),
+    Variable::url_paths("SPA_FALLBACK_EXCLUDE_PREFIXES", "/api", |config, prefixes| {
+        config.spa_fallback_exclude_prefixes = prefixes;
+    })
+    .reloadable()
+    .example("/api,/internal")
+    .help("Paths below which unknown ones stay 404. Empty: none."),
+    Variable::switch("DIRECTORY_LISTING", |config, listing| config.directory_listing = listing)
+        .reloadable()
+        .help("Answer a directory without index.html with a list of what is in it. Dotfiles are not."),
     Variable::size("STATIC_CACHE_BYTES", "16MiB", (0, u64::MAX), |config, bytes| config.static_cache_bytes = bytes)
         .reloadable()
         .example("64MiB")
@@ -319,14 +431,22 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("TLS_KEY_FILE", NO_TLS),
     #[cfg(not(feature = "tls"))]
     Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "it was built without TLS (cargo feature tls)"),
-    Variable::refused(
-        "TLS_CLIENT_CA_FILE",
-        "client certificates are not implemented, so clients would not be authenticated",
-    ),
-    Variable::refused("HTTP_REDIRECT_PORT", "the redirect is not implemented, so nothing would listen on that port"),
-    Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_HOSTS),
-    Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_HOSTS),
-    Variable::refused("VIRTUAL_HOST_<N>_KEY_FILE", NO_HOSTS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("TLS_MIN_VERSION", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("TLS_CLIENT_CA_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("TLS_CLIENT_AUTH", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("HTTP_REDIRECT_PORT", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("VIRTUAL_HOST_<N>_KEY_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::no_effect("HTTP_REDIRECT_TO_PORT", "it was built without TLS (cargo feature tls)"),
     Variable::refused("CORS_ALLOW_ALL", NO_CORS),
     Variable::refused("CORS_ALLOW_ORIGINS", NO_CORS),
     Variable::refused("CORS_ALLOW_METHODS", NO_CORS),
@@ -335,7 +455,4 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("CORS_EXPOSE_HEADERS", NO_CORS),
     Variable::no_effect("CORS_MAX_AGE", "CORS is not implemented"),
     Variable::refused("CSP", "security headers are not implemented, so browsers would get no Content-Security-Policy"),
-    Variable::refused("SPA_FALLBACK", NO_SPA),
-    Variable::no_effect("SPA_FALLBACK_EXCLUDE_PREFIXES", "the fallback is not implemented"),
-    Variable::refused("DIRECTORY_LISTING", "listings are not implemented, so directories would get 404"),
 ];

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::hosts::VirtualHost;
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
 use super::{Config, IpNet, VARIABLES};
 use crate::semantics::accept_encoding::Coding;
+use crate::semantics::secrets::{Token, User};
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -93,6 +95,13 @@ pub(super) enum Kind {
     UrlPath {
         set: fn(&mut Config, String),
     },
+    UrlPaths {
+        set: fn(&mut Config, Vec<String>),
+    },
+    /// The name of a file, relative to another directory; `true` for `index.html`, empty or `false` for none.
+    Page {
+        set: fn(&mut Config, Option<String>),
+    },
     /// An existing directory, or empty for none.
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
@@ -100,6 +109,15 @@ pub(super) enum Kind {
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
     File {
         set: fn(&mut Config, Option<PathBuf>),
+    },
+    /// Names of a virtual host.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    Domains {
+        set: fn(&mut VirtualHost, Vec<String>),
+    },
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    HostFile {
+        set: fn(&mut VirtualHost, PathBuf),
     },
     List {
         set: fn(&mut Config, Vec<String>),
@@ -111,6 +129,15 @@ pub(super) enum Kind {
     /// Addresses and CIDR blocks.
     Networks {
         set: fn(&mut Config, Vec<IpNet>),
+    },
+    Users {
+        set: fn(&mut Config, Vec<User>),
+    },
+    Tokens {
+        set: fn(&mut Config, Vec<Token>),
+    },
+    Realm {
+        set: fn(&mut Config, String),
     },
     /// The value of a Cache-Control field (RFC 9111 section 5.2), or empty for none.
     Directives {
@@ -190,6 +217,19 @@ impl Variable {
         Variable::new(name, default, Kind::UrlPath { set }).example(default)
     }
 
+    pub(super) const fn url_paths(
+        name: &'static str,
+        default: &'static str,
+        set: fn(&mut Config, Vec<String>),
+    ) -> Self {
+        Variable::new(name, default, Kind::UrlPaths { set })
+    }
+
+    /// None unless set.
+    pub(super) const fn page(name: &'static str, set: fn(&mut Config, Option<String>)) -> Self {
+        Variable::new(name, "", Kind::Page { set })
+    }
+
     pub(super) const fn directory(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
         Variable::new(name, "", Kind::Directory { set })
     }
@@ -198,6 +238,18 @@ impl Variable {
     #[cfg(feature = "tls")]
     pub(super) const fn file(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
         Variable::new(name, "", Kind::File { set })
+    }
+
+    /// Names of a virtual host.
+    #[cfg(feature = "tls")]
+    pub(super) const fn domains(name: &'static str, set: fn(&mut VirtualHost, Vec<String>)) -> Self {
+        Variable::new(name, "", Kind::Domains { set })
+    }
+
+    /// A path that belongs to a virtual host; whoever opens it says what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn host_file(name: &'static str, set: fn(&mut VirtualHost, PathBuf)) -> Self {
+        Variable::new(name, "", Kind::HostFile { set })
     }
 
     pub(super) const fn list(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<String>)) -> Self {
@@ -220,6 +272,18 @@ impl Variable {
         set: fn(&mut Config, Option<HeaderValue>),
     ) -> Self {
         Variable::new(name, default, Kind::Directives { set })
+    }
+
+    pub(super) const fn users(name: &'static str, set: fn(&mut Config, Vec<User>)) -> Self {
+        Variable { secret: true, ..Variable::new(name, "", Kind::Users { set }) }
+    }
+
+    pub(super) const fn tokens(name: &'static str, set: fn(&mut Config, Vec<Token>)) -> Self {
+        Variable { secret: true, ..Variable::new(name, "", Kind::Tokens { set }) }
+    }
+
+    pub(super) const fn realm(name: &'static str, default: &'static str, set: fn(&mut Config, String)) -> Self {
+        Variable::new(name, default, Kind::Realm { set })
     }
 
     pub(super) const fn codings(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<Coding>)) -> Self {
@@ -270,11 +334,17 @@ impl Variable {
             Kind::Address { .. } => "IP address",
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
+            Kind::UrlPaths { .. } => "list of URL paths",
+            Kind::Page { .. } => "file name",
             Kind::Directory { .. } => "directory",
-            Kind::File { .. } => "file",
+            Kind::File { .. } | Kind::HostFile { .. } => "file",
+            Kind::Domains { .. } => "domains",
             Kind::List { .. } => "list",
             Kind::Word { .. } => "word",
             Kind::Networks { .. } => "list of networks",
+            Kind::Users { .. } => "list of users",
+            Kind::Tokens { .. } => "list of tokens",
+            Kind::Realm { .. } => "text",
             Kind::Directives { .. } => "directives",
             Kind::Codings { .. } => "list of codings",
             Kind::Route { .. } => "route",
@@ -302,6 +372,7 @@ impl Variable {
             }
             Kind::Port { .. } => "0 to 65535, or empty".to_owned(),
             Kind::OneOf(choices) => choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+            Kind::Page { .. } => "a file's name, true or false".to_owned(),
             _ => String::new(),
         }
     }
@@ -333,12 +404,26 @@ impl Variable {
             Kind::UrlPath { .. } => "must be a path that starts with / and has no query, braces, spaces, percent \
                                      signs, empty or dot segments"
                 .to_owned(),
+            Kind::UrlPaths { .. } => "must be a list of paths separated by commas, each starting with / and without \
+                                      query, braces, spaces, percent signs, empty or dot segments"
+                .to_owned(),
+            Kind::Page { .. } => {
+                "must be the name of a file relative to RWS_CONFIG_STATIC_DIR, without segments that start \
+                                  with a dot, or true for index.html"
+                    .to_owned()
+            }
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
-            Kind::File { .. } => "must be the path of a file".to_owned(),
+            Kind::File { .. } | Kind::HostFile { .. } => "must be the path of a file".to_owned(),
+            Kind::Domains { .. } => "must be a list of domain names separated by commas".to_owned(),
             Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
                                         or name=value"
                 .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
+            Kind::Users { .. } => {
+                "must be a line user:hash for each user, as htpasswd -nB writes it, or user:password".to_owned()
+            }
+            Kind::Tokens { .. } => "must be a list of tokens or name:token, separated by commas or spaces".to_owned(),
+            Kind::Realm { .. } => "must be 1 to 128 characters of printable ASCII".to_owned(),
             Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
             Kind::Networks { .. } => {
                 "must be a list of IP addresses and CIDR blocks (10.0.0.0/8, fd00::/8, 192.0.2.1) \
@@ -354,7 +439,10 @@ impl Variable {
 
     /// Whether something else entirely, such as a private key, would pass for a value.
     pub(super) fn takes_any_text(&self) -> bool {
-        matches!(self.kind, Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. })
+        matches!(
+            self.kind,
+            Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. } | Kind::Realm { .. }
+        )
     }
 
     /// Whether `name`, without its prefix, is this variable or one of this family.

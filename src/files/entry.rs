@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 use super::cache::{Source, Taken};
 use super::encoding::Codings;
 use super::name::Name;
+use super::policy;
 use super::refusal::Refusal;
 use super::stamp::{Clock, Stamp, Version};
 use crate::app::body::Body;
@@ -40,6 +41,8 @@ pub(super) struct Entry {
     /// The tag, as a field has it.
     pub(super) etag: HeaderValue,
     pub(super) last_modified: Option<HeaderValue>,
+    /// Whether its name holds a hash of its content.
+    pub(super) is_hashed: bool,
     /// What a 200 answer says about it, unless it is one of several variants.
     pub(super) fields: SharedHeaders,
     content: Content,
@@ -120,7 +123,27 @@ impl Entry {
         let (etag, last_modified) = (stamp.etag(), stamp.last_modified());
         let fields = SharedHeaders::new(fields(&etag, last_modified.as_ref(), &media_type, None));
         let (length, held, codings) = (length(&stat), SmallVec::new(), Codings::of(&media_type));
-        Ok(Entry { length, stamp, media_type, etag, last_modified, fields, content, version, trust, codings, held })
+        let is_hashed = policy::is_hashed(name.as_bytes());
+        Ok(Entry {
+            length,
+            stamp,
+            media_type,
+            is_hashed,
+            etag,
+            last_modified,
+            fields,
+            content,
+            version,
+            trust,
+            codings,
+            held,
+        })
+    }
+
+    /// Whether it is an HTML page: what names the files of a site, and so must not be outdated itself.
+    pub(super) fn is_page(&self) -> bool {
+        let essence = self.media_type.as_bytes().split(|byte| *byte == b';').next();
+        matches!(essence, Some(b"text/html" | b"application/xhtml+xml"))
     }
 
     /// The same content in `coding`, compressed here to `coded`, for which `room` was taken.
@@ -145,7 +168,21 @@ impl Entry {
         let (etag, last_modified, media_type) = (stamp.etag(), self.last_modified.clone(), self.media_type.clone());
         let fields = SharedHeaders::new(fields(&etag, last_modified.as_ref(), &media_type, Some(coding)));
         let (version, trust, held, codings) = (self.version, self.trust, SmallVec::new(), Codings::default());
-        Entry { length, stamp, media_type, etag, last_modified, fields, content, version, trust, codings, held }
+        let is_hashed = self.is_hashed;
+        Entry {
+            length,
+            stamp,
+            media_type,
+            is_hashed,
+            etag,
+            last_modified,
+            fields,
+            content,
+            version,
+            trust,
+            codings,
+            held,
+        }
     }
 
     /// Whether it was changed last in an earlier second than `other`.

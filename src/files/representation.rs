@@ -46,7 +46,7 @@ impl<'a> Representation<'a> {
         }
     }
 
-    fn whole(&self, head: &RequestHead) -> Result<Response, Refusal> {
+    pub(super) fn whole(&self, head: &RequestHead) -> Result<Response, Refusal> {
         let headers = self.fields_of_whole();
         let entry = &self.variant.entry;
         let body = if head.method() == Method::HEAD || self.variant.stream.is_some() {

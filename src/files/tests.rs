@@ -458,7 +458,7 @@ fn cache_control_is_sent_where_a_cache_reads_it() {
         ("/x.txt", &[("If-None-Match", "*")], 304, "max-age=60"),
         ("/x.txt", &[("Range", "bytes=99-")], 416, ""),
         ("/x.txt", &[("If-Match", "\"\"")], 412, ""),
-        ("/nothing", &[], 404, ""),
+        ("/nothing", &[], 404, "no-cache"),
     ];
     for (target, fields, status, value) in cases {
         let answer = Answer::of(files.serve(&head(Method::GET, target, fields), &target[1..]));

@@ -93,6 +93,28 @@ const CASES: &[Case] = &[
             refused.field("ratelimit-policy").and_then(|policy| policy.split("w=").nth(1)).unwrap_or("none").to_owned()
         },
     },
+    case("AUTH_BASIC", ("", "200"), ("ada:open sesame", "401"), |server, _| {
+        server.get("/demo/plaintext").status.to_string()
+    }),
+    case("AUTH_BEARER", ("", "200"), ("abcdefghijklmnop", "401"), |server, _| {
+        server.get("/demo/plaintext").status.to_string()
+    }),
+    Case {
+        name: "AUTH_REALM",
+        before: ("One", "Basic realm=\"One\", charset=\"UTF-8\""),
+        after: ("Two", "Basic realm=\"Two\", charset=\"UTF-8\""),
+        with: &[("AUTH_BASIC", "ada:open sesame")],
+        tls: false,
+        see: |server, _| server.get("/demo/plaintext").field("www-authenticate").unwrap_or("none").to_owned(),
+    },
+    Case {
+        name: "AUTH_EXEMPT_PREFIXES",
+        before: ("/x", "401"),
+        after: ("/demo", "200"),
+        with: &[("AUTH_BASIC", "ada:open sesame")],
+        tls: false,
+        see: |server, _| server.get("/demo/plaintext").status.to_string(),
+    },
     case("HEAD_TIMEOUT", ("1m", "waits"), ("100ms", "408"), |server, _| {
         asked(server, "GET /demo/plaintext HTTP/1.1\r\nHost:")
     }),
@@ -199,6 +221,24 @@ const CASES: &[Case] = &[
     case("STATIC_CACHE_CONTROL", ("no-cache", "no-cache"), ("max-age=60", "max-age=60"), |server, _| {
         server.get("/Cargo.toml").field("cache-control").unwrap_or("none").to_owned()
     }),
+    case("STATIC_IMMUTABLE", ("auto", "max-age=31536000, immutable"), ("off", "no-cache"), |server, _| {
+        server.get("/examples/spa/assets/app.0e4d2f9b.js").field("cache-control").unwrap_or("none").to_owned()
+    }),
+    case("STATIC_IMMUTABLE_PREFIXES", ("", "no-cache"), ("/src/", "max-age=31536000, immutable"), |server, _| {
+        server.get("/src/lib.rs").field("cache-control").unwrap_or("none").to_owned()
+    }),
+    case("SPA_FALLBACK", ("false", "404"), ("examples/spa/index.html", "200"), |server, _| {
+        server.get("/orders/2").status.to_string()
+    }),
+    Case {
+        name: "SPA_FALLBACK_EXCLUDE_PREFIXES",
+        before: ("/api", "200"),
+        after: ("/api,/orders", "404"),
+        with: &[("SPA_FALLBACK", "examples/spa/index.html")],
+        tls: false,
+        see: |server, _| server.get("/orders/2").status.to_string(),
+    },
+    case("DIRECTORY_LISTING", ("false", "404"), ("true", "200"), |server, _| server.get("/src/").status.to_string()),
     Case {
         name: "STATIC_CACHE_BYTES",
         before: ("16MiB", "some are kept"),

@@ -11,6 +11,7 @@
 //! | event.duration | always | nanoseconds |
 //! | http.response.status_code, http.response.body.bytes, http.request.body.bytes | always | |
 //! | http.request.method, http.request.id, http.version, url.path | head understood | |
+//! | user.name | somebody was authenticated | |
 //! | http.request.referrer, url.query, url.domain, url.port, user_agent.original | the client sent it | secrets replaced |
 //! | source.ip, source.port | always | the other end of the connection |
 //! | client.ip | always | the client, behind trusted proxies |
@@ -97,12 +98,18 @@ fn request(out: &mut Vec<u8>, received: &Received, redactor: &Redactor) {
         _ => br#"","http.version":"1.1"#,
     });
     string(out, br#"","http.request.id":""#, received.id.as_bytes());
+    if let Some(user) = received.user.get() {
+        string(out, br#"","user.name":""#, user.as_bytes());
+    }
     if let Some(host) = head.host() {
         string(out, br#"","url.domain":""#, domain_and_port(redactor.authority(host.as_bytes())).0);
     }
     if let Some(context) = fields.traceparent.and_then(TraceContext::parse) {
         string(out, br#"","trace.id":""#, context.trace_id.as_bytes());
         string(out, br#"","span.id":""#, context.parent_id.as_bytes());
+    }
+    if let Some(certificate) = &received.client_certificate {
+        string(out, br#"","tls.client.subject":""#, certificate.subject().as_bytes());
     }
     if let Some(user_agent) = fields.user_agent {
         string(out, br#"","user_agent.original":""#, user_agent);

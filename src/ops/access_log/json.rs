@@ -6,11 +6,13 @@
 //! | level | always | `warn` for outcomes timeout and rejected, else `error` from status 500 on, else `info` |
 //! | msg | always | `request` |
 //! | method, path, protocol, request_id | head understood | method and path as received |
+//! | user | somebody was authenticated | the name |
 //! | route | routed | the template, `_unmatched` if none |
 //! | status, outcome, remote_addr, client_ip, bytes_in, bytes_out, duration_ms | always | bodies only; milliseconds with microseconds |
 //! | query | there is one | without the `?`, secrets replaced |
 //! | host, user_agent, referer | the client sent it | secrets in the referer replaced |
 //! | trace_id, span_id | valid `traceparent` | the trace and the *caller's* span |
+//! | tls_client_subject | verified client certificate | its subject |
 //! | reason | not understood | which rule of HTTP was broken |
 //! | queue_ms | waited for a worker | milliseconds with microseconds |
 //!
@@ -107,12 +109,18 @@ fn request(out: &mut Vec<u8>, received: &Received, redactor: &Redactor) {
         _ => br#"","protocol":"HTTP/1.1"#,
     });
     string(out, br#"","request_id":""#, received.id.as_bytes());
+    if let Some(user) = received.user.get() {
+        string(out, br#"","user":""#, user.as_bytes());
+    }
     if let Some(host) = head.host() {
         string(out, br#"","host":""#, redactor.authority(host.as_bytes()));
     }
     if let Some(context) = fields.traceparent.and_then(TraceContext::parse) {
         string(out, br#"","trace_id":""#, context.trace_id.as_bytes());
         string(out, br#"","span_id":""#, context.parent_id.as_bytes());
+    }
+    if let Some(certificate) = &received.client_certificate {
+        string(out, br#"","tls_client_subject":""#, certificate.subject().as_bytes());
     }
     if let Some(user_agent) = fields.user_agent {
         string(out, br#"","user_agent":""#, user_agent);
