@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | 0 | [`semantics`] | nothing |
 //! | 1 | [`proto`] | `semantics` |
-//! | 1 | [`net`], [`config`] | nothing |
+//! | 1 | [`net`] | nothing |
+//! | 1 | [`config`] | `semantics` |
 //! | 2 | [`app`] | `semantics` |
 //! | 3 | [`error`] | `app`, `net`, `config` |
 //! | 3 | [`server`] | `semantics`, `proto`, `net`, `config`, `app::{service, request, response, body, request_id}` |

@@ -1,9 +1,14 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod cors;
+mod security_headers;
 mod stack;
+mod vary;
 
 use std::sync::Arc;
 
+pub use self::cors::{Cors, CorsBuilder, CorsError, CorsErrors};
+pub use self::security_headers::SecurityHeaders;
 pub use self::stack::Stack;
 use super::context::Context;
 use super::handler::Erased;

@@ -238,6 +238,9 @@ mod tests {
                 "max-age=1",
                 "10.0.0.0/8",
                 "none",
+                "https://a.example",
+                "default-src *",
+                "60s",
             ];
             let setup = Setup::new(&[]);
             let before = setup.config();

@@ -148,7 +148,7 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
     if let Err(fault) = parse(variable, name, &setting.text, config) {
         let rule = match fault {
             // The detail quotes the text.
-            Fault::Route(_) if setting.hidden => variable.rule(),
+            Fault::Route(_) | Fault::Text(_) if setting.hidden => variable.rule(),
             fault => format!("{}{fault}", variable.rule()),
         };
         let error = setting.blame(ConfigError::new(name, rule));
@@ -175,6 +175,7 @@ pub(super) enum Fault {
     Rule,
     Io(io::Error),
     Route(RouteError),
+    Text(String),
 }
 
 impl std::fmt::Display for Fault {
@@ -185,6 +186,7 @@ impl std::fmt::Display for Fault {
             Fault::Rule => Ok(()),
             Fault::Io(error) => write!(f, " ({error})"),
             Fault::Route(error) => write!(f, " ({:.SHOWN$})", error.to_string()),
+            Fault::Text(reason) => write!(f, " ({:.SHOWN$})", reason),
         }
     }
 }
@@ -223,6 +225,7 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
             add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);
         }
+        Kind::Text { read, .. } => read(config, trimmed).map_err(Fault::Text)?,
         Kind::Unread => {}
     }
     Ok(())

@@ -118,6 +118,12 @@ pub(super) enum Kind {
     Route {
         add: fn(&mut Config, RouteSpec),
     },
+    /// A text with a grammar of its own; its reader says what is wrong with one.
+    Text {
+        type_name: &'static str,
+        rule: &'static str,
+        read: fn(&mut Config, &str) -> Result<(), String>,
+    },
     /// Of a variable that this version does not read.
     Unread,
 }
@@ -217,6 +223,16 @@ impl Variable {
         Variable::new(name, default, Kind::Directives { set })
     }
 
+    /// `rule` stands behind "must be".
+    pub(super) const fn text(
+        name: &'static str,
+        default: &'static str,
+        (type_name, rule): (&'static str, &'static str),
+        read: fn(&mut Config, &str) -> Result<(), String>,
+    ) -> Self {
+        Variable::new(name, default, Kind::Text { type_name, rule, read })
+    }
+
     pub(super) const fn route(name: &'static str, add: fn(&mut Config, RouteSpec)) -> Self {
         Variable::new(name, "", Kind::Route { add })
     }
@@ -268,6 +284,7 @@ impl Variable {
             Kind::Networks { .. } => "list of networks",
             Kind::Directives { .. } => "directives",
             Kind::Route { .. } => "route",
+            Kind::Text { type_name, .. } => type_name,
             Kind::Unread => "",
         }
     }
@@ -331,13 +348,15 @@ impl Variable {
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""
                 .to_owned(),
+            Kind::Text { rule, .. } => format!("must be {rule}"),
             Kind::Unread => String::new(),
         }
     }
 
     /// Whether something else entirely, such as a private key, would pass for a value.
     pub(super) fn takes_any_text(&self) -> bool {
-        matches!(self.kind, Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. })
+        let kinds = |kind: &Kind| matches!(kind, Kind::List { .. } | Kind::Word { .. } | Kind::Text { .. });
+        kinds(&self.kind) || matches!(self.kind, Kind::Route { .. } | Kind::Directives { .. })
     }
 
     /// Whether `name`, without its prefix, is this variable or one of this family.

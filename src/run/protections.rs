@@ -1,6 +1,8 @@
 //! The middleware that the configuration asks for, around everything that is not a probe, metrics or a page for
 //! operators, and around the middleware of the application. While the configuration asks for none it costs a load.
 
+mod browsers;
+
 use std::sync::Arc;
 
 use crate::app::App;
@@ -16,6 +18,6 @@ pub(super) fn surround(app: App, live: &Live) -> App {
 }
 
 /// What this configuration asks for, the outermost first.
-fn wanted(_config: &Config) -> Vec<Arc<dyn Middleware>> {
-    Vec::new()
+fn wanted(config: &Config) -> Vec<Arc<dyn Middleware>> {
+    [browsers::security_headers(config), browsers::cors(config)].into_iter().flatten().collect()
 }

@@ -128,13 +128,17 @@ fn slip_in_source(name: &str, source: &str) -> Option<String> {
     let lower = source.to_ascii_lowercase();
     let is_quotable = |text: &str| KEYWORDS.contains(&text) || QUOTED.iter().any(|start| text.starts_with(start));
     if is_quotable(&lower) {
-        return Some(format!("{source} in {name} is a host of that name: the keyword is '{source}', with single quotes"));
+        return Some(format!(
+            "{source} in {name} is a host of that name: the keyword is '{source}', with single quotes"
+        ));
     }
     let bare = source.trim_matches(['"', '\'', '‘', '’', '`']);
     let within = source.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
     match within {
         Some(inner) if is_quotable(&inner.to_ascii_lowercase()) => None,
-        Some(_) if is_host(bare) => Some(format!("{source} in {name} is ignored: hosts and schemes stand without quotes")),
+        Some(_) if is_host(bare) => {
+            Some(format!("{source} in {name} is ignored: hosts and schemes stand without quotes"))
+        }
         Some(_) => Some(format!("{source} in {name} is no keyword that browsers know")),
         None if bare != source => Some(format!("{source} in {name} is ignored: it needs a ' on both sides")),
         None => None,
@@ -169,7 +173,10 @@ mod tests {
     #[test]
     fn slips_are_told() {
         for (policy, wanted) in [
-            ("default-src self", "self in default-src is a host of that name: the keyword is 'self', with single quotes"),
+            (
+                "default-src self",
+                "self in default-src is a host of that name: the keyword is 'self', with single quotes",
+            ),
             ("object-src None", "None in object-src is a host of that name: the keyword is 'None', with single quotes"),
             (
                 "script-src unsafe-inline",
@@ -181,7 +188,10 @@ mod tests {
             ),
             ("script-src \"self\"", "\"self\" in script-src is ignored: it needs a ' on both sides"),
             ("script-src 'self", "'self in script-src is ignored: it needs a ' on both sides"),
-            ("script-src 'cdn.example'", "'cdn.example' in script-src is ignored: hosts and schemes stand without quotes"),
+            (
+                "script-src 'cdn.example'",
+                "'cdn.example' in script-src is ignored: hosts and schemes stand without quotes",
+            ),
             ("script-src 'unsafe-inlne'", "'unsafe-inlne' in script-src is no keyword that browsers know"),
             ("script-src 'none' 'self'", "'none' in script-src counts only if it stands alone"),
             ("img-src a; img-src b", "img-src stands there twice, and only the first counts"),

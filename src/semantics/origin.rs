@@ -73,7 +73,8 @@ impl OriginPattern {
         match &self.0 {
             Pattern::Exact(exact) => exact.as_bytes() == origin,
             Pattern::Subdomains { before, after } => {
-                let labels = origin.strip_prefix(before.as_bytes()).and_then(|rest| rest.strip_suffix(after.as_bytes()));
+                let labels =
+                    origin.strip_prefix(before.as_bytes()).and_then(|rest| rest.strip_suffix(after.as_bytes()));
                 labels.is_some_and(are_labels)
             }
         }
@@ -106,7 +107,7 @@ fn parse(text: &str) -> Result<Pattern, Fault> {
     let (scheme, rest) = text.split_once("://").ok_or(Fault::NoScheme)?;
     let scheme = scheme_of(scheme)?;
     if let Some(end) = rest.find(['/', '?', '#', '\\']) {
-        return Err(Fault::Path(format!("{scheme}://{}", &rest[..end])));
+        return Err(Fault::Path(format!("{scheme}://{}", rest[..end].escape_debug())));
     }
     if rest.contains('@') {
         return Err(Fault::User);
@@ -168,8 +169,11 @@ fn host_of(text: &str) -> Result<String, Fault> {
 /// Whether browsers take a host for an IPv4 address (URL standard, "ends in a number"), or it is an IPv6 address.
 fn is_address(host: &str) -> bool {
     let last = host.rsplit('.').find(|label| !label.is_empty()).unwrap_or_default();
-    let is_hexadecimal = |label: &str| label.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
-    host.starts_with('[') || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())) || is_hexadecimal(last)
+    let is_hexadecimal =
+        |label: &str| label.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    host.starts_with('[')
+        || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()))
+        || is_hexadecimal(last)
 }
 
 /// Whether these are labels of a name in lower case, one at least, with dots between them.
@@ -192,16 +196,23 @@ impl fmt::Display for OriginError {
         write!(f, "{:?} ", self.text)?;
         match &self.fault {
             Fault::Everything => f.write_str("is every origin, which is a setting of its own"),
-            Fault::NoScheme => write!(f, "has no scheme: write https://{}", self.text.trim_start_matches('/')),
+            Fault::NoScheme => {
+                let host = self.text.trim_start_matches('/').escape_debug();
+                write!(f, "has no scheme: write https://{host}")
+            }
             Fault::Scheme => f.write_str("has no valid scheme before ://, such as https"),
             Fault::File => f.write_str("is no origin: browsers send null for pages from files"),
             Fault::User => f.write_str("has a user name, and an origin has none"),
-            Fault::Path(without) => write!(f, "has something behind the host, and an origin has no path: write {without}"),
+            Fault::Path(without) => {
+                write!(f, "has something behind the host, and an origin has no path: write {without}")
+            }
             Fault::NotAscii => f.write_str("must be ASCII: write the name as browsers send it, with xn--"),
             Fault::Host => f.write_str("has no valid host name"),
             Fault::Address => f.write_str("has an IP address that is not well-formed"),
             Fault::Port => f.write_str("has no valid port: 1 to 65535"),
-            Fault::Wildcard => f.write_str("has a * that is not the whole first label of a name: write https://*.example.com"),
+            Fault::Wildcard => {
+                f.write_str("has a * that is not the whole first label of a name: write https://*.example.com")
+            }
         }
     }
 }
@@ -250,8 +261,14 @@ mod tests {
             ("//example.com", "has no scheme: write https://example.com"),
             ("localhost:3000", "has no scheme: write https://localhost:3000"),
             ("https://a.example/", "has something behind the host, and an origin has no path: write https://a.example"),
-            ("https://a.example:1/x?y", "has something behind the host, and an origin has no path: write https://a.example:1"),
-            ("https://a.example#x", "has something behind the host, and an origin has no path: write https://a.example"),
+            (
+                "https://a.example:1/x?y",
+                "has something behind the host, and an origin has no path: write https://a.example:1",
+            ),
+            (
+                "https://a.example#x",
+                "has something behind the host, and an origin has no path: write https://a.example",
+            ),
             ("1https://a", "has no valid scheme before ://, such as https"),
             ("://a", "has no valid scheme before ://, such as https"),
             ("file://", "is no origin: browsers send null for pages from files"),
@@ -325,7 +342,7 @@ mod tests {
         }
 
         #[test]
-        fn an_exact_pattern_matches_itself_alone(host in "[a-z]{1,5}(\\.[a-z0-9-]{1,5}x){0,2}", other: Vec<u8>) {
+        fn an_exact_pattern_matches_itself_alone(host in "[a-z]{1,5}(\\.[a-z][a-z0-9-]{0,4}x){0,2}", other: Vec<u8>) {
             let text = format!("https://{host}");
             let pattern = pattern(&text);
             prop_assert!(pattern.matches(text.as_bytes()));

@@ -163,6 +163,17 @@ fn every_value_reaches_its_field() {
         static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
         demo_routes: true,
         routes: Vec::new(),
+        cors_allow_all: false,
+        cors_allow_origins: vec!["https://a.example".parse().expect("an origin")],
+        cors_allow_methods: vec![http::Method::PUT],
+        cors_allow_headers: vec![http::HeaderName::from_static("x-a")],
+        cors_allow_credentials: true,
+        cors_expose_headers: vec![http::HeaderName::from_static("x-b")],
+        cors_max_age: Duration::from_secs(20),
+        security_headers: true,
+        csp: Some(http::HeaderValue::from_static("default-src *")),
+        csp_report_only: Some(http::HeaderValue::from_static("default-src 'none'; report-to x")),
+        hsts: Some("max-age=5".parse().expect("a policy")),
         tls_cert_file: Some("/etc/tls/tls.crt".into()),
         tls_key_file: Some("/etc/tls/tls.key".into()),
         dir: Some(dir.path().to_owned()),
@@ -211,6 +222,17 @@ fn every_value_reaches_its_field() {
         ("STATIC_PREFIX", "/files/"),
         ("STATIC_CACHE_CONTROL", "max-age=60"),
         ("DEMO_ROUTES", "on"),
+        ("CORS_ALLOW_ALL", "off"),
+        ("CORS_ALLOW_ORIGINS", "https://A.example:443"),
+        ("CORS_ALLOW_METHODS", "put"),
+        ("CORS_ALLOW_HEADERS", "X-A"),
+        ("CORS_ALLOW_CREDENTIALS", "true"),
+        ("CORS_EXPOSE_HEADERS", "X-B"),
+        ("CORS_MAX_AGE", "20"),
+        ("SECURITY_HEADERS", "true"),
+        ("CSP", "default-src *"),
+        ("CSP_REPORT_ONLY", "default-src 'none'; report-to x"),
+        ("HSTS", "max-age=5"),
         ("DIR", path),
         ("STRICT", "1"),
         ("ALLOW_LOOPBACK", "YES"),
@@ -331,7 +353,7 @@ fn a_file_is_no_static_directory() {
 
 #[test]
 fn all_errors_are_reported_together() {
-    let text = errors([("PORT", "x"), ("IP", "y"), ("CSP", "z"), ("PORT_FILE", "/nope"), ("HEAD_TIMEOUT", "1.5s")]);
+    let text = errors([("PORT", "x"), ("IP", "y"), ("CSP", "ä"), ("PORT_FILE", "/nope"), ("HEAD_TIMEOUT", "1.5s")]);
     let variables: Vec<_> = text.lines().map(|line| line.split(['=', ':']).next().expect("a name")).collect();
     assert_eq!(variables, ["RWS_CONFIG_CSP", "RWS_CONFIG_HEAD_TIMEOUT", "RWS_CONFIG_IP", "RWS_CONFIG_PORT"]);
 }
@@ -743,9 +765,6 @@ fn what_would_be_unsafe_to_ignore_is_refused() {
         "TLS_CLIENT_CA_FILE",
         "HTTP_REDIRECT_PORT",
         "VIRTUAL_HOST_1_DOMAIN",
-        "CORS_ALLOW_ALL",
-        "CORS_ALLOW_ORIGINS",
-        "CSP",
         "SPA_FALLBACK",
         "RATE_LIMIT_MAX_REQUESTS",
         "MAX_CONNECTIONS_PER_IP",
