@@ -29,6 +29,7 @@
 pub mod application;
 pub mod body;
 pub mod build;
+pub mod compression;
 pub mod context;
 pub mod error;
 pub mod extract;

@@ -70,12 +70,17 @@ pub struct Config {
     pub queue_depth: usize,
     pub max_connections: usize,
     /// 0: unlimited.
+    pub max_connections_per_ip: usize,
+    /// 0: unlimited.
     pub max_requests_per_connection: u64,
     pub max_head_bytes: usize,
     pub max_headers: usize,
     pub max_uri_bytes: usize,
     /// 0: unlimited.
     pub max_body_size_in_bytes: u64,
+    /// 0: unlimited.
+    pub rate_limit_max_requests: u32,
+    pub rate_limit_window_secs: u32,
     pub head_timeout: Duration,
     pub body_timeout: Duration,
     pub idle_timeout: Duration,
@@ -203,11 +208,14 @@ impl Default for Config {
             reactor_count: 0,
             queue_depth: 1000,
             max_connections: 10_000,
+            max_connections_per_ip: 0,
             max_requests_per_connection: 0,
             max_head_bytes: 16 * 1024,
             max_headers: 100,
             max_uri_bytes: 8 * 1024,
             max_body_size_in_bytes: 2 * 1024 * 1024,
+            rate_limit_max_requests: 0,
+            rate_limit_window_secs: 60,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),

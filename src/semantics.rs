@@ -3,7 +3,9 @@
 //! `Method`, `StatusCode`, `HeaderName`, `HeaderValue` and `Version` come from the `http` crate.
 
 pub mod accept;
+pub mod accept_encoding;
 pub mod assemble;
+pub mod compressible;
 pub mod conditional;
 pub mod csp;
 pub mod date;

@@ -1,6 +1,7 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
 mod cors;
+mod rate_limit;
 mod security_headers;
 mod stack;
 mod vary;
@@ -8,6 +9,7 @@ mod vary;
 use std::sync::Arc;
 
 pub use self::cors::{Cors, CorsBuilder, CorsError, CorsErrors};
+pub use self::rate_limit::{RateLimit, RateLimitError};
 pub use self::security_headers::SecurityHeaders;
 pub use self::stack::Stack;
 use super::context::Context;

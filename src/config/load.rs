@@ -196,6 +196,7 @@ impl std::fmt::Display for Fault {
 pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Config) -> Result<(), Fault> {
     let trimmed = text.trim();
     match &variable.kind {
+        Kind::Number { .. } if trimmed.is_empty() && variable.default.is_empty() => {}
         Kind::Number { min, max, set } => set(config, within(number(trimmed), *min, *max)?),
         Kind::Size { min, max, set } => set(config, within(size(trimmed), *min, *max)?),
         Kind::Duration { auto: true, .. } if trimmed == "auto" => {}

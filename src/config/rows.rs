@@ -16,7 +16,6 @@ const DAY: u64 = 24 * HOUR;
 #[cfg(not(feature = "tls"))]
 const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
 const NO_SPA: &str = "the fallback is not implemented, so unknown paths would get 404";
-const NO_LIMIT: &str = "rate limits are not implemented, so nothing would be limited";
 const NO_HOSTS: &str = "virtual hosts are not implemented, so every host would get the same";
 
 const METHODS: (&str, &str) = ("list of methods", "a list of methods separated by commas");
@@ -75,6 +74,15 @@ pub static VARIABLES: &[Variable] = &[
         .reloadable()
         .example("10000")
         .help("Connections open at the same time. New ones wait in the listen backlog."),
+    Variable::number("MAX_CONNECTIONS_PER_IP", "0", (0, 10_000_000), |config, max| {
+        config.max_connections_per_ip = max as usize;
+    })
+    .reloadable()
+    .example("100")
+    .help(
+        "Connections that one address (an IPv6 /64) may have open at the same time; more are turned away with 429. \
+               TRUSTED_PROXIES are not counted. 0: unlimited.",
+    ),
     Variable::number("MAX_REQUESTS_PER_CONNECTION", "0", (0, u64::MAX), |config, max| {
         config.max_requests_per_connection = max;
     })
@@ -108,6 +116,22 @@ pub static VARIABLES: &[Variable] = &[
         .reloadable()
         .example("2MiB")
         .help("Size of a request's body; a larger one gets 413. 0: unlimited."),
+    // Protection
+    Variable::number("RATE_LIMIT_MAX_REQUESTS", "", (0, 1_000_000), |config, max| {
+        config.rate_limit_max_requests = max as u32;
+    })
+    .reloadable()
+    .example("600")
+    .help(
+        "Requests that one client (an IPv4 address, an IPv6 /64) may make in RATE_LIMIT_WINDOW_SECS; more get 429 with \
+               Retry-After. Behind an ingress it needs TRUSTED_PROXIES. Empty or 0: unlimited.",
+    ),
+    Variable::number("RATE_LIMIT_WINDOW_SECS", "60", (1, 86_400), |config, seconds| {
+        config.rate_limit_window_secs = seconds as u32;
+    })
+    .reloadable()
+    .example("60")
+    .help("Window of RATE_LIMIT_MAX_REQUESTS in seconds. All may come at once, and are regained evenly."),
     // Time
     Variable::duration("HEAD_TIMEOUT", "10s", (1, DAY), |config, limit| config.head_timeout = limit)
         .reloadable()
@@ -364,11 +388,4 @@ pub static VARIABLES: &[Variable] = &[
     Variable::no_effect("SPA_FALLBACK_EXCLUDE_PREFIXES", "the fallback is not implemented"),
     Variable::refused("DIRECTORY_LISTING", "listings are not implemented, so directories would get 404"),
     Variable::no_effect("COMPRESSION", "compression is not implemented; responses go out as they are"),
-    Variable::refused("RATE_LIMIT_MAX_REQUESTS", NO_LIMIT),
-    Variable::refused("RATE_LIMIT_WINDOW_SECS", NO_LIMIT),
-    Variable::refused(
-        "MAX_CONNECTIONS_PER_IP",
-        "the limit is not implemented, so one client could take all \
-                       connections",
-    ),
 ];

@@ -26,6 +26,7 @@ pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, r
     rules.target_fits_into_head();
     if in_kubernetes {
         rules.pod_ip_is_reachable();
+        rules.clients_can_be_told_apart();
     }
     rules.admin_port_is_another(in_kubernetes);
     rules.certificate_has_a_key();
@@ -63,6 +64,32 @@ impl Rules<'_> {
              127.0.0.1: set {PREFIX}IP=0.0.0.0 (or {PREFIX}ALLOW_LOOPBACK=true if only this pod is to reach it)"
         );
         self.blame("IP", rule, None);
+    }
+
+    /// The outage this prevents: all of an ingress' clients share the allowance of one, and the kubelet that of a node.
+    fn clients_can_be_told_apart(&mut self) {
+        let config = self.config;
+        if config.trusted_proxies.is_empty() && !self.any_failed(&["TRUSTED_PROXIES"]) {
+            let limits = [
+                ("RATE_LIMIT_MAX_REQUESTS", config.rate_limit_max_requests > 0),
+                ("MAX_CONNECTIONS_PER_IP", config.max_connections_per_ip > 0),
+            ];
+            for (name, _) in limits.into_iter().filter(|(_, is_on)| *is_on) {
+                let message = format!(
+                    "takes everybody behind an ingress or a load balancer for one client, since {PREFIX}TRUSTED_PROXIES \
+                     is empty: name their networks there"
+                );
+                self.report.notice(Notice::new(name, message));
+            }
+        }
+        if config.max_connections_per_ip > 0 && config.admin_port.is_none() {
+            let message = format!(
+                "counts the kubelet's probes with all else that comes from the node's address, as NodePorts and load \
+                 balancers do with externalTrafficPolicy: Cluster: at the limit probes fail and the pod is restarted; \
+                 set {PREFIX}ADMIN_PORT and have the probes ask that, where nothing is limited"
+            );
+            self.report.notice(Notice::new("MAX_CONNECTIONS_PER_IP", message));
+        }
     }
 
     /// Two listeners cannot share a port. That one of them might have another address is no reason to make it harder

@@ -15,8 +15,9 @@ pub(super) enum Refusal {
     Directory,
     /// The process may not read it.
     Forbidden,
-    /// The process or the system is out of something that comes back.
-    Exhausted(Errno),
+    /// Not for the moment: the process or the system is out of something, a network file system has lost what it had
+    /// just found, or somebody holds a lease on the file.
+    NotNow(Errno),
     /// The file system failed.
     Failed(Errno),
     /// The file ended before the length it had a moment ago.
@@ -31,7 +32,7 @@ impl From<Errno> for Refusal {
             Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::XDEV | Errno::LOOP => Refusal::NotFound,
             Errno::NXIO | Errno::NODEV | Errno::INVAL | Errno::ILSEQ => Refusal::NotFound,
             Errno::ACCESS | Errno::PERM => Refusal::Forbidden,
-            Errno::MFILE | Errno::NFILE | Errno::NOMEM => Refusal::Exhausted(errno),
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::STALE | Errno::AGAIN => Refusal::NotNow(errno),
             _ => Refusal::Failed(errno),
         }
     }
@@ -44,8 +45,8 @@ impl Refusal {
             Refusal::Malformed => plain(StatusCode::BAD_REQUEST),
             Refusal::NotFound | Refusal::Directory => plain(StatusCode::NOT_FOUND),
             Refusal::Forbidden => plain(StatusCode::FORBIDDEN),
-            Refusal::Exhausted(errno) => {
-                tracing::warn!(path, error = %errno, "cannot open a static file for want of resources");
+            Refusal::NotNow(errno) => {
+                tracing::warn!(path, error = %errno, "cannot open a static file for the moment");
                 plain(StatusCode::SERVICE_UNAVAILABLE).with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
             }
             Refusal::Failed(errno) => {

@@ -6,10 +6,13 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, Result};
 
 use super::open::{PASS, READ};
+
+/// To see what a name stands for, be it a link.
+const HOLD: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// As many as the kernel follows.
 const MAX_LINKS: usize = 40;
@@ -32,20 +35,29 @@ pub(super) fn open(root: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
         match rustix::fs::openat(here, &component, flags | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(file) if ahead.is_empty() => return Ok(file),
             Ok(directory) => passed.push(directory),
-            // What a link gives: LOOP without O_DIRECTORY, NOTDIR with it.
+            // What a link gives: LOOP without O_DIRECTORY, NOTDIR with it. So does a file that is in the way.
             Err(error @ (Errno::LOOP | Errno::NOTDIR)) => {
-                let target = rustix::fs::readlinkat(here, &component, Vec::new()).map_err(|_| error)?;
                 links += 1;
                 if links > MAX_LINKS {
                     return Err(Errno::LOOP);
                 }
-                push_components(&mut ahead, target.as_bytes())?;
+                // What is there now is held while it is read, since it may have been exchanged and may be again.
+                let found = rustix::fs::openat(here, &component, HOLD, Mode::empty())?;
+                match rustix::fs::readlinkat(&found, c"", Vec::new()) {
+                    Ok(target) => push_components(&mut ahead, target.as_bytes())?,
+                    Err(_) if error == Errno::LOOP || is_directory(&found)? => ahead.push(component),
+                    Err(_) => return Err(error),
+                }
             }
             Err(error) => return Err(error),
         }
     }
     // A link ended with a directory already passed through.
     rustix::fs::openat(passed.last().map_or(root, OwnedFd::as_fd), c".", READ, Mode::empty())
+}
+
+fn is_directory(file: &OwnedFd) -> Result<bool> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode).is_dir())
 }
 
 fn push_components(ahead: &mut Vec<CString>, path: &[u8]) -> Result<()> {

@@ -13,6 +13,8 @@ mod acceptor;
 #[cfg(feature = "tls")]
 pub mod identity;
 #[cfg(feature = "tls")]
+pub(crate) mod provider;
+#[cfg(feature = "tls")]
 mod session;
 
 #[cfg(not(feature = "tls"))]

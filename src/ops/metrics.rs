@@ -39,6 +39,7 @@ use super::timestamp::since_epoch;
 use crate::app::response::Response;
 use crate::app::service::EndpointKind;
 use crate::semantics::accept;
+use crate::semantics::accept_encoding::{Accepted, Coding};
 use crate::semantics::head::RequestHead;
 use crate::semantics::trace_context::TraceContext;
 use crate::server::lifecycle::Lifecycle;
@@ -114,7 +115,7 @@ impl Metrics {
         let response = Response::new(StatusCode::OK)
             .with_header(CONTENT_TYPE, HeaderValue::from_static(format.media_type()))
             .with_header(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        if accept::coding(head.values("accept-encoding"), "gzip") == 0 {
+        if Accepted::of(head.values("accept-encoding")).best(&[Coding::Gzip]).is_none() {
             return response.with_body(body);
         }
         let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());

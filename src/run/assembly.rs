@@ -54,7 +54,7 @@ impl Assembly {
         let metrics = Arc::new(metrics.map_err(ErrorKind::Metrics)?);
         let reloads = Counters::new(metrics.own_registry()).map_err(ErrorKind::Metrics)?;
 
-        let app = protections::surround(app, live);
+        let app = protections::surround(app, live, metrics.own_registry()).map_err(ErrorKind::Metrics)?;
         let mut app = configured::mount(app, &config);
         let hooks = app.take_part::<Hooks>();
         health::validate(&mut app);

@@ -2,22 +2,39 @@
 //! operators, and around the middleware of the application. While the configuration asks for none it costs a load.
 
 mod browsers;
+mod rate_limit;
 
 use std::sync::Arc;
 
+use prometheus::Registry;
+
+use self::rate_limit::Limit;
 use crate::app::App;
 use crate::app::middleware::{Middleware, Stack};
 use crate::config::{Config, Live};
 
 /// Puts the middleware around `app`, and has it follow changes of the configuration.
-pub(super) fn surround(app: App, live: &Live) -> App {
+///
+/// # Errors
+/// When the registry has metrics of the same names.
+pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus::Result<App> {
     let stack = Stack::default();
     let followed = stack.clone();
-    live.follow(move |config| followed.set(wanted(config)));
-    app.layer_around(stack)
+    let kept = Kept { limit: Limit::new(registry)? };
+    live.follow(move |config| followed.set(wanted(config, &kept)));
+    Ok(app.layer_around(stack))
+}
+
+/// What remembers something of requests, and so must outlive changes of other settings.
+struct Kept {
+    limit: Limit,
 }
 
 /// What this configuration asks for, the outermost first.
-fn wanted(config: &Config) -> Vec<Arc<dyn Middleware>> {
-    [browsers::security_headers(config), browsers::cors(config)].into_iter().flatten().collect()
+fn wanted(config: &Config, kept: &Kept) -> Vec<Arc<dyn Middleware>> {
+    let mut layers: Vec<Arc<dyn Middleware>> = Vec::new();
+    layers.extend(browsers::security_headers(config));
+    layers.extend(browsers::cors(config));
+    layers.extend(kept.limit.wanted(config));
+    layers
 }

@@ -1,4 +1,5 @@
-//! Content negotiation (RFC 9110 section 12): how much a client wants a media type or a coding.
+//! Content negotiation (RFC 9110 section 12): how much a client wants a media type. What the lists of all negotiated fields
+//! have in common is here as well.
 //!
 //! Knows field values, not what there is to choose from.
 
@@ -29,34 +30,22 @@ pub fn media_type<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str, versio
     if any { best.map_or(0, |(_, weight)| weight) } else { 1000 }
 }
 
-/// The weight that `Accept-Encoding` fields give the coding `name`, in thousandths; 0 without a field, since then the client
-/// may have nothing to decode it with (section 12.5.3 leaves it open).
-pub fn coding<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str) -> u16 {
-    let (mut named, mut star) = (None, None);
-    for item in fields.flat_map(items).filter_map(Item::parse) {
-        if item.name.eq_ignore_ascii_case(name) {
-            named = named.max(Some(item.weight));
-        } else if item.name == "*" {
-            star = Some(item.weight);
-        }
-    }
-    named.or(star).unwrap_or(0)
-}
-
 /// The items of a list. None of the parameters that matter here has a comma in a quoted string.
-fn items(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn items(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     field.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
 }
 
-struct Item<'a> {
-    name: &'a str,
+/// An item of a list: what is wanted, and how much.
+pub(super) struct Item<'a> {
+    pub(super) name: &'a str,
     version: Option<&'a str>,
-    weight: u16,
+    /// In thousandths.
+    pub(super) weight: u16,
 }
 
 impl<'a> Item<'a> {
     /// `None` for what is no text or has a weight that is none.
-    fn parse(item: &'a [u8]) -> Option<Self> {
+    pub(super) fn parse(item: &'a [u8]) -> Option<Self> {
         let mut parts = core::str::from_utf8(item).ok()?.split(';').map(str::trim);
         let mut item = Item { name: parts.next()?, version: None, weight: 1000 };
         for part in parts {
@@ -78,7 +67,8 @@ fn weight(text: &str) -> Option<u16> {
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let thousandths: u16 = format!("{fraction:0<3}").parse().ok()?;
+    let digits = fraction.bytes().chain(*b"000").take(3);
+    let thousandths = digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     match whole {
         "0" => Some(thousandths),
         "1" if thousandths == 0 => Some(1000),
@@ -124,23 +114,5 @@ mod tests {
             assert_eq!(accept(value, name), expected, "{value}");
         }
         assert_eq!(media_type(core::iter::empty(), OPEN, &[]), 1000);
-    }
-
-    #[test]
-    fn codings_have_to_be_asked_for() {
-        let weigh = |value: &str| coding([value.as_bytes()].into_iter(), "gzip");
-        for (value, expected) in [
-            ("gzip", 1000),
-            ("deflate, GZIP;q=0.5", 500),
-            ("*", 1000),
-            ("gzip;q=0, *", 0),
-            ("*;q=0.2, br", 200),
-            ("br, identity", 0),
-            ("", 0),
-            ("x-gzip", 0),
-        ] {
-            assert_eq!(weigh(value), expected, "{value}");
-        }
-        assert_eq!(coding(core::iter::empty(), "gzip"), 0);
     }
 }

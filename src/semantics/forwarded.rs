@@ -119,6 +119,16 @@ fn proto(text: &[u8]) -> Option<bool> {
     }
 }
 
+/// What of an address tells clients apart: all of an IPv4 address, also in IPv6 clothes; of an IPv6 address the first 64
+/// bits, since a single host chooses the others (RFC 4291 section 2.5.1, RFC 8981) and a customer has at least as many
+/// (RFC 6177).
+pub fn client_network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & (u128::MAX << 64))),
+        four @ IpAddr::V4(_) => four,
+    }
+}
+
 /// The elements of all `Forwarded` fields, the last one first.
 fn forwarded(head: &RequestHead) -> impl Iterator<Item = Node> {
     head.values("forwarded").rev().flat_map(|value| elements(value).into_iter().rev())
@@ -330,6 +340,20 @@ mod tests {
         ];
         for (peer, value, expected) in cases {
             assert_eq!(client(peer, &[("X-Forwarded-For", value)]), expected, "{peer} {value}");
+        }
+    }
+
+    #[test]
+    fn what_tells_clients_apart() {
+        let cases = [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::", "2001:db8:1:2::"),
+            ("::1", "::"),
+        ];
+        for (address, expected) in cases {
+            assert_eq!(client_network(ip(address)), ip(expected), "{address}");
         }
     }
 

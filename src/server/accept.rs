@@ -1,23 +1,33 @@
-//! The accept loop: takes new connections, counts them, and hands each to a reactor.
+//! The accept loop: takes new connections, counts them, and hands each to a reactor, unless its address has too many.
 //!
 //! It closes the listener, and only after every connection that had got through to us was accepted.
 
+mod per_ip;
+
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::io::Errno;
 
+pub(super) use self::per_ip::Seat;
+use self::per_ip::Seats;
+use super::reactor::current_date;
 use super::role::Role;
+use super::settings::Settings;
 use super::shared::{Mail, Shared, lock};
 use super::stats::RejectReason;
 use super::vitals::Pulse;
 use crate::net::listener;
+use crate::net::stream::Stream;
+use crate::proto::encode::{Connection, HeadPlan, Length, head};
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -63,7 +73,7 @@ impl AcceptHandle {
         self.wake();
     }
 
-    /// MAX_CONNECTIONS is another: looks whether there is room now.
+    /// A limit is another: looks whether there is room now.
     pub(super) fn limit_changed(&self) {
         self.full.store(false, Ordering::SeqCst);
         self.wake();
@@ -118,28 +128,41 @@ pub(super) fn run(shared: &Shared, mut poll: Poll, listener: TcpListener) {
         shared.drain.engine_failed();
         return;
     }
-    let mut next = 0;
+    let mut intake = Intake::default();
     while !shared.accept.stop.load(Ordering::Acquire) {
-        let most = shared.settings.load().max_connections;
-        let pause = accept_waiting(shared, &listener, &mut next, most);
+        let settings = shared.settings.load_full();
+        let pause = accept_waiting(shared, &listener, &mut intake, Some(&settings));
         let timeout = (pause == Pause::Starved).then_some(RECOVERY);
         wait(&mut poll, &mut events, timeout);
     }
-    take_in_the_last(shared, &mut poll, &mut events, &listener, &mut next);
+    take_in_the_last(shared, &mut poll, &mut events, &listener, &mut intake);
     drop(listener);
     shared.accept.closed.store(true, Ordering::Release);
     shared.wake_reactors();
 }
 
-/// Accepts until there is a reason to pause.
-fn accept_waiting(shared: &Shared, listener: &TcpListener, next: &mut usize, most: usize) -> Pause {
+/// What the loop remembers from one connection to the next.
+#[derive(Default)]
+struct Intake {
+    /// The reactor whose turn it is among equals.
+    next: usize,
+    seats: Seats,
+}
+
+/// Accepts until there is a reason to pause, within the limits of `settings` if there are any.
+fn accept_waiting(shared: &Shared, listener: &TcpListener, intake: &mut Intake, settings: Option<&Settings>) -> Pause {
     shared.accept.pulse.beat();
+    let most = settings.map_or(usize::MAX, |settings| settings.max_connections);
     loop {
         if !has_room(shared, most) {
             return Pause::Full;
         }
         match listener::accept(listener) {
             Ok((stream, remote)) => {
+                let Ok(seat) = seat(shared, &mut intake.seats, remote, settings) else {
+                    turn_away(shared, stream);
+                    continue;
+                };
                 if shared.accept.stop.load(Ordering::Acquire)
                     && let Err(error) = listener::admit(&stream)
                 {
@@ -147,9 +170,9 @@ fn accept_waiting(shared: &Shared, listener: &TcpListener, next: &mut usize, mos
                 }
                 shared.stats.connections_active.fetch_add(1, Ordering::SeqCst);
                 shared.stats.connections_accepted.fetch_add(1, Ordering::Relaxed);
-                let reactor = least_loaded(shared, next);
+                let reactor = least_loaded(shared, &mut intake.next);
                 shared.reactors[reactor].connections.fetch_add(1, Ordering::Relaxed);
-                shared.reactors[reactor].send(Mail::Open(stream, remote));
+                shared.reactors[reactor].send(Mail::Open(stream, remote, seat));
             }
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::AGAIN) => return Pause::Empty,
@@ -165,6 +188,66 @@ fn accept_waiting(shared: &Shared, listener: &TcpListener, next: &mut usize, mos
             },
         }
     }
+}
+
+/// The address has as many connections as it may.
+struct TooMany;
+
+/// The place of one more connection among those of its address; none where nobody counts. Trusted proxies may have as
+/// many as they like, since each stands for many clients.
+fn seat(
+    shared: &Shared,
+    seats: &mut Seats,
+    remote: SocketAddr,
+    settings: Option<&Settings>,
+) -> Result<Option<Seat>, TooMany> {
+    let Some(settings) = settings.filter(|settings| settings.max_connections_per_ip > 0) else { return Ok(None) };
+    let (address, most) = (remote.ip().to_canonical(), settings.max_connections_per_ip);
+    if settings.trusted_proxies.iter().any(|network| network.contains(&address)) {
+        return Ok(None);
+    }
+    if let Some(seat) = seats.take(address, most) {
+        return Ok(Some(seat));
+    }
+    shared.stats.reject(RejectReason::PerIp);
+    if shared.accept.may_warn(RejectReason::PerIp, shared.clock.now()) {
+        tracing::warn!(
+            most,
+            %address,
+            "RWS_CONFIG_MAX_CONNECTIONS_PER_IP reached: a connection from {address} was turned away; if it stands for many \
+             clients, as an ingress does, name it in RWS_CONFIG_TRUSTED_PROXIES"
+        );
+    }
+    Err(TooMany)
+}
+
+/// Tells a client in a word why it is not let in, as far as that takes no waiting: without TLS only. What it has sent is
+/// read first, since bytes that nobody read make a reset of the end, which can destroy the answer on its way.
+fn turn_away(shared: &Shared, mut stream: Stream) {
+    const BODY: &[u8] = br#"{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"your address has too many connections"}"#;
+    if shared.secure.is_some() {
+        return;
+    }
+    let fields = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (RETRY_AFTER, HeaderValue::from_static("1")),
+    ];
+    let plan = HeadPlan {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        length: Length::Exact(BODY.len() as u64),
+        connection: Connection::Close,
+        date: &current_date(),
+        request_id: "",
+    };
+    let mut answer = Vec::with_capacity(512);
+    head(&mut answer, &plan, fields.iter().map(|(name, value)| (name, value)));
+    answer.extend_from_slice(BODY);
+    let mut sent = [0; 4096];
+    // Whoever has gone meanwhile needs no answer.
+    let _ = stream.read(&mut sent);
+    let _ = stream.write(&answer);
+    let _ = stream.shut_down_writing();
 }
 
 /// Whether one more connection may come in. If not, whoever closes one will wake us.
@@ -197,7 +280,13 @@ fn least_loaded(shared: &Shared, next: &mut usize) -> usize {
 }
 
 /// Shuts out who has not begun to connect, then accepts until nobody else gets through.
-fn take_in_the_last(shared: &Shared, poll: &mut Poll, events: &mut Events, listener: &TcpListener, next: &mut usize) {
+fn take_in_the_last(
+    shared: &Shared,
+    poll: &mut Poll,
+    events: &mut Events,
+    listener: &TcpListener,
+    intake: &mut Intake,
+) {
     let mut most = shared.settings.load().drain_timeout;
     if let Err(error) = listener::refuse_new(listener) {
         tracing::warn!(%error, "cannot shut out new connections: those that arrive while the listener closes are reset");
@@ -206,8 +295,8 @@ fn take_in_the_last(shared: &Shared, poll: &mut Poll, events: &mut Events, liste
     let end = Instant::now() + most;
     loop {
         let before = shared.stats.connections_accepted.load(Ordering::Relaxed);
-        // Whoever got through is served, even beyond the limit.
-        let pause = accept_waiting(shared, listener, next, usize::MAX);
+        // Whoever got through is served, even beyond the limits.
+        let pause = accept_waiting(shared, listener, intake, None);
         let quiet = shared.stats.connections_accepted.load(Ordering::Relaxed) == before && pause == Pause::Empty;
         let arrived = wait(poll, events, Some(SILENCE));
         if (quiet && !arrived) || Instant::now() > end {

@@ -20,6 +20,7 @@ use self::answer::{Pulling, call};
 pub(super) use self::buffer::Buffer;
 use self::output::{Flushed, Output};
 use self::receive::Collect;
+use super::accept::Seat;
 use super::deadlines::Deadline;
 use super::reactor::Reactor;
 use super::shared::Shared;
@@ -40,6 +41,9 @@ const READS: u32 = 16;
 
 /// A connection, wherever it is.
 pub(super) struct Connection {
+    /// Its place among those of its address, where they are counted. Before the stream, so that a client which sees the end
+    /// and comes again finds its place free.
+    pub(super) seat: Option<Seat>,
     pub(super) stream: Stream,
     pub(super) reactor: usize,
     pub(super) token: usize,
@@ -199,6 +203,7 @@ impl Connection {
             token,
             deadline: Deadline::new(now),
             watched: false,
+            seat: None,
             waiting: Waiting::No,
             remote,
             cycle: Cycle::default(),

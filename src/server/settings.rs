@@ -22,6 +22,8 @@ pub(super) struct Settings {
     /// As configured; the limit of open files may allow fewer.
     pub(super) wanted_connections: usize,
     pub(super) max_connections: usize,
+    /// 0: unlimited.
+    pub(super) max_connections_per_ip: usize,
     pub(super) thread_count: usize,
     pub(super) queue_depth: usize,
     pub(super) head_timeout: Duration,
@@ -49,6 +51,7 @@ impl From<&Config> for Settings {
             max_requests_per_connection: or_unlimited(config.max_requests_per_connection),
             wanted_connections: config.max_connections,
             max_connections: config.max_connections,
+            max_connections_per_ip: config.max_connections_per_ip,
             thread_count: config.thread_count,
             queue_depth: config.queue_depth,
             head_timeout: config.head_timeout,

@@ -7,7 +7,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
-use super::accept::AcceptHandle;
+use super::accept::{AcceptHandle, Seat};
 use super::clock::Clock;
 use super::connection::{Connection, InFlight};
 use super::drain::DrainCounters;
@@ -101,7 +101,7 @@ pub(super) struct ReactorHandle {
 /// What a reactor is sent.
 pub(super) enum Mail {
     /// A connection that was accepted.
-    Open(Stream, std::net::SocketAddr),
+    Open(Stream, std::net::SocketAddr, Option<Seat>),
     /// A connection that a worker is done with for now.
     Return(Box<Connection>),
     /// A request whose handler will not be waited for any longer, to be logged.

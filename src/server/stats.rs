@@ -41,12 +41,14 @@ pub enum RejectReason {
     MaxConnections,
     /// No file descriptor was left.
     FileDescriptors,
+    /// RWS_CONFIG_MAX_CONNECTIONS_PER_IP was reached.
+    PerIp,
 }
 
 impl RejectReason {
     /// All reasons, in order.
-    pub const ALL: [RejectReason; 3] =
-        [RejectReason::QueueFull, RejectReason::MaxConnections, RejectReason::FileDescriptors];
+    pub const ALL: [RejectReason; 4] =
+        [RejectReason::QueueFull, RejectReason::MaxConnections, RejectReason::FileDescriptors, RejectReason::PerIp];
 
     /// The label's value.
     pub fn name(self) -> &'static str {
@@ -54,6 +56,7 @@ impl RejectReason {
             RejectReason::QueueFull => "queue_full",
             RejectReason::MaxConnections => "max_connections",
             RejectReason::FileDescriptors => "file_descriptors",
+            RejectReason::PerIp => "per_ip",
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) const BEHIND_PROXY: &[(&str, &str)] = &[("TRUSTED_PROXIES", "127.0.0.
 fn field(server: &Server, request_line: &str, name: &str) -> String {
     let request = format!(
         "{request_line} HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\nX-Forwarded-For: 192.0.2.7\r\n\
-         X-Forwarded-Proto: https\r\nAccess-Control-Request-Method: PUT\r\n\r\n"
+         X-Forwarded-Proto: https\r\nAccess-Control-Request-Method: PUT\r\nConnection: close\r\n\r\n"
     );
     let reply = server.connect().ask(request).unwrap();
     reply.field(name).unwrap_or("none").to_owned()

@@ -67,6 +67,12 @@ const CASES: &[Case] = &[
         second.send("GET /demo/plaintext HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         answer(&mut second)
     }),
+    case("MAX_CONNECTIONS_PER_IP", ("0", "200"), ("1", "429"), |server, _| {
+        // The connection that asked for metrics may not be gone yet.
+        let _first = std::iter::repeat_with(|| server.connect())
+            .find_map(|mut client| (client.get("/demo/plaintext").ok()?.status == 200).then_some(client));
+        asked(server, "GET /demo/plaintext HTTP/1.1\r\nHost: x\r\n\r\n")
+    }),
     case("MAX_REQUESTS_PER_CONNECTION", ("0", "keep-alive"), ("1", "close"), |server, _| {
         let closes = server.connect().get("/demo/plaintext").unwrap().closes();
         if closes { "close" } else { "keep-alive" }.to_owned()
@@ -82,6 +88,22 @@ const CASES: &[Case] = &[
     case("MAX_BODY_SIZE_IN_BYTES", ("2MiB", "200"), ("4", "413"), |server, _| {
         asked(server, "POST /demo/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde")
     }),
+    case("RATE_LIMIT_MAX_REQUESTS", ("0", "200"), ("1", "429"), |server, _| {
+        server.get("/demo/plaintext");
+        server.get("/demo/plaintext").status.to_string()
+    }),
+    Case {
+        name: "RATE_LIMIT_WINDOW_SECS",
+        before: ("3600", "3600"),
+        after: ("7200", "7200"),
+        with: &[("RATE_LIMIT_MAX_REQUESTS", "1")],
+        tls: false,
+        see: |server, _| {
+            server.get("/demo/plaintext");
+            let refused = server.get("/demo/plaintext");
+            refused.field("ratelimit-policy").and_then(|policy| policy.split("w=").nth(1)).unwrap_or("none").to_owned()
+        },
+    },
     case("HEAD_TIMEOUT", ("1m", "waits"), ("100ms", "408"), |server, _| {
         asked(server, "GET /demo/plaintext HTTP/1.1\r\nHost:")
     }),

@@ -9,6 +9,7 @@ const NOT_AT_FIRST: &[&str] = &[
     "rws_probe_requests_total",
     "rws_health_check_up",
     "rws_config_reloads_total",
+    "rws_rate_limited_total",
     "rws_config_last_reload_success_timestamp_seconds",
     "rws_tls_cert_not_after_timestamp_seconds",
 ];

@@ -6,9 +6,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned};
+
+use crate::net::tls::provider::default_provider;
 
 /// Says what an error of TLS means for whoever asked.
 pub(super) fn explain(error: io::Error) -> io::Error {
@@ -23,7 +25,7 @@ pub(super) fn explain(error: io::Error) -> io::Error {
 
 /// `stream` with TLS around it. The handshake takes place with the first bytes.
 pub(super) fn around<S: Read + Write>(stream: S, ip: IpAddr) -> io::Result<StreamOwned<ClientConnection, S>> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?

@@ -131,11 +131,14 @@ fn every_value_reaches_its_field() {
         reactor_count: 2,
         queue_depth: 3,
         max_connections: 4,
+        max_connections_per_ip: 4,
         max_requests_per_connection: 5,
         max_head_bytes: 6 << 10,
         max_headers: 7,
         max_uri_bytes: 18,
         max_body_size_in_bytes: 9,
+        rate_limit_max_requests: 20,
+        rate_limit_window_secs: 21,
         head_timeout: Duration::from_millis(10),
         body_timeout: Duration::from_secs(11),
         idle_timeout: Duration::from_secs(12),
@@ -189,7 +192,10 @@ fn every_value_reaches_its_field() {
         ("REACTOR_COUNT", "2"),
         ("QUEUE_DEPTH", "3"),
         ("MAX_CONNECTIONS", "4"),
+        ("MAX_CONNECTIONS_PER_IP", "4"),
         ("MAX_REQUESTS_PER_CONNECTION", "5"),
+        ("RATE_LIMIT_MAX_REQUESTS", "20"),
+        ("RATE_LIMIT_WINDOW_SECS", "21"),
         ("MAX_HEAD_BYTES", "6KiB"),
         ("MAX_HEADERS", "7"),
         ("MAX_URI_BYTES", "18"),
@@ -761,14 +767,7 @@ fn a_feature_that_is_missing_stops_the_start_only_when_it_is_asked_for() {
 
 #[test]
 fn what_would_be_unsafe_to_ignore_is_refused() {
-    for name in [
-        "TLS_CLIENT_CA_FILE",
-        "HTTP_REDIRECT_PORT",
-        "VIRTUAL_HOST_1_DOMAIN",
-        "SPA_FALLBACK",
-        "RATE_LIMIT_MAX_REQUESTS",
-        "MAX_CONNECTIONS_PER_IP",
-    ] {
+    for name in ["TLS_CLIENT_CA_FILE", "HTTP_REDIRECT_PORT", "VIRTUAL_HOST_1_DOMAIN", "SPA_FALLBACK"] {
         assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use rustls::crypto::ring;
 use rustls::server::{NoServerSessionStorage, UnbufferedServerConnection};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error, ServerConfig};
 
 use super::identity::Identity;
+use super::provider;
 
 /// What is agreed on by ALPN (RFC 7301). Who offers only other protocols is refused with `no_application_protocol`.
 const PROTOCOL: &[u8] = b"http/1.1";
@@ -71,13 +71,13 @@ impl Current {
 
 fn configure(identity: &Identity) -> Result<ServerConfig, Error> {
     let resolver = SingleCertAndKey::from(identity.certified_key().clone());
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     // Tickets are kept by the clients: no memory of ours, no lock, and any reactor can resume any session.
     config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.ticketer = ring::Ticketer::new()?;
+    config.ticketer = provider::Ticketer::new()?;
     Ok(config)
 }

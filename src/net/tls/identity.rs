@@ -11,7 +11,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::certificate::X509Certificate;
@@ -19,6 +18,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use self::expiry::Expiry;
+use super::provider::any_supported_type;
 
 /// A certificate that can be presented.
 #[derive(Debug)]

@@ -443,6 +443,7 @@ mod tests {
 
     use super::*;
     use crate::net::tls::identity::Identity;
+    use crate::net::tls::provider::default_provider;
 
     /// Both ends of a connection whose handshake is done.
     fn connected() -> (Box<Session>, TcpStream, ClientConnection, TcpStream) {
@@ -456,7 +457,7 @@ mod tests {
         let mut roots = RootCertStore::empty();
         let pem = made.cert.pem();
         roots.add(rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
         let mut client = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();

@@ -65,7 +65,7 @@ mod tests {
             Sources::new(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned())));
         let config = Config::load(&sources).unwrap().config;
         let stack = crate::app::middleware::Stack::default();
-        stack.set(super::super::wanted(&config));
+        stack.set([security_headers(&config), cors(&config)].into_iter().flatten().collect());
         let client = TestClient::new(App::new().route("/", get(|| "")).layer(stack)).unwrap();
         client.get("/").header("origin", "https://a.example").secure().send()
     }

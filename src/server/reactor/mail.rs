@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::{Place, Reactor};
 use crate::net::stream::Stream;
+use crate::server::accept::Seat;
 use crate::server::connection::Connection;
 use crate::server::observe::Outcome;
 use crate::server::shared::Mail;
@@ -23,7 +24,7 @@ impl Reactor {
         handle.pulse.beat();
         while let Ok(mail) = self.mailbox.try_recv() {
             match mail {
-                Mail::Open(stream, remote) => self.open(stream, remote),
+                Mail::Open(stream, remote, seat) => self.open(stream, remote, seat),
                 Mail::Return(connection) => self.welcome_back(connection),
                 Mail::Abandoned(in_flight, now) => {
                     self.now = self.now.max(now);
@@ -51,13 +52,14 @@ impl Reactor {
 
     /// A new connection is served at once: most clients have sent their request by now, and one that is answered and
     /// closed in the same turn never needs the poller.
-    fn open(&mut self, stream: Stream, remote: SocketAddr) {
+    fn open(&mut self, stream: Stream, remote: SocketAddr, seat: Option<Seat>) {
         let stream = match &self.shared.secure {
             Some(secure) => stream.secured(secure.acceptor.clone()),
             None => stream,
         };
         let token = self.connections.insert(Place::AWAY);
         let mut connection = Box::new(Connection::new(stream, remote, self.index, token, self.now));
+        connection.seat = seat;
         connection.became_readable(false);
         self.returned.push_back(connection);
     }

@@ -1,0 +1,132 @@
+//! A reader that compresses what it reads, and a limit for how many there are.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::encoder::Encoder;
+use crate::semantics::accept_encoding::Coding;
+
+/// How much is read from the source at once.
+const PIECE: usize = 32 * 1024;
+
+/// The source, compressed while it is read.
+///
+/// A source that may wait is flushed after every read, since nobody can tell how long the next will take: what has come out
+/// of the source goes out before more is asked for, so a line a second arrives as a line a second. One that
+/// never waits, a file say, is not flushed, and becomes a little shorter.
+pub(crate) struct Compressing<R> {
+    source: R,
+    may_wait: bool,
+    progress: Progress,
+    piece: Box<[u8]>,
+    /// Coded bytes, of which those before `taken` have been read.
+    coded: Vec<u8>,
+    taken: usize,
+}
+
+enum Progress {
+    /// An encoder is made when the first byte is wanted, which for HEAD is never.
+    Before(Plan),
+    During(Box<Encoder>, #[expect(dead_code, reason = "given back when it is dropped")] Permit),
+    After,
+}
+
+struct Plan {
+    coding: Coding,
+    level: u32,
+    /// Of the source in bytes, if it is known.
+    length: Option<u64>,
+    permit: Permit,
+}
+
+impl<R: Read> Compressing<R> {
+    pub(crate) fn new(
+        source: R,
+        may_wait: bool,
+        coding: Coding,
+        level: u32,
+        length: Option<u64>,
+        permit: Permit,
+    ) -> Self {
+        let progress = Progress::Before(Plan { coding, level, length, permit });
+        Compressing { source, may_wait, progress, piece: Box::default(), coded: Vec::new(), taken: 0 }
+    }
+
+    /// Codes more of the source, of which for now nothing may come.
+    fn advance(&mut self) -> io::Result<()> {
+        let Progress::During(encoder, _) = &mut self.progress else { return self.begin_or_stay() };
+        let count = self.source.read(&mut self.piece)?;
+        self.taken = 0;
+        self.coded.clear();
+        if count == 0 {
+            if let Progress::During(encoder, _) = std::mem::replace(&mut self.progress, Progress::After) {
+                self.coded = encoder.finish()?;
+            }
+            return Ok(());
+        }
+        encoder.write(&self.piece[..count])?;
+        if self.may_wait {
+            encoder.flush()?;
+        }
+        std::mem::swap(&mut self.coded, encoder.coded());
+        Ok(())
+    }
+
+    fn begin_or_stay(&mut self) -> io::Result<()> {
+        if let Progress::Before(plan) = std::mem::replace(&mut self.progress, Progress::After) {
+            let encoder = Encoder::new(plan.coding, plan.level, plan.length)?;
+            self.progress = Progress::During(Box::new(encoder), plan.permit);
+            self.piece = vec![0; PIECE].into();
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Compressing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while self.taken == self.coded.len() {
+            if matches!(self.progress, Progress::After) {
+                return Ok(0);
+            }
+            self.advance()?;
+        }
+        let count = (&self.coded[self.taken..]).read(buffer)?;
+        self.taken += count;
+        Ok(count)
+    }
+}
+
+/// How many streams may be compressed at the same time. An encoder takes up to 2 MiB until its client has read everything,
+/// which may be never; what comes when all permits are taken goes out as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Streams {
+    left: Arc<AtomicUsize>,
+}
+
+impl Streams {
+    pub(crate) fn new(most: usize) -> Self {
+        Streams { left: Arc::new(AtomicUsize::new(most)) }
+    }
+
+    /// Leave for one stream, if there is any left.
+    pub(crate) fn permit(&self) -> Option<Permit> {
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        taken.is_ok().then(|| Permit { left: self.left.clone() })
+    }
+}
+
+/// Leave for one stream, which ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    left: Arc<AtomicUsize>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+}

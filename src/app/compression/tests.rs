@@ -1,0 +1,192 @@
+use std::io::{self, Read};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What `coded` decodes to, of which there must be no more than `most` bytes.
+pub(crate) fn decoded(coding: Coding, coded: &[u8], most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let reader: Box<dyn Read + '_> = match coding {
+        Coding::Gzip => Box::new(flate2::read::GzDecoder::new(coded)),
+        #[cfg(feature = "compression")]
+        Coding::Brotli => Box::new(brotli::Decompressor::new(coded, 4096)),
+        #[cfg(feature = "compression")]
+        Coding::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::new(coded)?;
+            // What RFC 9659 demands of every client, and no more.
+            decoder.window_log_max(23)?;
+            Box::new(decoder)
+        }
+        #[cfg(not(feature = "compression"))]
+        Coding::Brotli | Coding::Zstd => unreachable!("not in this build"),
+    };
+    reader.take(most + 1).read_to_end(&mut content)?;
+    assert!(content.len() as u64 <= most, "it decodes to more than it was made of");
+    Ok(content)
+}
+
+/// Text that looks like text to an encoder, of `length` bytes.
+pub(crate) fn text(length: usize) -> Vec<u8> {
+    let words =
+        (0u32..).map(|n| format!("<p class=\"item\">number {} of {}</p>\n", n, n.wrapping_mul(2_654_435_761) >> 20));
+    words.flat_map(String::into_bytes).take(length).collect()
+}
+
+fn stream(source: impl Read, may_wait: bool, coding: Coding, length: Option<u64>) -> Compressing<impl Read> {
+    Compressing::new(source, may_wait, coding, Levels::EACH_TIME.of(coding), length, Streams::new(1).permit().unwrap())
+}
+
+/// Gives its content so many bytes at a time.
+struct Trickle<'a>(&'a [u8], usize);
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+#[test]
+fn whole_bodies_decode_to_what_they_were_and_are_shorter() {
+    for &coding in AVAILABLE {
+        for levels in [Levels::EACH_TIME, Levels::ONCE] {
+            for length in [100, 1024, 4096, 70_000, 300_000] {
+                let content = text(length);
+                let coded = whole(coding, levels.of(coding), &content).unwrap().unwrap();
+                assert!(coded.len() < content.len());
+                assert_eq!(decoded(coding, &coded, length as u64).unwrap(), content, "{coding:?} {length}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_gets_no_shorter_is_not_coded() {
+    for &coding in AVAILABLE {
+        assert_eq!(whole(coding, Levels::EACH_TIME.of(coding), b"").unwrap(), None);
+        assert_eq!(whole(coding, Levels::EACH_TIME.of(coding), b"abc").unwrap(), None);
+        let dense = whole(coding, 1, &text(4096)).unwrap().unwrap();
+        assert_eq!(whole(coding, Levels::EACH_TIME.of(coding), &dense).unwrap(), None, "{coding:?}");
+    }
+}
+
+#[test]
+fn streams_decode_to_what_they_were_however_they_are_read() {
+    for &coding in AVAILABLE {
+        for (length, at_once) in [(0, 1), (1, 1), (50, 1), (5000, 700), (100_000, 100_000), (100_000, 8192)] {
+            for (may_wait, known) in [(true, false), (true, true), (false, true)] {
+                let content = text(length);
+                let mut reader = stream(Trickle(&content, at_once), may_wait, coding, known.then_some(length as u64));
+                let mut coded = Vec::new();
+                reader.read_to_end(&mut coded).unwrap();
+                assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "the end stays the end");
+                assert_eq!(decoded(coding, &coded, length as u64).unwrap(), content, "{coding:?} {length} {at_once}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_read_of_a_source_that_may_wait_can_be_decoded_before_more_is_asked_for() {
+    /// Checks at each read that all it gave before has come out.
+    struct Lines<'a> {
+        given: &'a std::cell::Cell<usize>,
+        seen: &'a std::cell::RefCell<Vec<u8>>,
+        coding: Coding,
+    }
+    impl Read for Lines<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let given = self.given.get();
+            let partial = readable(self.coding, &self.seen.borrow());
+            assert_eq!(partial.len(), given * 5, "{:?}: held back", self.coding);
+            if given == 20 {
+                return Ok(0);
+            }
+            self.given.set(given + 1);
+            buffer[..5].copy_from_slice(b"line\n");
+            Ok(5)
+        }
+    }
+    for &coding in AVAILABLE {
+        let (given, seen) = (std::cell::Cell::new(0), std::cell::RefCell::new(Vec::new()));
+        let mut reader = stream(Lines { given: &given, seen: &seen, coding }, true, coding, None);
+        let mut buffer = [0; 7];
+        loop {
+            let count = reader.read(&mut buffer).unwrap();
+            if count == 0 {
+                break;
+            }
+            seen.borrow_mut().extend_from_slice(&buffer[..count]);
+        }
+        assert_eq!(decoded(coding, &seen.borrow(), 100).unwrap(), b"line\n".repeat(20));
+    }
+}
+
+/// As much as can be decoded of a stream that has not ended.
+fn readable(coding: Coding, coded: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    let mut reader: Box<dyn Read + '_> = match coding {
+        Coding::Gzip => Box::new(flate2::read::GzDecoder::new(coded)),
+        #[cfg(feature = "compression")]
+        Coding::Brotli => Box::new(brotli::Decompressor::new(coded, 4096)),
+        #[cfg(feature = "compression")]
+        Coding::Zstd => Box::new(zstd::stream::read::Decoder::new(coded).unwrap()),
+        #[cfg(not(feature = "compression"))]
+        Coding::Brotli | Coding::Zstd => unreachable!("not in this build"),
+    };
+    let mut buffer = [0; 64];
+    while let Ok(count @ 1..) = reader.read(&mut buffer) {
+        content.extend_from_slice(&buffer[..count]);
+    }
+    content
+}
+
+#[test]
+fn an_error_of_the_source_is_an_error_and_no_end() {
+    struct Broken(bool);
+    impl Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) {
+                return Err(io::Error::other("disk"));
+            }
+            buffer[0] = b'x';
+            Ok(1)
+        }
+    }
+    for &coding in AVAILABLE {
+        let mut coded = Vec::new();
+        let error = stream(Broken(false), true, coding, None).read_to_end(&mut coded).unwrap_err();
+        assert_eq!(error.to_string(), "disk");
+        assert_ne!(decoded(coding, &coded, 10).ok().as_deref(), Some(&b"x"[..]), "{coding:?}: it seems to be whole");
+    }
+}
+
+#[test]
+fn there_are_so_many_streams_and_no_more() {
+    let streams = Streams::new(2);
+    let (first, second) = (streams.permit().unwrap(), streams.permit().unwrap());
+    assert!(streams.permit().is_none());
+    let mut reader = Compressing::new(io::empty(), false, Coding::Gzip, 1, None, second);
+    assert!(streams.permit().is_none());
+    io::copy(&mut reader, &mut io::sink()).unwrap();
+    assert!(streams.permit().is_some(), "given back at the end, although the reader is still there");
+    drop(first);
+    assert!(streams.permit().is_some());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn any_content_comes_back(content in prop::collection::vec(0u8..8, 0..3000), at_once in 1usize..4000, may_wait: bool) {
+        for &coding in AVAILABLE {
+            let mut coded = Vec::new();
+            stream(Trickle(&content, at_once), may_wait, coding, None).read_to_end(&mut coded).unwrap();
+            prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);
+            if let Some(coded) = whole(coding, Levels::EACH_TIME.of(coding), &content).unwrap() {
+                prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);
+            }
+        }
+    }
+}
