@@ -97,7 +97,7 @@ fn measure_encoding(bench: &Bench) {
             date: DATE,
             request_id: "0123456789abcdef0123456789abcdef",
         };
-        encode::head(&mut out, black_box(&plan), fields.iter().map(|(name, value)| (name, value)));
+        encode::head(&mut out, black_box(&plan), b"", fields.iter().map(|(name, value)| (name, value)));
     });
 }
 
@@ -144,7 +144,7 @@ fn measure_whole_path(bench: &Bench) {
                 date: DATE,
                 request_id: &received.id,
             };
-            encode::head(&mut out, &plan, response.headers().iter());
+            encode::head(&mut out, &plan, b"", response.headers().iter());
             let body = std::mem::take(response.body_mut()).into_bytes().expect("it is in memory");
             out.extend_from_slice(&body);
             record(&mut *recorder, &received, endpoint);

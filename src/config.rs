@@ -113,6 +113,8 @@ pub struct Config {
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
     pub static_cache_control: Option<HeaderValue>,
+    /// For static files; 0: none are kept.
+    pub static_cache_bytes: u64,
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
@@ -241,6 +243,7 @@ impl Default for Config {
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
+            static_cache_bytes: 16 << 20,
             demo_routes: false,
             routes: Vec::new(),
             cors_allow_all: false,

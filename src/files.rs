@@ -8,6 +8,7 @@
 //! Files should be replaced by renaming a new one over the old, as `mv`, package managers and ConfigMaps do. One
 //! that is rewritten in place can be seen half-written, and if it shrinks while it is sent, the connection is aborted.
 
+mod cache;
 mod encoding;
 mod entry;
 mod fallback;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 
+use self::cache::{Cache, Source};
 use self::entry::Entry;
 use self::name::Name;
 use self::open::Root;
@@ -40,18 +42,39 @@ use crate::semantics::head::RequestHead;
 /// The files beneath one directory.
 ///
 /// The directory is opened once. What it contains may change at any time, links included, so a mounted ConfigMap
-/// works; a directory that is itself moved away and replaced is seen only by a new `Files`.
+/// works; a change is seen within a second. A directory that is itself moved away and replaced is seen only by a new `Files`.
 #[derive(Debug)]
 pub struct Files {
     root: Root,
     policy: Policy,
     clock: Clock,
+    cache: Cache,
 }
 
 impl Files {
     /// The files beneath `root`. Fails when it is not a directory or may not be searched.
     pub fn new(root: &Path) -> io::Result<Files> {
-        Ok(Files { root: Root::new(root)?, policy: Policy::default(), clock: Clock::default() })
+        let (root, cache) = (Root::new(root)?, Cache::new(cache::DEFAULT_BYTES));
+        Ok(Files { root, policy: Policy::default(), clock: Clock::default(), cache })
+    }
+
+    /// How much memory may be used to keep small files and what is known about files, in bytes; 0 keeps nothing.
+    /// Default: 16 MiB. What is kept is at most a second old when it is served.
+    pub fn with_cache_bytes(self, bytes: usize) -> Files {
+        self.set_cache_bytes(bytes);
+        self
+    }
+
+    /// As [`with_cache_bytes`](Self::with_cache_bytes), while files are being served.
+    pub fn set_cache_bytes(&self, bytes: usize) {
+        self.cache.set_bytes(bytes);
+    }
+
+    /// Lets go of memory and descriptors of files that nobody has asked for lately. A deleted file takes no space on its
+    /// disk any more once its descriptor is closed, so this should be called every few seconds; requests do it only
+    /// when they need the room.
+    pub fn sweep(&self) {
+        self.cache.sweep();
     }
 
     /// Sets the Cache-Control field of 200, 206 and 304 answers. Default: none, and browsers use their own judgement.
@@ -110,8 +133,7 @@ impl Files {
 
     /// The current version of the regular file `name`.
     fn lookup(&self, name: &Name) -> Result<Arc<Entry>, Refusal> {
-        let file = self.root.open(name.as_c_str())?;
-        Entry::new(file, name, &self.clock).map(Arc::new)
+        self.cache.look_up(Source { root: &self.root, clock: &self.clock }, name)
     }
 }
 

@@ -12,9 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rws::app::request::Received;
 use rws::app::service::Service;
 use rws::app::{App, Json, Path, get};
 use rws::config::Config;
+use rws::files::Files;
 use rws::ops::log_writer::{LogHandle, LogWriter};
 use rws::ops::metrics::Metrics;
 use rws::ops::telemetry::Telemetry;
@@ -76,17 +78,30 @@ struct Message {
     message: &'static str,
 }
 
-fn app() -> App {
+/// A directory with a file of 1 KiB that ends with [`END_OF_FILE`].
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let content = [vec![b'x'; 1024 - END_OF_FILE.len()], END_OF_FILE.into()].concat();
+    std::fs::write(directory.path().join("small.txt"), content).unwrap();
+    directory
+}
+
+const END_OF_FILE: &[u8] = b"the end";
+
+fn app(directory: &std::path::Path) -> App {
+    let files = Files::new(directory).unwrap();
+    let files = move |received: Arc<Received>| files.serve(&received.head, &received.head.path()["/files/".len()..]);
     App::new()
+        .route("/files/{*path}", get(files))
         .route("/text", get(|| "Hello, World!"))
         .route("/json", get(|| Json(Message { message: "Hello, World!" })))
         .route("/user/{id}", get(|Path(id): Path<u64>| if id == 42 { "Hello, World!" } else { "who?" }))
 }
 
 /// A server with everything on, whose log goes nowhere.
-fn serve() -> (Running, LogHandle) {
+fn serve(directory: &std::path::Path) -> (Running, LogHandle) {
     let config = Config { reactor_count: 2, ..Config::default() };
-    let service = Arc::new(app().build().unwrap());
+    let service = Arc::new(app(directory).build().unwrap());
     let (log, _) = LogWriter::spawn("access-log", io::sink(), 64).unwrap();
     let metrics = Metrics::new(prometheus::Registry::new(), Arc::default(), Default::default(), vec![log.clone()]);
     let telemetry = Telemetry::new(&config, Arc::new(metrics.unwrap()), service.endpoints(), log.clone());
@@ -146,13 +161,15 @@ fn allocations_per_request(client: &mut Client, request: &[u8], end: &[u8]) -> f
 }
 
 #[test]
-fn a_request_takes_at_most_two_allocations_and_a_static_answer_none() {
+fn a_request_takes_at_most_two_allocations_and_static_answers_none() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let (server, log) = serve();
+    let directory = directory();
+    let (server, log) = serve(directory.path());
     let mut client = Client::connect(server.address());
     // The fractions leave room for what happens once in a while, on whichever thread.
-    let cases: [(&str, &[u8], &[u8], f64); 4] = [
+    let cases: [(&str, &[u8], &[u8], f64); 5] = [
         ("static text", b"GET /text HTTP/1.1\r\nHost: h\r\n\r\n", b"Hello, World!", 0.05),
+        ("a file", b"GET /files/small.txt HTTP/1.1\r\nHost: h\r\n\r\n", END_OF_FILE, 0.05),
         ("a path parameter", b"GET /user/42 HTTP/1.1\r\nHost: h\r\n\r\n", b"Hello, World!", 2.05),
         ("JSON", b"GET /json HTTP/1.1\r\nHost: h\r\n\r\n", b"{\"message\":\"Hello, World!\"}", 2.05),
         (
@@ -219,8 +236,8 @@ mod system_calls {
         }
     }
 
-    /// The binary with metrics and the JSON log to a file, once it says where it listens.
-    fn start_binary() -> (Process, SocketAddr) {
+    /// The binary with metrics and the JSON log to a file, serving `directory`, once it says where it listens.
+    fn start_binary(directory: &std::path::Path) -> (Process, SocketAddr) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rws"));
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"RWS_CONFIG_") || name == "KUBERNETES_SERVICE_HOST" {
@@ -228,7 +245,8 @@ mod system_calls {
             }
         }
         command
-            .args(["--ip", "127.0.0.1", "--port", "0", "--set", "DEMO_ROUTES=true"])
+            .args(["--ip", "127.0.0.1", "--port", "0", "--set", "DEMO_ROUTES=true", "--static-dir"])
+            .arg(directory)
             .stdout(tempfile::tempfile().unwrap())
             .stderr(Stdio::piped());
         let mut process = Process(command.spawn().unwrap());
@@ -315,37 +333,42 @@ mod system_calls {
     #[test]
     fn a_request_takes_one_read_one_write_and_hardly_anything_else() {
         let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let (server, address) = start_binary();
+        let directory = directory();
+        let (server, address) = start_binary(directory.path());
         let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| Client::connect(address)).collect();
-        let mut exchange = |rounds| {
-            for _ in 0..rounds {
-                for client in &mut clients {
-                    client.send(b"GET /demo/plaintext HTTP/1.1\r\nHost: h\r\n\r\n");
+        for (path, end) in [("/demo/plaintext", &b"Hello, World!"[..]), ("/small.txt", END_OF_FILE)] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+            let mut exchange = |rounds| {
+                for _ in 0..rounds {
+                    clients.iter_mut().for_each(|client| client.send(request.as_bytes()));
+                    clients.iter_mut().for_each(|client| client.receive(end));
                 }
-                for client in &mut clients {
-                    client.receive(b"Hello, World!");
-                }
+            };
+            exchange(2);
+            if let Err(reason) = check(&server, path, &mut exchange) {
+                return report(format_args!("SKIPPED, system calls are not counted: {reason}"));
             }
-        };
-        exchange(2);
+        }
+    }
+
+    /// Counts while `exchange` goes on, several times if need be. `Err` tells why strace cannot.
+    fn check(server: &Process, path: &str, exchange: &mut impl FnMut(usize)) -> Result<(), String> {
         let mut attempts = Vec::new();
         for _ in 0..ATTEMPTS {
-            let counts = match count(server.0.id(), || exchange(ROUNDS)) {
-                Ok(counts) => counts,
-                Err(reason) => return report(format_args!("SKIPPED, system calls are not counted: {reason}")),
-            };
+            let counts = count(server.0.id(), || exchange(ROUNDS))?;
             let Counts { reads, writes, all, by_the_clock } = counts;
             report(format_args!(
-                "{reads:.3} reads, {writes:.3} writes, {all:.3} system calls for a request, of which up to \
+                "{path}: {reads:.3} reads, {writes:.3} writes, {all:.3} system calls for a request, of which up to \
                  {by_the_clock:.3} by the clock"
             ));
             assert!(reads > 0.95 && writes > 0.95, "strace has not seen everything");
             if counts.are_in_order() {
-                return;
+                return Ok(());
             }
             attempts.push(counts);
         }
-        assert!(attempts.iter().any(Counts::are_bearable), "too many system calls for a request: {attempts:#?}");
+        assert!(attempts.iter().any(Counts::are_bearable), "{path}: too many system calls: {attempts:#?}");
         report(format_args!("the machine is too busy for a strict count"));
+        Ok(())
     }
 }

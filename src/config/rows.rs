@@ -289,6 +289,13 @@ pub static VARIABLES: &[Variable] = &[
             "Cache-Control of static files. no-cache: caches ask each time whether a file has changed. Empty: none, and \
                they guess.",
         ),
+    Variable::size("STATIC_CACHE_BYTES", "16MiB", (0, u64::MAX), |config, bytes| config.static_cache_bytes = bytes)
+        .reloadable()
+        .example("64MiB")
+        .help(
+            "Memory for small static files and what is known about files; what is served is at most a second old. 0: \
+               every request opens and reads its file.",
+        ),
     Variable::switch("DEMO_ROUTES", |config, demo| config.demo_routes = demo)
         .help("Mount the demonstration and benchmark routes under /demo."),
     Variable::route("ROUTE_<NAME>", |config, route| config.routes.push(route))

@@ -4,21 +4,28 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, header};
 use rustix::fd::OwnedFd;
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Stat};
+use smallvec::SmallVec;
 
+use super::cache::{Source, Taken};
 use super::name::Name;
 use super::refusal::Refusal;
-use super::stamp::{Clock, Stamp};
+use super::stamp::{Clock, Stamp, Version};
 use crate::app::body::Body;
+use crate::app::response::SharedHeaders;
 use crate::semantics::media_type;
 
 /// Files of up to this many bytes are read at once, so that head and body leave in one write; of longer ones the server
 /// sends the content with sendfile.
 pub(super) const IN_MEMORY: u64 = 64 * 1024;
+
+/// How often a file that changes while it is read is read again.
+const ATTEMPTS: u32 = 3;
 
 /// One version of one regular file.
 #[derive(Debug)]
@@ -26,12 +33,18 @@ pub(super) struct Entry {
     /// In bytes.
     pub(super) length: u64,
     pub(super) stamp: Stamp,
+    /// By its name.
+    pub(super) media_type: HeaderValue,
     /// The tag, as a field has it.
     pub(super) etag: HeaderValue,
     pub(super) last_modified: Option<HeaderValue>,
-    /// By its name.
-    pub(super) media_type: HeaderValue,
+    /// What a 200 answer says about it, unless it is one of several variants.
+    pub(super) fields: SharedHeaders,
     content: Content,
+    version: Version,
+    trust: Trust,
+    /// What it takes of the cache's budgets.
+    held: SmallVec<[Taken; 2]>,
 }
 
 #[derive(Debug)]
@@ -40,24 +53,109 @@ enum Content {
     File(Arc<File>),
 }
 
+/// How much the version says about the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// The same version has the same content.
+    Full,
+    /// It was read so soon after a change that another change could go unnoticed.
+    Young,
+    /// It changed while it was read.
+    None,
+}
+
+/// Opens the regular file `name` and looks which version it is.
+pub(super) fn open(source: Source<'_>, name: &Name) -> Result<(OwnedFd, Stat), Refusal> {
+    let file = source.root.open(name.as_c_str())?;
+    let stat = rustix::fs::fstat(&file)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok((file, stat)),
+        FileType::Directory => Err(Refusal::Directory),
+        _ => Err(Refusal::NotFound),
+    }
+}
+
 impl Entry {
-    /// The version that `file` is now; `name` tells what kind of content it has.
-    pub(super) fn new(file: OwnedFd, name: &Name, clock: &Clock) -> Result<Entry, Refusal> {
-        let stat = rustix::fs::fstat(&file)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            FileType::Directory => return Err(Refusal::Directory),
-            _ => return Err(Refusal::NotFound),
-        }
-        let length = u64::try_from(stat.st_size).unwrap_or_default();
-        let stamp = Stamp::new(&stat, clock);
-        let file = File::from(file);
-        let content = match length {
-            0..=IN_MEMORY => Content::Memory(read(&file, 0, length as usize)?.into()),
-            _ => Content::File(Arc::new(file)),
+    /// The version of the file `name` that is current at the time `now`, not to be kept.
+    pub(super) fn open(source: Source<'_>, name: &Name, now: SystemTime) -> Result<Entry, Refusal> {
+        let (file, stat) = open(source, name)?;
+        Entry::read(file, stat, name, source.clock, now)
+    }
+
+    /// The version that `file` is; `stat` was just taken of it, and `name` tells what kind of content it has.
+    pub(super) fn read(
+        file: OwnedFd,
+        mut stat: Stat,
+        name: &Name,
+        clock: &Clock,
+        now: SystemTime,
+    ) -> Result<Entry, Refusal> {
+        let file = Arc::new(File::from(file));
+        let mut attempts = 1;
+        let (content, settled) = loop {
+            let content = match length(&stat) {
+                few @ 0..=IN_MEMORY => read(&file, 0, few as usize).map(|read| Content::Memory(read.into())),
+                _ => Ok(Content::File(Arc::clone(&file))),
+            };
+            let after = rustix::fs::fstat(&*file)?;
+            let settled = Version::of(&after) == Version::of(&stat);
+            if settled || attempts == ATTEMPTS {
+                break (content?, settled);
+            }
+            stat = after;
+            attempts += 1;
         };
+        let stamp = Stamp::new(&stat, clock);
+        let version = Version::of(&stat);
+        let trust = match content {
+            _ if !settled => Trust::None,
+            Content::Memory(_) if version.is_young(now) => Trust::Young,
+            _ => Trust::Full,
+        };
+        let media_type = media_type::of_name(name.as_bytes());
         let (etag, last_modified) = (stamp.etag(), stamp.last_modified());
-        Ok(Entry { length, stamp, etag, last_modified, media_type: media_type::of_name(name.as_bytes()), content })
+        let fields = SharedHeaders::new(fields(etag.clone(), last_modified.clone(), media_type.clone()));
+        let (length, held) = (length(&stat), SmallVec::new());
+        Ok(Entry { length, stamp, media_type, etag, last_modified, fields, content, version, trust, held })
+    }
+
+    /// Whether the file behind the descriptor, if it is kept open, is still this version: what is written into it in
+    /// place would be sent at once, with a length and a tag that belong to what was there before.
+    pub(super) fn is_untouched(&self) -> bool {
+        match &self.content {
+            Content::Memory(_) => true,
+            Content::File(file) => rustix::fs::fstat(file).is_ok_and(|stat| Version::of(&stat) == self.version),
+        }
+    }
+
+    /// Whether it is certain that a file of which `stat` was just taken is this version and has this content.
+    pub(super) fn is_surely(&self, stat: &Stat) -> bool {
+        self.trust == Trust::Full && Version::of(stat) == self.version
+    }
+
+    /// Whether it did not change while it was read, so that what is known about it belongs together.
+    pub(super) fn is_settled(&self) -> bool {
+        self.trust != Trust::None
+    }
+
+    pub(super) fn has_descriptor(&self) -> bool {
+        matches!(self.content, Content::File(_))
+    }
+
+    pub(super) fn bytes_in_memory(&self) -> usize {
+        match &self.content {
+            Content::Memory(bytes) => bytes.len(),
+            Content::File(_) => 0,
+        }
+    }
+
+    /// It may be kept: these are the parts of the cache's budgets that it takes for as long as it is there.
+    pub(super) fn hold(&mut self, taken: impl IntoIterator<Item = Taken>) {
+        self.held.extend(taken);
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// `length` bytes from `offset`, which must be within the file. Few bytes are read now, others when they are sent.
@@ -76,6 +174,26 @@ impl Entry {
             Content::File(file) => Body::file(Arc::clone(file), offset, length),
         }
     }
+}
+
+/// The fields of 200.
+fn fields(
+    etag: HeaderValue,
+    last_modified: Option<HeaderValue>,
+    media_type: HeaderValue,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+    let before = [Some((header::ETAG, etag)), last_modified.map(|date| (header::LAST_MODIFIED, date))];
+    let after = [
+        (header::CONTENT_TYPE, media_type),
+        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (NOSNIFF, HeaderValue::from_static("nosniff")),
+    ];
+    before.into_iter().flatten().chain(after)
+}
+
+fn length(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or_default()
 }
 
 fn read(file: &File, mut offset: u64, length: usize) -> Result<Vec<u8>, Refusal> {

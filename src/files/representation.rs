@@ -47,7 +47,7 @@ impl<'a> Representation<'a> {
     }
 
     fn whole(&self, head: &RequestHead) -> Result<Response, Refusal> {
-        let headers = self.fields(self.variant.media_type.clone());
+        let headers = self.fields_of_whole();
         let entry = &self.variant.entry;
         let body = if head.method() == Method::HEAD {
             // The server sends the length and drops the rest, so there is no need to read anything.
@@ -73,6 +73,16 @@ impl<'a> Representation<'a> {
         Ok(Response { status: StatusCode::PARTIAL_CONTENT, headers, body })
     }
 
+    /// The fields of 200. Those of the file itself are ready.
+    fn fields_of_whole(&self) -> Headers {
+        if self.variant.content_encoding.is_some() {
+            return self.fields(self.variant.media_type.clone());
+        }
+        let mut headers = Headers::from(self.variant.entry.fields.clone());
+        self.append_policy(&mut headers);
+        headers
+    }
+
     /// The fields of 200 and 206.
     fn fields(&self, content_type: HeaderValue) -> Headers {
         const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -94,13 +104,18 @@ impl<'a> Representation<'a> {
         if let Some(date) = &entry.last_modified {
             headers.append(header::LAST_MODIFIED, date.clone());
         }
+        self.append_policy(&mut headers);
+        headers
+    }
+
+    /// What is not known of the file alone.
+    fn append_policy(&self, headers: &mut Headers) {
         if let Some(value) = self.cache_control {
             headers.append(header::CACHE_CONTROL, value.clone());
         }
         if self.variant.varies {
             headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
-        headers
     }
 }
 

@@ -26,6 +26,39 @@ const EARLIEST: i64 = 315_619_200;
 /// Two quotes, up to three numbers of 16 hexadecimal digits, two dashes.
 const TAG_CAPACITY: usize = 2 + 3 * 16 + 2;
 
+/// The clocks of file systems go by ticks: of milliseconds mostly, of a second or two at worst. What was changed so
+/// short a time ago can be changed again without a difference in its times.
+const TICK: Duration = Duration::from_secs(2);
+
+/// What tells on one machine whether a file is still the same and has the same content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    device: u64,
+    inode: u64,
+    length: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Version {
+    pub(super) fn of(stat: &Stat) -> Version {
+        Version {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            length: stat.st_size,
+            modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
+        }
+    }
+
+    /// Whether the file, looked at at the time `now`, can be changed from then on without becoming another version.
+    pub(super) fn is_young(&self, now: SystemTime) -> bool {
+        let (seconds, nanos) = self.changed;
+        let changed = Duration::new(seconds.max(0).unsigned_abs(), nanos.clamp(0, 999_999_999) as u32);
+        now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() < changed + TICK
+    }
+}
+
 /// The validators of one version of a file.
 #[derive(Debug)]
 pub(super) struct Stamp {

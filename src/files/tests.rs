@@ -20,10 +20,12 @@ const DATE: &str = "Thu, 29 Feb 2024 12:00:00 GMT";
 /// Header fields of a request.
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-/// A root with a sibling that must never be seen, and the two ways to open files in it.
+/// A root with a sibling that must never be seen, the two ways to open files in it, and a cache whose time passes by
+/// hand.
 struct Place {
     directory: TempDir,
     services: [Files; 2],
+    cached: Files,
 }
 
 impl Place {
@@ -32,9 +34,9 @@ impl Place {
         let root = directory.path().join("root");
         fs::create_dir(&root).unwrap();
         fs::write(directory.path().join("secret.txt"), "secret").unwrap();
-        let services = [Files::new(&root).unwrap(), Files::new(&root).unwrap()];
-        let [kernel, walk] = services;
-        Place { directory, services: [kernel, Files { root: walk.root.without_openat2(), ..walk }] }
+        let [kernel, walk] = [(); 2].map(|()| Files::new(&root).unwrap().with_cache_bytes(0));
+        let services = [kernel, Files { root: walk.root.without_openat2(), ..walk }];
+        Place { directory, services, cached: Files::new(&root).unwrap() }
     }
 
     fn root(&self) -> PathBuf {
@@ -58,14 +60,17 @@ impl Place {
         self
     }
 
-    /// The answer for a target at the mount point `/`, which must be the same in both ways.
+    /// The answer for a target at the mount point `/`, which must be the same in all ways.
     fn ask(&self, method: Method, target: &str, fields: Fields<'_>) -> Answer {
         let head = head(method, target, fields);
         let path = head.path().strip_prefix('/').unwrap();
         let [kernel, walk] = self.services.each_ref().map(|files| Answer::of(files.serve(&head, path)));
-        assert_eq!(kernel.status, walk.status, "{target}");
-        if !kernel.header("content-type").starts_with("multipart/") {
-            assert_eq!(kernel, walk, "{target}");
+        self.cached.cache.let_pass(Duration::from_secs(1));
+        for other in [walk, Answer::of(self.cached.serve(&head, path)), Answer::of(self.cached.serve(&head, path))] {
+            assert_eq!(kernel.status, other.status, "{target}");
+            if !kernel.header("content-type").starts_with("multipart/") {
+                assert_eq!(kernel, other, "{target}");
+            }
         }
         kernel
     }

@@ -2,8 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors kept for everything that is not a connection: pollers, log, listeners, and the files being served.
-const RESERVE: u64 = 32;
+/// Descriptors kept for everything that is not a connection: pollers, log, listeners, and the files being served, of which
+/// the cache keeps 64 open.
+const RESERVE: u64 = 96;
 
 /// Raises the soft limit as far as `connections` need and `others` beside them, and returns how many connections it
 /// then allows.

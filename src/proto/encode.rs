@@ -49,11 +49,13 @@ pub struct HeadPlan<'a> {
     pub request_id: &'a str,
 }
 
-/// Appends a whole head, with the empty line that ends it, to `out`. Of `fields`, those that are the server's are left
-/// out: Content-Length, Transfer-Encoding, Connection, Date, and X-Request-Id if the plan has one.
+/// Appends a whole head, with the empty line that ends it, to `out`: after the server's fields come `lines`, whole fields
+/// as they are sent, none of which is the server's, and then `fields`. Of these, those that are the server's are left out:
+/// Content-Length, Transfer-Encoding, Connection, Date, and X-Request-Id if the plan has one.
 pub fn head<'f>(
     out: &mut Vec<u8>,
     plan: &HeadPlan<'_>,
+    lines: &[u8],
     fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
 ) {
     debug_assert!(plan.date.len() == 29 && !plan.request_id.bytes().any(|byte| byte.is_ascii_control()));
@@ -70,6 +72,7 @@ pub fn head<'f>(
     if !plan.request_id.is_empty() {
         field(out, "X-Request-Id", plan.request_id.as_bytes());
     }
+    out.extend_from_slice(lines);
     for (name, value) in fields {
         let name = name.as_str();
         if !is_servers_own(name, plan) {
@@ -143,7 +146,7 @@ mod tests {
         let fields: Vec<_> =
             fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
         let mut out = b"before ".to_vec();
-        head(&mut out, plan, fields.iter().map(|(name, value)| (name, value)));
+        head(&mut out, plan, b"", fields.iter().map(|(name, value)| (name, value)));
         String::from_utf8(out).expect("ASCII").strip_prefix("before ").expect("appended").to_owned()
     }
 
@@ -157,6 +160,15 @@ mod tests {
                  X-Request-Id: r-1\r\ncontent-type: text/plain\r\n\r\n"
             )
         );
+    }
+
+    #[test]
+    fn lines_come_before_the_other_fields() {
+        let mut out = Vec::new();
+        let value = HeaderValue::from_static("a");
+        head(&mut out, &plan(), b"etag: 1\r\nvary: x\r\n", [(&header::SET_COOKIE, &value)].into_iter());
+        let text = String::from_utf8(out).expect("ASCII");
+        assert!(text.ends_with("Content-Length: 13\r\netag: 1\r\nvary: x\r\nset-cookie: a\r\n\r\n"), "{text}");
     }
 
     #[test]

@@ -109,8 +109,15 @@ pub(super) fn mount_files(app: App, live: &Live, defaults: Defaults) -> Result<A
 fn mount_directory(mut app: App, dir: &Path, prefix: &str, live: &Live) -> Result<App, Error> {
     let files = Arc::new(Files::new(dir).map_err(ErrorKind::StaticDir)?);
     let (checked, told) = (files.clone(), files.clone());
-    app.health().check("static-dir").public().run(move || checked.check());
-    live.follow(move |config| told.set_cache_control(config.static_cache_control.clone()));
+    // The check comes round every few seconds, which is as often as files that nobody asks for should be let go.
+    app.health().check("static-dir").public().run(move || {
+        checked.sweep();
+        checked.check()
+    });
+    live.follow(move |config| {
+        told.set_cache_control(config.static_cache_control.clone());
+        told.set_cache_bytes(usize::try_from(config.static_cache_bytes).unwrap_or(usize::MAX));
+    });
     let below = prefix.to_owned();
     let serve = move || -> MethodRouter {
         let (files, below) = (files.clone(), below.clone());

@@ -241,7 +241,7 @@ fn turn_away(shared: &Shared, mut stream: Stream) {
         request_id: "",
     };
     let mut answer = Vec::with_capacity(512);
-    head(&mut answer, &plan, fields.iter().map(|(name, value)| (name, value)));
+    head(&mut answer, &plan, b"", fields.iter().map(|(name, value)| (name, value)));
     answer.extend_from_slice(BODY);
     let mut sent = [0; 4096];
     // Whoever has gone meanwhile needs no answer.

@@ -238,6 +238,25 @@ const CASES: &[Case] = &[
         tls: false,
         see: browsers::hsts,
     },
+    Case {
+        name: "STATIC_CACHE_BYTES",
+        before: ("16MiB", "some are kept"),
+        after: ("0", "none are kept"),
+        with: &[("STATIC_DIR", env!("CARGO_TARGET_TMPDIR"))],
+        tls: false,
+        see: |server, _| {
+            let name = format!("cached-{}", std::process::id());
+            let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+            // A second may pass between two requests, but not every time.
+            let kept = (0..20).any(|n| {
+                let content = format!("version {n}");
+                fs::write(&path, &content).unwrap();
+                server.get(&format!("/{name}")).text() != content
+            });
+            fs::remove_file(&path).unwrap();
+            if kept { "some are kept" } else { "none are kept" }.to_owned()
+        },
+    },
     case("STRICT", ("true", "refused"), ("false", "accepted"), |server, volume| {
         let (refused, accepted) = (server.metric(FAILURES), server.metric(SUCCESSES));
         volume.set("NO_SUCH_THING", "1");

@@ -157,7 +157,8 @@ impl Connection {
         let Response { status, headers, body } = response;
         let plan = self.cycle.respond(status, body.length(), close);
         let head = HeadPlan { status, length: plan.length, connection: plan.connection, date, request_id };
-        encode::head(self.output.bytes(), &head, headers.iter());
+        let (lines, fields) = headers.as_sent();
+        encode::head(self.output.bytes(), &head, lines, fields);
         let sent = if plan.send_body { self.send_body(body, plan.length) } else { 0 };
         if !matches!(self.phase, Phase::Pull(_)) {
             self.end_cycle();
