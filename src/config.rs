@@ -46,6 +46,7 @@ pub use source::{Origin, Sources};
 pub use table::{Change, Status, Variable, find};
 pub use value::{duration, show_millis};
 
+use crate::semantics::accept_encoding::Coding;
 use crate::semantics::hsts::Hsts;
 use crate::semantics::origin::OriginPattern;
 
@@ -115,6 +116,8 @@ pub struct Config {
     pub static_cache_control: Option<HeaderValue>,
     /// For static files; 0: none are kept.
     pub static_cache_bytes: u64,
+    /// Empty: nothing is compressed.
+    pub compression: Vec<Coding>,
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
@@ -244,6 +247,7 @@ impl Default for Config {
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
             static_cache_bytes: 16 << 20,
+            compression: Coding::AVAILABLE.to_vec(),
             demo_routes: false,
             routes: Vec::new(),
             cors_allow_all: false,

@@ -12,9 +12,6 @@ use self::encoder::Encoder;
 pub(crate) use self::stream::{Compressing, Streams};
 use crate::semantics::accept_encoding::Coding;
 
-/// The codings that this build has: gzip always, the others with the cargo feature `compression`.
-pub const AVAILABLE: &[Coding] = if cfg!(feature = "compression") { &Coding::ALL } else { &[Coding::Gzip] };
-
 /// How hard each coding tries. Higher levels are slower and mostly smaller; docs/DESIGN.md has figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Levels {

@@ -1,5 +1,6 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod compression;
 mod cors;
 mod rate_limit;
 mod security_headers;
@@ -8,6 +9,7 @@ mod vary;
 
 use std::sync::Arc;
 
+pub use self::compression::{Coding, Compression, CompressionError};
 pub use self::cors::{Cors, CorsBuilder, CorsError, CorsErrors};
 pub use self::rate_limit::{RateLimit, RateLimitError};
 pub use self::security_headers::SecurityHeaders;

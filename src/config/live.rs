@@ -241,6 +241,7 @@ mod tests {
                 "https://a.example",
                 "default-src *",
                 "60s",
+                "off",
             ];
             let setup = Setup::new(&[]);
             let before = setup.config();

@@ -11,7 +11,9 @@ use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable, find};
-use super::value::{boolean, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size};
+use super::value::{
+    boolean, codings, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size,
+};
 use super::{Config, PREFIX, VARIABLES, rules};
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
@@ -222,6 +224,7 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::Word { .. } => return Err(Fault::Rule),
         Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
+        Kind::Codings { set } => set(config, codings(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
             let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
             add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);

@@ -296,6 +296,13 @@ pub static VARIABLES: &[Variable] = &[
             "Memory for small static files and what is known about files; what is served is at most a second old. 0: \
                every request opens and reads its file.",
         ),
+    Variable::codings("COMPRESSION", "on", |config, codings| config.compression = codings)
+        .reloadable()
+        .example("br,gzip")
+        .help(
+            "Content codings in which text, JSON and the like are sent to clients that accept them. on: br, zstd and gzip. \
+               off: everything goes out as it is.",
+        ),
     Variable::switch("DEMO_ROUTES", |config, demo| config.demo_routes = demo)
         .help("Mount the demonstration and benchmark routes under /demo."),
     Variable::route("ROUTE_<NAME>", |config, route| config.routes.push(route))
@@ -394,5 +401,4 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("SPA_FALLBACK", NO_SPA),
     Variable::no_effect("SPA_FALLBACK_EXCLUDE_PREFIXES", "the fallback is not implemented"),
     Variable::refused("DIRECTORY_LISTING", "listings are not implemented, so directories would get 404"),
-    Variable::no_effect("COMPRESSION", "compression is not implemented; responses go out as they are"),
 ];

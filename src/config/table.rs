@@ -12,6 +12,7 @@ use http::HeaderValue;
 use super::route::RouteSpec;
 use super::value::{show_bytes, show_millis};
 use super::{Config, IpNet, VARIABLES};
+use crate::semantics::accept_encoding::Coding;
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -114,6 +115,10 @@ pub(super) enum Kind {
     /// The value of a Cache-Control field (RFC 9111 section 5.2), or empty for none.
     Directives {
         set: fn(&mut Config, Option<HeaderValue>),
+    },
+    /// `on`, `off`, or names of content codings.
+    Codings {
+        set: fn(&mut Config, Vec<Coding>),
     },
     Route {
         add: fn(&mut Config, RouteSpec),
@@ -233,6 +238,10 @@ impl Variable {
         Variable::new(name, default, Kind::Text { type_name, rule, read })
     }
 
+    pub(super) const fn codings(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<Coding>)) -> Self {
+        Variable::new(name, default, Kind::Codings { set })
+    }
+
     pub(super) const fn route(name: &'static str, add: fn(&mut Config, RouteSpec)) -> Self {
         Variable::new(name, "", Kind::Route { add })
     }
@@ -283,6 +292,7 @@ impl Variable {
             Kind::Word { .. } => "word",
             Kind::Networks { .. } => "list of networks",
             Kind::Directives { .. } => "directives",
+            Kind::Codings { .. } => "list of codings",
             Kind::Route { .. } => "route",
             Kind::Text { type_name, .. } => type_name,
             Kind::Unread => "",
@@ -329,6 +339,13 @@ impl Variable {
             Kind::Port { .. } => "must be a port number from 0 to 65535, or empty for none".to_owned(),
             Kind::Boolean { .. } => "must be true or false (also 1 or 0, yes or no, on or off)".to_owned(),
             Kind::Address { .. } => "must be an IPv4 or IPv6 address".to_owned(),
+            Kind::Codings { .. } => {
+                let names: Vec<_> = Coding::AVAILABLE.iter().map(|coding| coding.name()).collect();
+                format!(
+                    "must be on, off, or a list of codings separated by commas, of which this build has {}",
+                    names.join(", ")
+                )
+            }
             Kind::OneOf(_) => format!("must be one of {}", self.range()),
             Kind::UrlPath { .. } => "must be a path that starts with / and has no query, braces, spaces, percent \
                                      signs, empty or dot segments"

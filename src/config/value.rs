@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use ipnet::IpNet;
 
+use crate::semantics::accept_encoding::Coding;
+
 /// Units of durations in milliseconds, largest first.
 const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
@@ -57,6 +59,18 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
         (true, _) => Some(true),
         (_, true) => Some(false),
         _ => None,
+    }
+}
+
+/// All that this build has for `on`, none for `off` (or other spellings of these), else those that are listed.
+pub(super) fn codings(text: &str) -> Option<Vec<Coding>> {
+    match boolean(text) {
+        Some(true) => Some(Coding::AVAILABLE.to_vec()),
+        Some(false) => Some(Vec::new()),
+        None => {
+            let built = |coding: &Coding| Coding::AVAILABLE.contains(coding);
+            text.split(',').map(|name| Coding::named(name.trim()).filter(built)).collect()
+        }
     }
 }
 
@@ -260,6 +274,30 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(size(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn codings_are_all_none_or_listed() {
+        assert_eq!(codings("on").as_deref(), Some(Coding::AVAILABLE));
+        for (text, expected) in [
+            ("Off", Some(&[][..])),
+            ("false", Some(&[])),
+            ("gzip", Some(&[Coding::Gzip])),
+            (" GZIP ", Some(&[Coding::Gzip])),
+            ("gzip,x-gzip", Some(&[Coding::Gzip, Coding::Gzip])),
+            ("", None),
+            ("gzip,", None),
+            ("gzip on", None),
+            ("on,gzip", None),
+            ("deflate", None),
+            ("identity", None),
+        ] {
+            assert_eq!(codings(text).as_deref(), expected, "{text:?}");
+        }
+        #[cfg(feature = "compression")]
+        assert_eq!(codings("zstd, br"), Some(vec![Coding::Zstd, Coding::Brotli]));
+        #[cfg(not(feature = "compression"))]
+        assert_eq!(codings("zstd"), None);
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //! operators, and around the middleware of the application. While the configuration asks for none it costs a load.
 
 mod browsers;
+mod compression;
 mod rate_limit;
 
 use std::sync::Arc;
 
 use prometheus::Registry;
 
+use self::compression::Compressor;
 use self::rate_limit::Limit;
 use crate::app::App;
 use crate::app::middleware::{Middleware, Stack};
@@ -20,7 +22,7 @@ use crate::config::{Config, Live};
 pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus::Result<App> {
     let stack = Stack::default();
     let followed = stack.clone();
-    let kept = Kept { limit: Limit::new(registry)? };
+    let kept = Kept { limit: Limit::new(registry)?, compression: Compressor::default() };
     live.follow(move |config| followed.set(wanted(config, &kept)));
     Ok(app.layer_around(stack))
 }
@@ -28,6 +30,7 @@ pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus
 /// What remembers something of requests, and so must outlive changes of other settings.
 struct Kept {
     limit: Limit,
+    compression: Compressor,
 }
 
 /// What this configuration asks for, the outermost first.
@@ -36,5 +39,6 @@ fn wanted(config: &Config, kept: &Kept) -> Vec<Arc<dyn Middleware>> {
     layers.extend(browsers::security_headers(config));
     layers.extend(browsers::cors(config));
     layers.extend(kept.limit.wanted(config));
+    layers.extend(kept.compression.wanted(config));
     layers
 }

@@ -19,6 +19,9 @@ impl Coding {
     /// All of them, in the order in which they are preferred when nothing else decides.
     pub const ALL: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 
+    /// Those that this build can make: gzip always, the others with the cargo feature `compression`.
+    pub const AVAILABLE: &'static [Coding] = if cfg!(feature = "compression") { &Coding::ALL } else { &[Coding::Gzip] };
+
     /// Its name in `Content-Encoding`.
     pub const fn name(self) -> &'static str {
         match self {

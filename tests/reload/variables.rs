@@ -257,6 +257,11 @@ const CASES: &[Case] = &[
             if kept { "some are kept" } else { "none are kept" }.to_owned()
         },
     },
+    case("COMPRESSION", ("on", "gzip"), ("off", "none"), |server, _| {
+        let asked =
+            server.connect().ask("GET /Cargo.toml HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n").unwrap();
+        asked.field("content-encoding").unwrap_or("none").to_owned()
+    }),
     case("STRICT", ("true", "refused"), ("false", "accepted"), |server, volume| {
         let (refused, accepted) = (server.metric(FAILURES), server.metric(SUCCESSES));
         volume.set("NO_SUCH_THING", "1");

@@ -49,7 +49,7 @@ impl Read for Trickle<'_> {
 
 #[test]
 fn whole_bodies_decode_to_what_they_were_and_are_shorter() {
-    for &coding in AVAILABLE {
+    for &coding in Coding::AVAILABLE {
         for levels in [Levels::EACH_TIME, Levels::ONCE] {
             for length in [100, 1024, 4096, 70_000, 300_000] {
                 let content = text(length);
@@ -63,7 +63,7 @@ fn whole_bodies_decode_to_what_they_were_and_are_shorter() {
 
 #[test]
 fn what_gets_no_shorter_is_not_coded() {
-    for &coding in AVAILABLE {
+    for &coding in Coding::AVAILABLE {
         assert_eq!(whole(coding, Levels::EACH_TIME.of(coding), b"").unwrap(), None);
         assert_eq!(whole(coding, Levels::EACH_TIME.of(coding), b"abc").unwrap(), None);
         let dense = whole(coding, 1, &text(4096)).unwrap().unwrap();
@@ -73,7 +73,7 @@ fn what_gets_no_shorter_is_not_coded() {
 
 #[test]
 fn streams_decode_to_what_they_were_however_they_are_read() {
-    for &coding in AVAILABLE {
+    for &coding in Coding::AVAILABLE {
         for (length, at_once) in [(0, 1), (1, 1), (50, 1), (5000, 700), (100_000, 100_000), (100_000, 8192)] {
             for (may_wait, known) in [(true, false), (true, true), (false, true)] {
                 let content = text(length);
@@ -108,7 +108,7 @@ fn what_was_read_of_a_source_that_may_wait_can_be_decoded_before_more_is_asked_f
             Ok(5)
         }
     }
-    for &coding in AVAILABLE {
+    for &coding in Coding::AVAILABLE {
         let (given, seen) = (std::cell::Cell::new(0), std::cell::RefCell::new(Vec::new()));
         let mut reader = stream(Lines { given: &given, seen: &seen, coding }, true, coding, None);
         let mut buffer = [0; 7];
@@ -154,7 +154,7 @@ fn an_error_of_the_source_is_an_error_and_no_end() {
             Ok(1)
         }
     }
-    for &coding in AVAILABLE {
+    for &coding in Coding::AVAILABLE {
         let mut coded = Vec::new();
         let error = stream(Broken(false), true, coding, None).read_to_end(&mut coded).unwrap_err();
         assert_eq!(error.to_string(), "disk");
@@ -180,7 +180,7 @@ proptest! {
 
     #[test]
     fn any_content_comes_back(content in prop::collection::vec(0u8..8, 0..3000), at_once in 1usize..4000, may_wait: bool) {
-        for &coding in AVAILABLE {
+        for &coding in Coding::AVAILABLE {
             let mut coded = Vec::new();
             stream(Trickle(&content, at_once), may_wait, coding, None).read_to_end(&mut coded).unwrap();
             prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);
