@@ -184,8 +184,10 @@ fn received(head: RequestHead) -> Received {
         head,
         remote: ([192, 0, 2, 7], 40_000).into(),
         client_ip: [192, 0, 2, 7].into(),
+        is_secure: false,
         id: "0123456789abcdef0123456789abcdef".to_owned(),
         at: Instant::now(),
+        user: Default::default(),
     }
 }
 

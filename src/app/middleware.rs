@@ -1,5 +1,6 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
+mod auth;
 mod compression;
 mod cors;
 mod rate_limit;
@@ -9,6 +10,7 @@ mod vary;
 
 use std::sync::Arc;
 
+pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Users};
 pub use self::compression::{Coding, Compression, CompressionError};
 pub use self::cors::{Cors, CorsBuilder, CorsError, CorsErrors};
 pub use self::rate_limit::{RateLimit, RateLimitError};

@@ -1,7 +1,7 @@
 //! The request a handler sees.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::{Extensions, Method};
@@ -27,6 +27,8 @@ pub struct Received {
     pub id: String,
     /// When the head was complete.
     pub at: Instant,
+    /// Who it comes from, once a middleware has found out; see [`Request::set_user`].
+    pub user: OnceLock<Arc<str>>,
 }
 
 impl Default for Received {
@@ -38,6 +40,7 @@ impl Default for Received {
             is_secure: false,
             id: String::new(),
             at: Instant::now(),
+            user: OnceLock::new(),
         }
     }
 }
@@ -87,6 +90,17 @@ impl Request {
     /// RWS_CONFIG_TRUSTED_PROXIES, the one to that proxy, as it says in `Forwarded` or `X-Forwarded-Proto`.
     pub fn is_secure(&self) -> bool {
         self.received.is_secure
+    }
+
+    /// Who it comes from, if a middleware has found out.
+    pub fn user(&self) -> Option<&str> {
+        self.received.user.get().map(|user| &**user)
+    }
+
+    /// Notes who it comes from, for handlers and the access log. For middleware that has verified that; who was noted first
+    /// stays.
+    pub fn set_user(&self, user: impl Into<Arc<str>>) {
+        let _ = self.received.user.set(user.into());
     }
 
     /// The request's id, as logged and echoed in `X-Request-Id`.

@@ -45,6 +45,51 @@ mod tests {
 
     use super::*;
 
+    const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+    /// A day that was found by turning the pages of a calendar.
+    struct Calendar {
+        weekday: &'static str,
+        year: u64,
+        month: usize,
+        day: u64,
+        time: String,
+    }
+
+    impl Calendar {
+        fn of(days_since_1970: u64, second: u64) -> Calendar {
+            let (mut year, mut month, mut day) = (1970, 0, days_since_1970);
+            loop {
+                let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+                let length = [31, 28 + u64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
+                if day < length {
+                    break;
+                }
+                day -= length;
+                month += 1;
+                (year, month) = (year + month as u64 / 12, month % 12);
+            }
+            let time = std::format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60);
+            Calendar { weekday: DAYS[days_since_1970 as usize % 7], year, month, day: day + 1, time }
+        }
+
+        fn imf(&self) -> String {
+            let Calendar { weekday, year, month, day, time } = self;
+            std::format!("{}, {day:02} {} {year} {time} GMT", &weekday[..3], MONTHS[*month])
+        }
+
+        fn rfc850(&self) -> String {
+            let Calendar { weekday, year, month, day, time } = self;
+            std::format!("{weekday}, {day:02}-{}-{:02} {time} GMT", MONTHS[*month], year % 100)
+        }
+
+        fn asctime(&self) -> String {
+            let Calendar { weekday, year, month, day, time } = self;
+            std::format!("{} {} {day:2} {time} {year}", &weekday[..3], MONTHS[*month])
+        }
+    }
+
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
@@ -93,6 +138,26 @@ mod tests {
             let time = at(seconds) + Duration::from_nanos(nanos.into());
             prop_assert_eq!(parse(&format(time)), Some(at(seconds)));
             prop_assert_eq!(to_seconds(time), at(seconds));
+        }
+
+        /// Day by day from 1970 on, as one would with a calendar on the wall.
+        #[test]
+        fn all_three_formats_are_what_a_calendar_says(day in 0u64..40_000, second in 0u64..86_400, strange in 0usize..60) {
+            let calendar = Calendar::of(day, second);
+            prop_assert_eq!(std::str::from_utf8(&format(at(day * 86_400 + second))).unwrap(), calendar.imf());
+            for text in [calendar.imf(), calendar.asctime()] {
+                prop_assert_eq!(parse(text.as_bytes()), Some(at(day * 86_400 + second)), "{}", text);
+            }
+            if (1970..2070).contains(&calendar.year) {
+                let text = calendar.rfc850();
+                prop_assert_eq!(parse(text.as_bytes()), Some(at(day * 86_400 + second)), "{}", text);
+            }
+            // One character that belongs nowhere makes all of it no date.
+            for mut text in [calendar.imf(), calendar.rfc850(), calendar.asctime()] {
+                let place = strange % text.len();
+                text.replace_range(place..=place, "#");
+                prop_assert_eq!(parse(text.as_bytes()), None, "{}", text);
+            }
         }
 
         #[test]

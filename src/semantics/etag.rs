@@ -171,10 +171,42 @@ mod tests {
         assert!(is_any(b"*") && !is_any(b"\"*\"") && !is_any(b"*, *") && !is_any(b""));
     }
 
+    /// The tags up to the first element that is none, character by character.
+    fn tags_of(value: &str) -> Vec<String> {
+        let mut tags = Vec::new();
+        let (mut tag, mut quotes) = (String::new(), 0);
+        for character in value.chars().chain([',']) {
+            let within = quotes == 1;
+            match character {
+                ',' if !within => {
+                    let text = tag.trim_matches([' ', '\t']).to_owned();
+                    let opaque = text.strip_prefix("W/").unwrap_or(&text);
+                    let closed = quotes == 2 && opaque.starts_with('"') && opaque.ends_with('"');
+                    if !text.is_empty() && (!closed || opaque.contains([' ', '\t'])) {
+                        return tags;
+                    }
+                    tags.extend((!text.is_empty()).then_some(text));
+                    (tag, quotes) = (String::new(), 0);
+                }
+                character => {
+                    quotes += usize::from(character == '"');
+                    tag.push(character);
+                }
+            }
+        }
+        tags
+    }
+
     proptest! {
         #[test]
         fn any_list_of_tags_reads_back(tags in prop::collection::vec("(W/)?\"[!#-~]{0,8}\"", 0..8)) {
             prop_assert_eq!(list(tags.join(" , ").as_bytes()).map(shown).collect::<Vec<_>>(), tags);
+        }
+
+        /// Against a reader that walks through the grammar one character after the other.
+        #[test]
+        fn lists_are_what_the_grammar_says(value in "([W/\"a,* \t]{0,16}|(\"a\"|W/\"b\"|,|[ \t]|x|\"){0,10})") {
+            prop_assert_eq!(list(value.as_bytes()).map(shown).collect::<Vec<_>>(), tags_of(&value), "{:?}", value);
         }
 
         #[test]

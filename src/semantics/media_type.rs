@@ -23,9 +23,10 @@ fn extension(name: &[u8]) -> &[u8] {
     }
 }
 
-/// The common types, which cost no allocation, and those where the registered type is newer than the list's.
+/// The common types, which cost no allocation, and after them those where the list has none, or another than IANA has
+/// registered since.
 fn common(extension: &[u8]) -> Option<HeaderValue> {
-    const TYPES: [(&str, &str); 24] = [
+    const TYPES: [(&str, &str); 53] = [
         ("html", "text/html; charset=utf-8"),
         ("js", "text/javascript; charset=utf-8"),
         ("css", "text/css; charset=utf-8"),
@@ -50,6 +51,35 @@ fn common(extension: &[u8]) -> Option<HeaderValue> {
         ("yaml", "application/yaml; charset=utf-8"),
         ("yml", "application/yaml; charset=utf-8"),
         ("pdf", "application/pdf"),
+        ("mp4", "video/mp4"),
+        ("webm", "video/webm"),
+        ("mp3", "audio/mpeg"),
+        ("webmanifest", "application/manifest+json; charset=utf-8"),
+        ("cjs", "text/javascript; charset=utf-8"),
+        ("ttf", "font/ttf"),
+        ("otf", "font/otf"),
+        ("jxl", "image/jxl"),
+        ("ktx2", "image/ktx2"),
+        ("m3u8", "application/vnd.apple.mpegurl"),
+        ("ts", "video/mp2t"),
+        ("mts", "video/mp2t"),
+        ("m2ts", "video/mp2t"),
+        ("m4a", "audio/mp4"),
+        ("mid", "audio/midi"),
+        ("midi", "audio/midi"),
+        ("stl", "model/stl"),
+        ("obj", "model/obj"),
+        ("mtl", "model/mtl"),
+        ("usdz", "model/vnd.usdz+zip"),
+        ("wgsl", "text/wgsl; charset=utf-8"),
+        ("toml", "application/toml; charset=utf-8"),
+        ("vcf", "text/vcard; charset=utf-8"),
+        ("cbor", "application/cbor"),
+        ("zst", "application/zstd"),
+        ("tgz", "application/gzip"),
+        ("rpm", "application/x-redhat-package-manager"),
+        ("ndjson", "application/x-ndjson; charset=utf-8"),
+        ("geojson", "application/geo+json; charset=utf-8"),
     ];
     let (_, value) = TYPES.iter().find(|(name, _)| extension.eq_ignore_ascii_case(name.as_bytes()))?;
     Some(HeaderValue::from_static(value))

@@ -241,6 +241,27 @@ mod tests {
         assert_eq!(unsatisfied(1234), "bytes */1234");
     }
 
+    /// RFC 9110 section 14.1.1, with the lists of section 5.6.1.2.
+    fn is_range_set(set: &str) -> bool {
+        let mut some = false;
+        for element in set.split(',') {
+            let element: String = element.chars().skip_while(|c| " \t".contains(*c)).collect();
+            let element = element.trim_end_matches([' ', '\t']);
+            if element.is_empty() {
+                continue;
+            }
+            some = true;
+            let dashes = element.chars().filter(|c| *c == '-').count();
+            let others = element.chars().filter(|c| *c != '-' && !c.is_ascii_digit()).count();
+            let numbers: Vec<u32> = element.split('-').filter_map(|number| number.parse().ok()).collect();
+            let backwards = numbers.len() == 2 && numbers[0] > numbers[1];
+            if dashes != 1 || others != 0 || numbers.is_empty() || backwards {
+                return false;
+            }
+        }
+        some
+    }
+
     proptest! {
         #[test]
         fn parts_lie_within_do_not_overlap_and_cover_what_was_asked_for(
@@ -264,6 +285,54 @@ mod tests {
                     prop_assert!(wanted.is_empty());
                 }
             }
+        }
+
+        /// Byte by byte: all that was asked for is sent, what else is sent lies in small gaps, and every part stands
+        /// where the first range within it was asked for.
+        #[test]
+        fn parts_are_what_a_model_of_single_bytes_makes_of_them(
+            specs in prop::collection::vec(prop_oneof![
+                (0u64..700, 0u64..60).prop_map(|(first, more)| (format!("{first}-{}", first + more), Some((first, first + more)))),
+                (0u64..700).prop_map(|first| (format!("{first}-"), Some((first, u64::MAX)))),
+                (0u64..90).prop_map(|length| (format!("-{length}"), (length > 0).then_some((u64::MAX - length, u64::MAX)))),
+            ], 1..6),
+            length in 1u64..600,
+            comma in "[ \t]{0,2},[ \t]{0,2}",
+        ) {
+            let text = specs.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(&comma);
+            let bytes_of = |range: &Option<(u64, u64)>| -> Vec<u64> {
+                let Some((first, last)) = *range else { return vec![] };
+                // A suffix is given by its distance from the end of all numbers.
+                let from_end = u64::MAX - first;
+                let first = if last == u64::MAX && from_end < 90 { length.saturating_sub(from_end) } else { first };
+                (first..=last.min(length - 1)).collect()
+            };
+            let wanted: Vec<Vec<u64>> = specs.iter().map(|(_, range)| bytes_of(range)).filter(|b| !b.is_empty()).collect();
+            let Selection::Parts(parts) = resolve(format!("bytes={text}").as_bytes(), length) else {
+                prop_assert!(wanted.is_empty(), "{}", text);
+                return Ok(());
+            };
+            let part_of = |byte: u64| parts.iter().position(|part| part.first <= byte && byte <= part.last);
+            let is_wanted = |byte: u64| wanted.iter().any(|bytes| bytes.contains(&byte));
+            prop_assert!(wanted.iter().flatten().all(|&byte| part_of(byte).is_some()));
+            for part in &parts {
+                prop_assert!(is_wanted(part.first) && is_wanted(part.last));
+                let mut unwanted = 0;
+                for byte in part.first..=part.last {
+                    unwanted = if is_wanted(byte) { 0 } else { unwanted + 1 };
+                    prop_assert!(unwanted <= MAX_GAP);
+                }
+            }
+            let mut order: Vec<_> = wanted.iter().map(|bytes| part_of(bytes[0])).collect();
+            let mut seen = Vec::new();
+            order.retain(|part| !seen.contains(part) && { seen.push(*part); true });
+            prop_assert_eq!(order, (0..parts.len()).map(Some).collect::<Vec<_>>());
+        }
+
+        /// Against a recogniser that goes from character to character, and knows nothing but the grammar.
+        #[test]
+        fn what_is_a_field_and_what_is_not(set in "[0-9,\\- \t]{0,12}|[0-9]{1,3}-[0-9]{0,3}(, ?[0-9]{0,2}-[0-9]{1,2}){0,3}") {
+            prop_assert_eq!(parse(format!("bytes={set}").as_bytes()).is_some(), is_range_set(&set), "{:?}", set);
         }
 
         #[test]

@@ -15,6 +15,11 @@ use super::process::{self, PATIENCE, Setup};
 /// What no answer may ever contain: it is in files outside the root, and in files within it that are hidden.
 pub(crate) const SECRET: &str = "marker-of-what-nobody-may-see";
 
+/// Starts the binary as somebody who may not read everything. Through a descriptor, since the path to the binary may be
+/// closed to others.
+pub(crate) const AS_NOBODY: &str =
+    "exec 9<\"$RWS\"; exec setpriv --reuid=65534 --regid=65534 --clear-groups /proc/self/fd/9";
+
 /// When everything in a tree was written unless it says otherwise: 2023-11-14 22:13:20.
 pub(crate) const WRITTEN: u64 = 1_700_000_000;
 

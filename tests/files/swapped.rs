@@ -15,7 +15,7 @@ use super::walked;
 /// As many names as no cache holds fresh at once, so that most requests look at the file system.
 const NAMES: usize = 400;
 /// How long each of the two ways is tried.
-const LONG: Duration = Duration::from_millis(1_500);
+const LONG: Duration = Duration::from_millis(1_000);
 
 /// What is inside says so, in every file.
 const INSIDE: &str = "inside";

@@ -3,17 +3,20 @@
 //! rustls neither reads nor buffers here: ciphertext that has arrived is in `incoming`, what waits to be sent in
 //! `outgoing`, and both are given back while the connection rests. Nothing in here ever waits.
 
+mod outgoing;
+
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
-use std::os::unix::fs::FileExt;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::io::pread;
+use rustix::net::{RecvFlags, recv};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 
+use self::outgoing::{OVERHEAD, Outgoing};
 use super::Acceptor;
 
 /// The most plaintext in one record (RFC 8446 section 5.1).
@@ -22,10 +25,9 @@ const RECORD: usize = 16 * 1024;
 const READ: usize = RECORD + 512;
 /// How much ciphertext may wait for the rest of a message: more than any record, and than a handshake message should be.
 const MOST_INCOMING: usize = 64 * 1024;
-/// How much ciphertext may wait to be sent before no more is made.
-const MOST_OUTGOING: usize = 64 * 1024;
-/// What encryption adds to a record at most: header, nonce, tag, content type.
-const OVERHEAD: usize = 64;
+/// How much plaintext is encrypted for one offer to the socket: four records, so that a large file is sent with few system
+/// calls, and a reader who is slow has no more than that kept.
+const BATCH: usize = 4 * RECORD;
 
 /// The encryption of one connection.
 pub(in crate::net) struct Session {
@@ -40,9 +42,8 @@ pub(in crate::net) struct Session {
     /// Plaintext that nobody had room for yet.
     plain: Vec<u8>,
     plain_used: usize,
-    /// Ciphertext to be sent; what is before `sent` was.
-    outgoing: Vec<u8>,
-    sent: usize,
+    /// Ciphertext to be sent.
+    outgoing: Outgoing,
     /// The peer will send no more.
     ended: bool,
     /// Somebody has been cut off in the middle; an end in good order must not be pretended.
@@ -81,8 +82,7 @@ impl Session {
             heard: false,
             plain: Vec::new(),
             plain_used: 0,
-            outgoing: Vec::new(),
-            sent: 0,
+            outgoing: Outgoing::default(),
             ended: false,
             cut_short: false,
             closing: false,
@@ -110,12 +110,12 @@ impl Session {
 
     /// Whether something waits to be sent.
     pub(in crate::net) fn has_unsent(&self) -> bool {
-        self.sent < self.outgoing.len()
+        !self.outgoing.is_empty()
     }
 
-    /// Whether so much waits that nothing may be added.
+    /// Whether what waits must be sent before anything is added.
     pub(in crate::net) fn is_full(&self) -> bool {
-        self.outgoing.len() - self.sent >= MOST_OUTGOING
+        self.outgoing.is_blocked() || self.outgoing.len() >= BATCH
     }
 
     /// Reads plaintext; `Ok(0)` is the end. Whatever must be answered on the way is left to [`flush`](Self::flush).
@@ -183,7 +183,7 @@ impl Session {
                     false
                 }
                 Ok(ConnectionState::EncodeTlsData(mut record)) => {
-                    append(&mut self.outgoing, 0, |room| record.encode(room).map_err(size_of_handshake))?;
+                    self.outgoing.append(0, |room| record.encode(room).map_err(size_of_handshake))?;
                     false
                 }
                 Ok(ConnectionState::TransmitTlsData(record)) => {
@@ -227,7 +227,7 @@ impl Session {
             while tls.wants_write() {
                 let state = tls.process_tls_records(&mut self.incoming[self.used..]).state;
                 let Ok(ConnectionState::EncodeTlsData(mut alert)) = state else { break };
-                if append(&mut self.outgoing, 0, |room| alert.encode(room).map_err(size_of_handshake)).is_err() {
+                if self.outgoing.append(0, |room| alert.encode(room).map_err(size_of_handshake)).is_err() {
                     break;
                 }
             }
@@ -266,18 +266,13 @@ impl Session {
             return Err(ErrorKind::NotConnected.into());
         }
         let bytes = &bytes[..bytes.len().min(self.room())];
-        if self.sent > self.outgoing.len() / 2 {
-            // It may never be empty, if the peer reads a little more slowly than this is called.
-            self.outgoing.drain(..self.sent);
-            self.sent = 0;
-        }
         self.exchange(&mut [], Say::Data(bytes))?;
         Ok(bytes.len())
     }
 
     /// How much plaintext may be encrypted before something is sent.
     fn room(&self) -> usize {
-        MOST_OUTGOING.saturating_sub(self.outgoing.len() - self.sent).next_multiple_of(RECORD)
+        BATCH.saturating_sub(self.outgoing.len()).next_multiple_of(RECORD)
     }
 
     /// Encrypts and sends the first of `length` bytes of `file` from `offset`, as far as there is room, which
@@ -289,9 +284,10 @@ impl Session {
         offset: u64,
         length: u64,
     ) -> io::Result<usize> {
-        let mut piece = vec![0; length.min(self.room() as u64) as usize];
-        let n = file.read_at(&mut piece, offset)?;
-        self.write(socket, &piece[..n])
+        let most = length.min(self.room() as u64) as usize;
+        let mut piece = Vec::with_capacity(most);
+        pread(file, spare_capacity(&mut piece), offset)?;
+        self.write(socket, &piece[..piece.len().min(most)])
     }
 
     /// Sends what the socket takes of what waits, at once and with nothing to wait for.
@@ -307,16 +303,10 @@ impl Session {
     /// # Errors
     /// `WouldBlock` when the socket takes nothing; else the operating system's.
     pub(in crate::net) fn flush(&mut self, socket: &TcpStream) -> io::Result<()> {
-        if self.has_unsent() {
-            self.sent += send(socket, &self.outgoing[self.sent..], SendFlags::NOSIGNAL)?;
-        }
-        if !self.has_unsent() {
-            self.outgoing.clear();
-            self.sent = 0;
-            if self.closing {
-                self.closing = false;
-                socket.shutdown(std::net::Shutdown::Write)?;
-            }
+        self.outgoing.send(socket)?;
+        if self.closing && !self.has_unsent() {
+            self.closing = false;
+            socket.shutdown(Shutdown::Write)?;
         }
         Ok(())
     }
@@ -358,14 +348,12 @@ impl Session {
     /// Gives up what waits to be sent.
     pub(in crate::net) fn discard(&mut self) {
         self.outgoing.clear();
-        (self.sent, self.cut_short) = (0, true);
+        self.cut_short = true;
     }
 
     /// Frees what memory a connection that waits does not need.
     pub(in crate::net) fn rest(&mut self) {
-        if !self.has_unsent() {
-            (self.outgoing, self.sent) = (Vec::new(), 0);
-        }
+        self.outgoing.rest();
         if self.plain.is_empty() {
             self.plain = Vec::new();
         }
@@ -377,40 +365,19 @@ impl Session {
 
 /// Appends what there is to say, as records.
 fn encrypt(
-    outgoing: &mut Vec<u8>,
+    outgoing: &mut Outgoing,
     traffic: &mut WriteTraffic<'_, ServerConnectionData>,
     say: Say<'_>,
 ) -> io::Result<()> {
     match say {
         Say::Nothing => Ok(()),
-        Say::Data(bytes) => bytes.chunks(RECORD).try_for_each(|piece| {
-            append(outgoing, piece.len() + OVERHEAD, |room| traffic.encrypt(piece, room).map_err(size_of_data))
-        }),
-        Say::Goodbye => append(outgoing, OVERHEAD, |room| traffic.queue_close_notify(room).map_err(size_of_data)),
-    }
-}
-
-/// Appends what `encode` writes. If `guess` was too small it says what it takes, and is asked again.
-fn append(
-    outgoing: &mut Vec<u8>,
-    guess: usize,
-    mut encode: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,
-) -> io::Result<()> {
-    let end = outgoing.len();
-    let mut size = guess;
-    loop {
-        outgoing.resize(end + size, 0);
-        match encode(&mut outgoing[end..]) {
-            Ok(n) => {
-                outgoing.truncate(end + n);
-                return Ok(());
-            }
-            Err(Some(required)) if required > size => size = required,
-            Err(_) => {
-                outgoing.truncate(end);
-                return Err(io::Error::other("the connection's keys are exhausted"));
-            }
+        Say::Data(bytes) => {
+            outgoing.reserve(bytes.len() + bytes.len().div_ceil(RECORD) * OVERHEAD);
+            bytes.chunks(RECORD).try_for_each(|piece| {
+                outgoing.append(piece.len() + OVERHEAD, |room| traffic.encrypt(piece, room).map_err(size_of_data))
+            })
         }
+        Say::Goodbye => outgoing.append(OVERHEAD, |room| traffic.queue_close_notify(room).map_err(size_of_data)),
     }
 }
 
@@ -493,8 +460,8 @@ mod tests {
             } else {
                 written += session.write(&ours, &[0; 5000]).unwrap();
             }
-            let kept = session.outgoing.len();
-            assert!(kept <= 3 * MOST_OUTGOING, "{kept} bytes are kept after {written}");
+            let kept = session.outgoing.capacity();
+            assert!(kept <= BATCH + 8 * OVERHEAD, "{kept} bytes are kept after {written}");
         }
     }
 

@@ -21,7 +21,8 @@ impl Reactor {
     /// A place for a request head, reused if nobody kept the last ones.
     pub(in crate::server) fn take_received(&mut self) -> Arc<Received> {
         while let Some(mut received) = self.spare_received.pop() {
-            if Arc::get_mut(&mut received).is_some() {
+            if let Some(last) = Arc::get_mut(&mut received) {
+                last.user.take();
                 return received;
             }
         }
