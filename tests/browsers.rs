@@ -24,7 +24,7 @@ use tempfile::TempDir;
 
 use support::{Server, rws};
 
-/// A page with a script in it and one beside it, which tell that they ran.
+/// A page with a script in it and one beside it, which tell that they ran, also whoever frames it.
 const PAGE: &str = "<!doctype html><title>page</title><p id=text>text</p>\
     <script>window.inline = true</script><script src=/beside.js></script>";
 
@@ -32,7 +32,11 @@ const PAGE: &str = "<!doctype html><title>page</title><p id=text>text</p>\
 fn site(settings: &[(&str, &str)]) -> (Server, TempDir) {
     let files = tempfile::tempdir().unwrap();
     fs::write(files.path().join("index.html"), PAGE).unwrap();
-    fs::write(files.path().join("beside.js"), "window.beside = true").unwrap();
+    fs::write(
+        files.path().join("beside.js"),
+        "window.beside = true; if (parent !== window) parent.postMessage('framed', '*');",
+    )
+    .unwrap();
     let mut all = vec![("STATIC_DIR", files.path().to_str().unwrap())];
     all.extend(settings);
     let server = rws(&all).start();
