@@ -75,7 +75,7 @@ impl Rules<'_> {
         ];
         for (name, _) in idle.into_iter().filter(|(_, set)| *set) {
             let message = format!("has no effect: no origin is allowed; name them in {PREFIX}CORS_ALLOW_ORIGINS");
-            self.report.notice(Notice::new(name, message));
+            self.report.notice(Notice::new(name, message).unless_set(&ORIGINS));
         }
     }
 
@@ -101,7 +101,7 @@ impl Rules<'_> {
                 "is never sent: it is for requests over TLS (RFC 6797 section 7.2), and there is neither \
                  {PREFIX}TLS_CERT_FILE nor, for a proxy that says so in X-Forwarded-Proto, {PREFIX}TRUSTED_PROXIES"
             );
-            self.report.notice(Notice::new("HSTS", message));
+            self.report.notice(Notice::new("HSTS", message).unless_set(&["TLS_CERT_FILE", "TRUSTED_PROXIES"]));
         }
         if hsts.preload_is_refused() {
             let message = "asks to be preloaded, which takes includeSubDomains and a max-age of 31536000 at least \
