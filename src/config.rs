@@ -49,6 +49,7 @@ pub use value::{duration, show_millis};
 use crate::semantics::accept_encoding::Coding;
 use crate::semantics::hsts::Hsts;
 use crate::semantics::origin::OriginPattern;
+use crate::semantics::secrets::{Token, User};
 
 /// What every variable's name begins with.
 pub const PREFIX: &str = "RWS_CONFIG_";
@@ -82,6 +83,11 @@ pub struct Config {
     /// 0: unlimited.
     pub rate_limit_max_requests: u32,
     pub rate_limit_window_secs: u32,
+    /// With `auth_bearer` empty as well: nobody is asked.
+    pub auth_basic: Vec<User>,
+    pub auth_bearer: Vec<Token>,
+    pub auth_realm: String,
+    pub auth_exempt_prefixes: Vec<String>,
     pub head_timeout: Duration,
     pub body_timeout: Duration,
     pub idle_timeout: Duration,
@@ -221,6 +227,10 @@ impl Default for Config {
             max_body_size_in_bytes: 2 * 1024 * 1024,
             rate_limit_max_requests: 0,
             rate_limit_window_secs: 60,
+            auth_basic: Vec::new(),
+            auth_bearer: Vec::new(),
+            auth_realm: "Restricted".into(),
+            auth_exempt_prefixes: Vec::new(),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),

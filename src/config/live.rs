@@ -210,6 +210,8 @@ mod tests {
             "PORT" | "ADMIN_PORT" | "HTTP_REDIRECT_PORT" => "8081",
             "STATIC_DIR" | "DIR" => "/",
             "ROUTE_<NAME>" => "/x -> respond 200 text/plain x",
+            "AUTH_BASIC" => "ada:open sesame",
+            "AUTH_BEARER" => "abcdefghijklmnop",
             _ => "",
         }
     }

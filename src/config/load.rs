@@ -15,6 +15,8 @@ use super::value::{
     boolean, codings, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size,
 };
 use super::{Config, PREFIX, VARIABLES, rules};
+use crate::semantics::credentials::is_realm;
+use crate::semantics::secrets;
 
 /// DRAIN_DELAY=auto inside Kubernetes: kube-proxy and ingress controllers need a moment to drop an endpoint.
 const DRAIN_DELAY_IN_KUBERNETES: Duration = Duration::from_secs(5);
@@ -178,6 +180,8 @@ pub(super) enum Fault {
     Io(io::Error),
     Route(RouteError),
     Text(String),
+    /// With the word for what is counted there. It never shows what was written.
+    Secret(&'static str, secrets::Fault),
 }
 
 impl std::fmt::Display for Fault {
@@ -187,6 +191,7 @@ impl std::fmt::Display for Fault {
         match self {
             Fault::Rule => Ok(()),
             Fault::Io(error) => write!(f, " ({error})"),
+            Fault::Secret(what, fault) => write!(f, " ({what} {} {})", fault.place, fault.reason),
             Fault::Route(error) => write!(f, " ({:.SHOWN$})", error.to_string()),
             Fault::Text(reason) => write!(f, " ({:.SHOWN$})", reason),
         }
@@ -217,12 +222,20 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         }
         Kind::UrlPath { set } if is_url_path(trimmed) => set(config, trimmed.to_owned()),
         Kind::UrlPath { .. } => return Err(Fault::Rule),
+        Kind::UrlPaths { set } => {
+            let paths = list(trimmed);
+            set(config, Some(paths).filter(|paths| paths.iter().all(|path| is_url_path(path))).ok_or(Fault::Rule)?);
+        }
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
         Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
         Kind::List { set } => set(config, list(trimmed)),
         Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
         Kind::Word { .. } => return Err(Fault::Rule),
         Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
+        Kind::Users { set } => set(config, secrets::users(text).map_err(|fault| Fault::Secret("line", fault))?),
+        Kind::Tokens { set } => set(config, secrets::tokens(text).map_err(|fault| Fault::Secret("token", fault))?),
+        Kind::Realm { set } if is_realm(trimmed) => set(config, trimmed.to_owned()),
+        Kind::Realm { .. } => return Err(Fault::Rule),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Codings { set } => set(config, codings(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {

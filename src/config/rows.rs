@@ -132,6 +132,28 @@ pub static VARIABLES: &[Variable] = &[
     .reloadable()
     .example("60")
     .help("Window of RATE_LIMIT_MAX_REQUESTS in seconds. All may come at once, and are regained evenly."),
+    Variable::users("AUTH_BASIC", |config, users| config.auth_basic = users)
+        .reloadable()
+        .example("ada:$2y$10$P/ebPGYq5pmT5zBjFo1cX.xU7o9QXIPWsN2R31VvpwTsUGGA4lHqS")
+        .help(
+            "Users that may come in with a password, a line user:hash (bcrypt, htpasswd -nB) or user:password for each. \
+               Probes, metrics and the admin port ask nobody. Mount a Secret and set AUTH_BASIC_FILE. Empty: everybody.",
+        ),
+    Variable::tokens("AUTH_BEARER", |config, tokens| config.auth_bearer = tokens)
+        .reloadable()
+        .example("ci:Zm9vYmFyYmF6cXV4MTIzNA")
+        .help(
+            "Bearer tokens with which requests may come in, beside AUTH_BASIC; name:token to see whose it was in the log. \
+               Empty: none.",
+        ),
+    Variable::realm("AUTH_REALM", "Restricted", |config, realm| config.auth_realm = realm)
+        .reloadable()
+        .example("Shop")
+        .help("What browsers show when they ask for a password."),
+    Variable::url_paths("AUTH_EXEMPT_PREFIXES", "", |config, prefixes| config.auth_exempt_prefixes = prefixes)
+        .reloadable()
+        .example("/public,/favicon.ico")
+        .help("Paths where nobody is asked, with all below them, in spite of AUTH_BASIC and AUTH_BEARER."),
     // Time
     Variable::duration("HEAD_TIMEOUT", "10s", (1, DAY), |config, limit| config.head_timeout = limit)
         .reloadable()

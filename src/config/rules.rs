@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use http::Method;
 use matchit::{InsertError, Router};
 
-use super::error::{ConfigError, Notice, Report, full_name};
+use super::error::{ConfigError, Notice, Report, full_name, shown};
 use super::gather::Settings;
 use super::route::RouteSpec;
+use super::source::Origin;
 use super::table::find;
 use super::{Config, PREFIX};
+use crate::semantics::secrets::Secret;
 
 /// Answers like HEALTHZ_PATH, whatever that is.
 const LIVEZ: &str = "/livez";
@@ -29,6 +31,8 @@ pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, r
         rules.clients_can_be_told_apart();
     }
     rules.admin_port_is_another(in_kubernetes);
+    rules.a_file_of_users_lets_nobody_else_in();
+    rules.secrets_are_hard_to_guess();
     rules.certificate_has_a_key();
     rules.built_in_paths_differ();
     rules.routes_do_not_clash();
@@ -89,6 +93,55 @@ impl Rules<'_> {
                  set {PREFIX}ADMIN_PORT and have the probes ask that, where nothing is limited"
             );
             self.report.notice(Notice::new("MAX_CONNECTIONS_PER_IP", message));
+        }
+    }
+
+    /// The leak this prevents: a Secret is emptied by mistake, and the running server opens its doors. Whoever wants that
+    /// unsets the variable.
+    fn a_file_of_users_lets_nobody_else_in(&mut self) {
+        let lists = [
+            ("AUTH_BASIC", "user", self.config.auth_basic.is_empty()),
+            ("AUTH_BEARER", "token", self.config.auth_bearer.is_empty()),
+        ];
+        for (name, what, is_empty) in lists {
+            let from_file = self.settings.get(name).is_some_and(|setting| matches!(setting.origin, Origin::File(_)));
+            if is_empty && from_file && !self.any_failed(&[name]) {
+                let rule = format!(
+                    "must name a {what}, since the file is there: remove the file or unset the variable to ask nobody"
+                );
+                self.blame(name, rule, None);
+            }
+        }
+        let everything = self.config.auth_exempt_prefixes.iter().any(|prefix| prefix == "/");
+        if everything && lists.iter().any(|(_, _, is_empty)| !is_empty) {
+            let message = "has /, below which everything lies: nobody is asked for anything";
+            self.report.notice(Notice::new("AUTH_EXEMPT_PREFIXES", message));
+        }
+    }
+
+    fn secrets_are_hard_to_guess(&mut self) {
+        /// Characters that are the least for what a person chooses, and for what a machine makes.
+        const PASSWORD: usize = 8;
+        const TOKEN: usize = 16;
+        let is_weak = |text: &str, least: usize| {
+            text.chars().count() < least || ["changeme", "password"].iter().any(|word| text.eq_ignore_ascii_case(word))
+        };
+        let config = self.config;
+        for user in &config.auth_basic {
+            if matches!(&user.secret, Secret::Plain(password) if is_weak(password, PASSWORD)) {
+                let message =
+                    format!("has a password that is easily guessed, that of {}: take a longer one", shown(&user.name));
+                self.report.notice(Notice::new("AUTH_BASIC", message));
+            }
+        }
+        for (index, token) in config.auth_bearer.iter().enumerate() {
+            if is_weak(&token.token, TOKEN) {
+                let message = format!(
+                    "has a token that is easily guessed, number {}: openssl rand -hex 32 makes a better one",
+                    index + 1
+                );
+                self.report.notice(Notice::new("AUTH_BEARER", message));
+            }
         }
     }
 

@@ -65,6 +65,16 @@ pub(super) fn apache(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// The same for what must be one word: a space is escaped as well.
+pub(super) fn apache_word(out: &mut Vec<u8>, bytes: &[u8]) {
+    for &byte in bytes {
+        match byte {
+            b' ' => out.extend_from_slice(br"\x20"),
+            _ => apache_byte(out, byte),
+        }
+    }
+}
+
 fn apache_byte(out: &mut Vec<u8>, byte: u8) {
     match byte {
         b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
@@ -205,7 +215,9 @@ mod tests {
         ];
         for (bytes, expected) in cases {
             assert_eq!(written(|out| apache(out, bytes)), expected, "{bytes:?}");
+            assert_eq!(written(|out| apache_word(out, bytes)), expected, "{bytes:?}");
         }
+        assert_eq!(written(|out| apache_word(out, b"a b")), r"a\x20b");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The middleware that the configuration asks for, around everything that is not a probe, metrics or a page for
 //! operators, and around the middleware of the application. While the configuration asks for none it costs a load.
 
+mod auth;
 mod browsers;
 mod compression;
 mod rate_limit;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
+use self::auth::Auth;
 use self::compression::Compressor;
 use self::rate_limit::Limit;
 use crate::app::App;
@@ -22,7 +24,7 @@ use crate::config::{Config, Live};
 pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus::Result<App> {
     let stack = Stack::default();
     let followed = stack.clone();
-    let kept = Kept { limit: Limit::new(registry)?, compression: Compressor::default() };
+    let kept = Kept { limit: Limit::new(registry)?, auth: Auth::default(), compression: Compressor::default() };
     live.follow(move |config| followed.set(wanted(config, &kept)));
     Ok(app.layer_around(stack))
 }
@@ -30,6 +32,7 @@ pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus
 /// What remembers something of requests, and so must outlive changes of other settings.
 struct Kept {
     limit: Limit,
+    auth: Auth,
     compression: Compressor,
 }
 
@@ -39,6 +42,7 @@ fn wanted(config: &Config, kept: &Kept) -> Vec<Arc<dyn Middleware>> {
     layers.extend(browsers::security_headers(config));
     layers.extend(browsers::cors(config));
     layers.extend(kept.limit.wanted(config));
+    layers.extend(kept.auth.wanted(config));
     layers.extend(kept.compression.wanted(config));
     layers
 }

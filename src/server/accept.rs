@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::io::Errno;
@@ -225,14 +224,10 @@ fn seat(
 /// read first, since bytes that nobody read make a reset of the end, which can destroy the answer on its way.
 fn turn_away(shared: &Shared, mut stream: Stream) {
     const BODY: &[u8] = br#"{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"your address has too many connections"}"#;
+    const LINES: &[u8] = b"Content-Type: application/problem+json\r\nCache-Control: no-store\r\nRetry-After: 1\r\n";
     if shared.secure.is_some() {
         return;
     }
-    let fields = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (RETRY_AFTER, HeaderValue::from_static("1")),
-    ];
     let plan = HeadPlan {
         status: StatusCode::TOO_MANY_REQUESTS,
         length: Length::Exact(BODY.len() as u64),
@@ -241,7 +236,7 @@ fn turn_away(shared: &Shared, mut stream: Stream) {
         request_id: "",
     };
     let mut answer = Vec::with_capacity(512);
-    head(&mut answer, &plan, b"", fields.iter().map(|(name, value)| (name, value)));
+    head(&mut answer, &plan, LINES, std::iter::empty());
     answer.extend_from_slice(BODY);
     let mut sent = [0; 4096];
     // Whoever has gone meanwhile needs no answer.

@@ -104,6 +104,28 @@ const CASES: &[Case] = &[
             refused.field("ratelimit-policy").and_then(|policy| policy.split("w=").nth(1)).unwrap_or("none").to_owned()
         },
     },
+    case("AUTH_BASIC", ("", "200"), ("ada:open sesame", "401"), |server, _| {
+        server.get("/demo/plaintext").status.to_string()
+    }),
+    case("AUTH_BEARER", ("", "200"), ("abcdefghijklmnop", "401"), |server, _| {
+        server.get("/demo/plaintext").status.to_string()
+    }),
+    Case {
+        name: "AUTH_REALM",
+        before: ("One", "Basic realm=\"One\", charset=\"UTF-8\""),
+        after: ("Two", "Basic realm=\"Two\", charset=\"UTF-8\""),
+        with: &[("AUTH_BASIC", "ada:open sesame")],
+        tls: false,
+        see: |server, _| server.get("/demo/plaintext").field("www-authenticate").unwrap_or("none").to_owned(),
+    },
+    Case {
+        name: "AUTH_EXEMPT_PREFIXES",
+        before: ("/x", "401"),
+        after: ("/demo", "200"),
+        with: &[("AUTH_BASIC", "ada:open sesame")],
+        tls: false,
+        see: |server, _| server.get("/demo/plaintext").status.to_string(),
+    },
     case("HEAD_TIMEOUT", ("1m", "waits"), ("100ms", "408"), |server, _| {
         asked(server, "GET /demo/plaintext HTTP/1.1\r\nHost:")
     }),

@@ -4,7 +4,7 @@
 //! 10.0.0.9 - - [02/Jan/2026:03:04:05 +0000] "GET /users?page=2 HTTP/1.1" 200 512 "https://example.com/" "curl/8.5.0"
 //! ```
 //!
-//! The user is always `-`: credentials are not looked at. A request refused before its head was understood has `"-"`
+//! The user is who a middleware has authenticated, else `-`. A request refused before its head was understood has `"-"`
 //! for its request line. An empty body is `-`. What clients send is escaped as httpd does.
 
 use super::redact::Redactor;
@@ -33,7 +33,12 @@ pub(super) fn combined(out: &mut Vec<u8>, exchange: &Exchange<'_>, clock: &mut C
 
 fn start(out: &mut Vec<u8>, exchange: &Exchange<'_>, clock: &mut Clock, redactor: &Redactor) {
     text::ip(out, client_ip(exchange));
-    out.extend_from_slice(b" - - ");
+    out.extend_from_slice(b" - ");
+    match exchange.received.and_then(|received| received.user.get()) {
+        Some(user) => text::apache_word(out, user.as_bytes()),
+        None => out.push(b'-'),
+    }
+    out.push(b' ');
     out.extend_from_slice(clock.apache(exchange.now));
     out.extend_from_slice(b" \"");
     match exchange.received {

@@ -11,6 +11,7 @@
 //! | event.duration | always | nanoseconds |
 //! | http.response.status_code, http.response.body.bytes, http.request.body.bytes | always | |
 //! | http.request.method, http.request.id, http.version, url.path | head understood | |
+//! | user.name | somebody was authenticated | |
 //! | http.request.referrer, url.query, url.domain, url.port, user_agent.original | the client sent it | secrets replaced |
 //! | source.ip, source.port | always | the other end of the connection |
 //! | client.ip | always | the client, behind trusted proxies |
@@ -97,6 +98,9 @@ fn request(out: &mut Vec<u8>, received: &Received, redactor: &Redactor) {
         _ => br#"","http.version":"1.1"#,
     });
     string(out, br#"","http.request.id":""#, received.id.as_bytes());
+    if let Some(user) = received.user.get() {
+        string(out, br#"","user.name":""#, user.as_bytes());
+    }
     if let Some(host) = head.host() {
         string(out, br#"","url.domain":""#, domain_and_port(redactor.authority(host.as_bytes())).0);
     }

@@ -8,7 +8,7 @@
 //! | httpRequest.requestMethod, .requestUrl, .protocol | head understood | |
 //! | httpRequest.userAgent, .referer | the client sent it | secrets replaced |
 //! | logging.googleapis.com/trace, /spanId, /trace_sampled | valid `traceparent` | the trace, with LOG_GCP_PROJECT as a resource name, and the caller's span |
-//! | route, outcome, request_id, remote_addr, queue_ms, reason | as in the `json` format | |
+//! | route, outcome, request_id, user, remote_addr, queue_ms, reason | as in the `json` format | |
 
 use std::time::Duration;
 
@@ -50,6 +50,9 @@ pub(super) fn line(out: &mut Vec<u8>, exchange: &Exchange<'_>, fixed: &[u8], clo
     // From here on a string is open at the end of every step.
     if let Some(received) = exchange.received {
         string(out, br#"","request_id":""#, received.id.as_bytes());
+        if let Some(user) = received.user.get() {
+            string(out, br#"","user":""#, user.as_bytes());
+        }
     }
     if let Some(refused) = exchange.refused {
         string(out, br#"","reason":""#, refused.explain().as_bytes());

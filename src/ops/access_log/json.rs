@@ -6,6 +6,7 @@
 //! | level | always | `warn` for outcomes timeout and rejected, else `error` from status 500 on, else `info` |
 //! | msg | always | `request` |
 //! | method, path, protocol, request_id | head understood | method and path as received |
+//! | user | somebody was authenticated | the name |
 //! | route | routed | the template, `_unmatched` if none |
 //! | status, outcome, remote_addr, client_ip, bytes_in, bytes_out, duration_ms | always | bodies only; milliseconds with microseconds |
 //! | query | there is one | without the `?`, secrets replaced |
@@ -107,6 +108,9 @@ fn request(out: &mut Vec<u8>, received: &Received, redactor: &Redactor) {
         _ => br#"","protocol":"HTTP/1.1"#,
     });
     string(out, br#"","request_id":""#, received.id.as_bytes());
+    if let Some(user) = received.user.get() {
+        string(out, br#"","user":""#, user.as_bytes());
+    }
     if let Some(host) = head.host() {
         string(out, br#"","host":""#, redactor.authority(host.as_bytes()));
     }

@@ -127,6 +127,15 @@ fn apache_formats() {
     }
 }
 
+#[test]
+fn who_was_authenticated_is_in_the_line() {
+    let request = everything();
+    let record = |recorder: &mut dyn Recorder| recorder.record(&exchange(&request));
+    let log = logged(&Config { log_format: LogFormat::Common, ..Config::default() }, record);
+    assert!(log.starts_with(r#"198.51.100.3 - ada\x20\"l\" ["#), "{log}");
+    assert_eq!(json_line(record)["user"], "ada \"l\"");
+}
+
 /// A recorder, where its lines end up, and the end of the story.
 fn recorder(check: impl FnOnce(&mut dyn Recorder, &dyn Fn() -> usize)) {
     let memory = Memory::default();
@@ -217,6 +226,7 @@ fn everything() -> crate::app::request::Received {
         ],
     );
     request.client_ip = [198, 51, 100, 3].into();
+    request.user = std::sync::OnceLock::from(std::sync::Arc::from("ada \"l\""));
     request
 }
 
@@ -262,7 +272,7 @@ fn the_elastic_common_schema() {
         "http.response.status_code": 201, "http.response.body.bytes": 13, "http.version": "1.1",
         "url.path": "/users/7", "url.query": "page=2&token=[redacted]", "url.domain": "example.com", "url.port": 8080,
         "user_agent.original": "curl/8.5.0 \"x\"",
-        "client.ip": "198.51.100.3", "source.ip": "192.0.2.7", "source.port": 40_000,
+        "client.ip": "198.51.100.3", "source.ip": "192.0.2.7", "source.port": 40_000, "user.name": "ada \"l\"",
         "trace.id": "4bf92f3577b34da6a3ce929d0e0e4736", "span.id": "00f067aa0ba902b7",
         "rws.route": "/users/{id}", "rws.outcome": "ok", "rws.queue_ms": 4.005,
     });
@@ -292,7 +302,7 @@ fn structured_logging_of_google_cloud() {
         },
         "logging.googleapis.com/trace": "projects/p-1/traces/4bf92f3577b34da6a3ce929d0e0e4736",
         "logging.googleapis.com/spanId": "00f067aa0ba902b7", "logging.googleapis.com/trace_sampled": true,
-        "route": "/users/{id}", "outcome": "ok", "request_id": "4d3f", "remote_addr": "192.0.2.7:40000",
+        "route": "/users/{id}", "outcome": "ok", "request_id": "4d3f", "user": "ada \"l\"", "remote_addr": "192.0.2.7:40000",
         "queue_ms": 4.005,
     });
     assert_eq!(created, expected);
