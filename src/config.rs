@@ -120,6 +120,14 @@ pub struct Config {
     pub static_prefix: String,
     /// Of static files; `None`: no Cache-Control field.
     pub static_cache_control: Option<HeaderValue>,
+    /// Whether names that hold a hash of the content make files immutable.
+    pub static_immutable: bool,
+    /// Where all names do.
+    pub static_immutable_prefixes: Vec<String>,
+    /// File below `static_dir`; `None`: unknown paths get 404.
+    pub spa_fallback: Option<String>,
+    pub spa_fallback_exclude_prefixes: Vec<String>,
+    pub directory_listing: bool,
     /// For static files; 0: none are kept.
     pub static_cache_bytes: u64,
     /// Empty: nothing is compressed.
@@ -256,6 +264,11 @@ impl Default for Config {
             static_dir: None,
             static_prefix: "/".into(),
             static_cache_control: Some(HeaderValue::from_static("no-cache")),
+            static_immutable: true,
+            static_immutable_prefixes: Vec::new(),
+            spa_fallback: None,
+            spa_fallback_exclude_prefixes: vec!["/api".into()],
+            directory_listing: false,
             static_cache_bytes: 16 << 20,
             compression: Coding::AVAILABLE.to_vec(),
             demo_routes: false,

@@ -12,6 +12,7 @@ mod cache;
 mod encoding;
 mod entry;
 mod fallback;
+mod listing;
 mod multipart;
 mod name;
 mod open;
@@ -29,15 +30,24 @@ use std::sync::Arc;
 use http::{HeaderValue, Method};
 
 use self::cache::{Cache, Source};
+use self::encoding::Encodings;
 use self::entry::Entry;
+pub use self::fallback::Spa;
 use self::name::Name;
 use self::open::Root;
+pub use self::policy::Options;
 use self::policy::Policy;
 use self::refusal::Refusal;
 use self::representation::Representation;
 use self::stamp::Clock;
+use crate::app::method::{MethodRouter, get};
+use crate::app::request::Received;
 use crate::app::response::Response;
+use crate::semantics::accept_encoding::Coding;
 use crate::semantics::head::RequestHead;
+
+/// What metrics and logs call the route of static files, whose paths are without number.
+pub const LABEL: &str = "_static";
 
 /// The files beneath one directory.
 ///
@@ -49,13 +59,14 @@ pub struct Files {
     policy: Policy,
     clock: Clock,
     cache: Cache,
+    encodings: Encodings,
 }
 
 impl Files {
     /// The files beneath `root`. Fails when it is not a directory or may not be searched.
     pub fn new(root: &Path) -> io::Result<Files> {
         let (root, cache) = (Root::new(root)?, Cache::new(cache::DEFAULT_BYTES));
-        Ok(Files { root, policy: Policy::default(), clock: Clock::default(), cache })
+        Ok(Files { root, policy: Policy::default(), clock: Clock::default(), cache, encodings: Encodings::default() })
     }
 
     /// How much memory may be used to keep small files and what is known about files, in bytes; 0 keeps nothing.
@@ -79,13 +90,88 @@ impl Files {
 
     /// Sets the Cache-Control field of 200, 206 and 304 answers. Default: none, and browsers use their own judgement.
     pub fn with_cache_control(self, value: Option<HeaderValue>) -> Files {
-        self.set_cache_control(value);
+        self.policy.change(|options| options.cache_control = value);
         self
     }
 
-    /// As [`with_cache_control`](Self::with_cache_control), while files are being served: for the answers from now on.
-    pub fn set_cache_control(&self, value: Option<HeaderValue>) {
-        self.policy.set(value);
+    /// Whether files whose names hold a hash of their content may be cached for a year; see [`Options::immutable`].
+    /// Default: no.
+    pub fn with_immutable(self, immutable: bool) -> Files {
+        self.policy.change(|options| options.immutable = immutable);
+        self
+    }
+
+    /// Paths of requests below which the same holds for every file but HTML pages; see [`Options::immutable_below`].
+    pub fn with_immutable_below(self, prefixes: impl IntoIterator<Item = impl Into<String>>) -> Files {
+        self.policy.change(|options| options.immutable_below = prefixes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the page of a single-page application, answered for paths that are none of a file. Default: none.
+    pub fn with_spa(self, spa: Spa) -> Files {
+        self.policy.change(|options| options.spa = Some(spa));
+        self
+    }
+
+    /// Whether directories without `index.html` are answered with a list of what is in them, as a page or, for clients
+    /// whose Accept names it, as JSON. Default: no, they are 404.
+    pub fn with_listing(self, listing: bool) -> Files {
+        self.policy.change(|options| options.listing = listing);
+        self
+    }
+
+    /// Sets all options, also while files are being served: for the answers from now on.
+    pub fn set_options(&self, options: Options) {
+        self.policy.set(options);
+    }
+
+    /// The name of the single-page application's page, if there is none such at the moment. For a warning at start.
+    pub fn missing_page(&self) -> Option<String> {
+        let rules = self.policy.rules();
+        let page = rules.options.spa.as_ref()?.page();
+        self.lookup(page).is_err().then(|| String::from_utf8_lossy(page.as_bytes()).into_owned())
+    }
+
+    /// The route that answers with these files what lies below `prefix`; empty for what no other route matches.
+    ///
+    /// ```no_run
+    /// use rws::files::{Files, Spa};
+    /// use rws::{App, get};
+    ///
+    /// let site = Files::new("site".as_ref())?.with_spa(Spa::new("index.html")?.except(["/api"]));
+    /// let app = App::new().route("/api/time", get(|| "late")).fallback_route(site.route(""));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// To give them a place of their own, mount the route at `/docs`, `/docs/` and `/docs/{*path}`.
+    pub fn route(self, prefix: &str) -> MethodRouter {
+        Arc::new(self).shared_route(prefix)
+    }
+
+    /// The same for files that are used elsewhere, too.
+    pub fn shared_route(self: &Arc<Self>, prefix: &str) -> MethodRouter {
+        let (files, prefix) = (self.clone(), prefix.trim_end_matches('/').to_owned());
+        get(move |received: Arc<Received>| {
+            let path = received.head.path().strip_prefix(&prefix).unwrap_or_default();
+            files.serve(&received.head, path.strip_prefix('/').unwrap_or(path))
+        })
+        .label(LABEL)
+    }
+
+    /// Sets the content codings in which files may be sent to clients that accept them. Default: all that this build has; with
+    /// none, files go out as they are.
+    ///
+    /// A file `x.js` is sent from `x.js.br`, `x.js.zst` or `x.js.gz` beside it, provided that is no older; what has none
+    /// is compressed if its type is worth it and it has 1 KiB or more. What is compressed here is kept, as far as the
+    /// memory of the cache goes.
+    pub fn with_compression(self, codings: &[Coding]) -> Files {
+        self.set_compression(codings);
+        self
+    }
+
+    /// As [`with_compression`](Self::with_compression), while files are being served.
+    pub fn set_compression(&self, codings: &[Coding]) {
+        self.encodings.allow(codings);
     }
 
     /// Whether the path given to [`Files::new`] still leads to the directory that was opened, and to no other that has
@@ -100,18 +186,21 @@ impl Files {
     /// | what is found | answer |
     /// |---|---|
     /// | a regular file | 200, 206, 304, 412 or 416 |
-    /// | a directory, named with a slash at the end | its `index.html`, or 404 |
+    /// | a directory, named with a slash at the end | its `index.html`, or a list of what is in it if that is switched on |
     /// | a directory, named without | 301 to the name with the slash, query kept |
-    /// | anything else, nothing, something outside the root, a name with a segment that starts with a dot | 404 |
+    /// | nothing, and the client wants a page | the page of a single-page application, if there is one |
+    /// | anything else, something outside the root, a name with a segment that starts with a dot | 404 |
     /// | a file the process may not read | 403, as from nginx |
     /// | a path with a broken percent-escape or a NUL | 400 |
     /// | any method but GET and HEAD | 405 |
     /// | no file descriptor or memory left | 503 |
+    ///
+    /// The bodies of 403 and 404 are the root's `403.html` and `404.html`, if it has them, for clients that want a page.
     pub fn serve(&self, head: &RequestHead, path: &str) -> Response {
         if ![Method::GET, Method::HEAD].contains(head.method()) {
             return refusal::method_not_allowed();
         }
-        self.find(head, path).unwrap_or_else(|refusal| refusal.into_response(path))
+        self.find(head, path).unwrap_or_else(|refusal| fallback::refuse(self, head, path, refusal))
     }
 
     fn find(&self, head: &RequestHead, path: &str) -> Result<Response, Refusal> {
@@ -127,8 +216,10 @@ impl Files {
 
     /// The answer with `entry`, the current version of the file `name`.
     fn answer(&self, head: &RequestHead, name: &Name, entry: Arc<Entry>) -> Result<Response, Refusal> {
+        let rules = self.policy.rules();
+        let cache_control = rules.cache_control(head, &entry);
         let variant = encoding::choose(self, head, name, entry)?;
-        Representation::new(&variant, self.policy.of(name).as_deref()).answer(head)
+        Representation::new(&variant, cache_control).answer(head)
     }
 
     /// The current version of the regular file `name`.

@@ -20,3 +20,5 @@ pub mod telemetry;
 mod text;
 mod throttle;
 mod timestamp;
+
+pub(crate) use self::diagnosis::is_health_check;

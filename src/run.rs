@@ -12,6 +12,7 @@ mod process;
 mod protections;
 mod registries;
 mod reload;
+mod site;
 mod startup;
 #[cfg(feature = "tls")]
 mod tls;
@@ -34,7 +35,7 @@ use crate::server::{Report, Server, Verdict};
 
 use self::admin::AdminPort;
 use self::assembly::Assembly;
-pub use self::built_in::{Defaults, STATIC};
+pub use self::built_in::Defaults;
 pub use self::hooks::HookResult;
 use self::last_words::Circumstances;
 #[cfg(feature = "cli")]

@@ -9,6 +9,9 @@
 
 #[path = "admin/browser.rs"]
 mod browser;
+#[path = "process/chromium.rs"]
+#[allow(dead_code, reason = "shared with pages.rs")]
+mod chromium;
 #[path = "admin/end.rs"]
 mod end;
 #[path = "admin/pages.rs"]

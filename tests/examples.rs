@@ -71,6 +71,30 @@ fn static_site() {
 }
 
 #[test]
+fn spa() {
+    let example = Example::start("spa", &[]);
+    let page = fs::read_to_string(Path::new(ROOT).join("examples/spa/index.html")).unwrap();
+    for target in ["/", "/index.html", "/orders/2", "/orders/2/", "/orders/none"] {
+        let answer = example.ask("GET", target, "");
+        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-cache")), "{target}");
+        assert_eq!(answer.body, page, "{target}");
+    }
+    for path in page.split('"').filter(|text| text.starts_with("/assets/")) {
+        let asset = example.ask("GET", path, "");
+        assert_eq!((asset.status, asset.header("cache-control")), (200, Some("max-age=31536000, immutable")), "{path}");
+    }
+    for target in ["/assets/app.0e4d2f9c.js", "/api/none", "/healthcheck"] {
+        assert_eq!(example.ask("GET", target, "").status, 404, "{target}");
+    }
+    assert!(example.ask("GET", "/app.js", "").body.contains("There is no such file"));
+    assert_eq!(example.ask("GET", "/api/orders/2", "").json(), json!({ "id": 2, "text": "two plates" }));
+    assert_eq!(example.ask("GET", "/api/orders/9", "").header("content-type"), Some("application/problem+json"));
+    assert_eq!(example.ask("GET", "/readyz", "").body, "ok");
+    assert!(example.ask("GET", "/metrics", "").body.contains(r#"http_route="_static""#));
+    example.stop();
+}
+
+#[test]
 fn graceful_drain() {
     let example = Example::start("graceful_drain", &[]);
     assert_eq!(example.ask("GET", "/slow/60001", "").status, 400);

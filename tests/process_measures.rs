@@ -8,6 +8,7 @@
     reason = "a test may panic, and says what it measured"
 )]
 
+use std::io::{Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -122,6 +123,79 @@ fn an_idle_connection_costs_little_memory() {
     println!("memory: {before} KiB before, {each} bytes for an idle connection");
     assert!(each <= 4096, "{each} bytes");
     drop(idle);
+}
+
+/// A large file is never in memory, however many clients are in the middle of it.
+#[test]
+fn slow_readers_of_a_large_file_cost_little_memory() {
+    const COUNT: usize = 500;
+    const MOST_KIB: u64 = 64 * 1024;
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::File::create(directory.path().join("large.bin")).unwrap().set_len(100 << 20).unwrap();
+    for secured in [false, true] {
+        if secured && !cfg!(feature = "tls") {
+            continue;
+        }
+        let mut settings = vec![("STATIC_DIR".to_owned(), directory.path().display().to_string())];
+        let mut client = None;
+        if secured {
+            let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            for (name, file, text) in [
+                ("TLS_CERT_FILE", "cert.pem", key.cert.pem()),
+                ("TLS_KEY_FILE", "key.pem", key.signing_key.serialize_pem()),
+            ] {
+                let path = directory.path().join(file);
+                std::fs::write(&path, text).unwrap();
+                settings.push((name.to_owned(), path.display().to_string()));
+            }
+            client = Some(trusting(key.cert.der().clone()));
+        }
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let server = rws(&settings).start();
+        let before = server.resident_kib();
+        let readers: Vec<_> = (0..COUNT).map(|_| slow_reader(&server, client.clone())).collect();
+        // What can be buffered anywhere gets buffered.
+        let_pass(Duration::from_millis(500));
+        let during = server.resident_kib();
+        println!("{COUNT} slow readers, secured: {secured}: {before} KiB before, {during} KiB with them");
+        assert!(during < MOST_KIB, "secured: {secured}: {during} KiB");
+        drop(readers);
+    }
+}
+
+/// Settings of a client that trusts this one certificate.
+fn trusting(certificate: rustls::pki_types::CertificateDer<'static>) -> std::sync::Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    std::sync::Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// A client with a small buffer that has read the beginning of a file, and reads no more.
+fn slow_reader(server: &Server, tls: Option<std::sync::Arc<rustls::ClientConfig>>) -> Box<dyn Read> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&server.address().into()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut socket = std::net::TcpStream::from(socket);
+    let ask = |stream: &mut dyn Write| stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let hear = |stream: &mut dyn Read| {
+        let mut start = [0; 15];
+        stream.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+    };
+    let Some(config) = tls else {
+        ask(&mut socket);
+        hear(&mut socket);
+        return Box::new(socket);
+    };
+    let session = rustls::ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    ask(&mut stream);
+    hear(&mut stream);
+    Box::new(stream)
 }
 
 #[test]

@@ -17,13 +17,19 @@ mod endings;
 mod exchanges;
 #[path = "tls/handshakes.rs"]
 mod handshakes;
+#[path = "tls/hostile.rs"]
+mod hostile;
 #[allow(dead_code, reason = "shared with process.rs, which uses all of it")]
 #[path = "process/support.rs"]
 mod process;
 #[path = "tls/renewal.rs"]
 mod renewal;
+#[path = "tls/scan.rs"]
+mod scan;
 #[path = "wire/support.rs"]
 mod support;
+#[path = "tls/swaps.rs"]
+mod swaps;
 #[path = "tls/tools.rs"]
 mod tools;
 #[allow(dead_code, reason = "shared with reload.rs, which uses all of it")]

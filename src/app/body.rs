@@ -156,6 +156,12 @@ impl Read for Body {
             Kind::File(part) => {
                 let most = buffer.len().min(usize::try_from(part.length).unwrap_or(usize::MAX));
                 let n = part.file.read_at(&mut buffer[..most], part.offset)?;
+                if n == 0 && most > 0 {
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the file became shorter while it was read",
+                    ));
+                }
                 part.offset += n as u64;
                 part.length -= n as u64;
                 Ok(n)
@@ -236,6 +242,14 @@ mod tests {
         let body = Body::file(file, 2, 5);
         assert_eq!(body.length(), Some(5));
         assert_eq!(body.into_bytes().unwrap(), &b"23456"[..]);
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_is_not_taken_for_whole() {
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, b"0123456789").unwrap();
+        let error = Body::file(file, 8, 5).into_bytes().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

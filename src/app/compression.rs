@@ -9,7 +9,7 @@ mod stream;
 use std::io;
 
 use self::encoder::Encoder;
-pub(crate) use self::stream::{Compressing, Streams};
+pub(crate) use self::stream::{Compressing, Permit, Streams};
 use crate::semantics::accept_encoding::Coding;
 
 /// How hard each coding tries. Higher levels are slower and mostly smaller; docs/DESIGN.md has figures.

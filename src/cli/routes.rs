@@ -12,7 +12,8 @@ use crate::app::build::BuiltApp;
 use crate::app::route_info::RouteInfo;
 use crate::app::service::{EndpointKind, Service};
 use crate::config::{Config, PREFIX, Sources};
-use crate::run::{STATIC, assemble};
+use crate::files;
+use crate::run::assemble;
 
 pub(super) const EXAMPLES: &str = "Examples:
   rws routes
@@ -104,7 +105,7 @@ fn origin_of_own(route: &RouteInfo, label: &str, config: &Config) -> String {
         return format!("{PREFIX}ROUTE_{}", spec.name);
     }
     match label {
-        STATIC => match &config.static_dir {
+        files::LABEL => match &config.static_dir {
             Some(dir) => format!("{PREFIX}STATIC_DIR ({})", dir.display()),
             None => "files in ./public".to_owned(),
         },

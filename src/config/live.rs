@@ -209,6 +209,7 @@ mod tests {
             "ADMIN_IP" => "127.0.0.1",
             "PORT" | "ADMIN_PORT" | "HTTP_REDIRECT_PORT" => "8081",
             "STATIC_DIR" | "DIR" => "/",
+            "STATIC_IMMUTABLE" => "off",
             "ROUTE_<NAME>" => "/x -> respond 200 text/plain x",
             "AUTH_BASIC" => "ada:open sesame",
             "AUTH_BEARER" => "abcdefghijklmnop",

@@ -12,7 +12,7 @@ use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
 use super::table::{Kind, Status, Variable, find};
 use super::value::{
-    boolean, codings, directives, duration, is_url_path, list, networks, number, show_bytes, show_millis, size,
+    boolean, codings, directives, duration, is_url_path, list, networks, number, page, show_bytes, show_millis, size,
 };
 use super::{Config, PREFIX, VARIABLES, rules};
 use crate::semantics::credentials::is_realm;
@@ -226,6 +226,7 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
             let paths = list(trimmed);
             set(config, Some(paths).filter(|paths| paths.iter().all(|path| is_url_path(path))).ok_or(Fault::Rule)?);
         }
+        Kind::Page { set } => set(config, page(trimmed).ok_or(Fault::Rule)?),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
         Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
         Kind::List { set } => set(config, list(trimmed)),

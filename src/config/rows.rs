@@ -15,7 +15,6 @@ const DAY: u64 = 24 * HOUR;
 
 #[cfg(not(feature = "tls"))]
 const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
-const NO_SPA: &str = "the fallback is not implemented, so unknown paths would get 404";
 const NO_HOSTS: &str = "virtual hosts are not implemented, so every host would get the same";
 
 const METHODS: (&str, &str) = ("list of methods", "a list of methods separated by commas");
@@ -311,6 +310,38 @@ pub static VARIABLES: &[Variable] = &[
             "Cache-Control of static files. no-cache: caches ask each time whether a file has changed. Empty: none, and \
                they guess.",
         ),
+    Variable::one_of(
+        "STATIC_IMMUTABLE",
+        "auto",
+        &[("auto", |config| config.static_immutable = true), ("off", |config| config.static_immutable = false)],
+    )
+    .reloadable()
+    .example("off")
+    .help(
+        "auto: files whose names hold a hash of their content, as bundlers make them, get max-age=31536000, immutable. \
+               Not if STATIC_CACHE_CONTROL has no-store or private.",
+    ),
+    Variable::url_paths("STATIC_IMMUTABLE_PREFIXES", "", |config, prefixes| config.static_immutable_prefixes = prefixes)
+        .reloadable()
+        .example("/assets/")
+        .help("Paths below which every file but HTML pages is treated so, whatever its name."),
+    Variable::page("SPA_FALLBACK", |config, page| config.spa_fallback = page)
+        .reloadable()
+        .example("index.html")
+        .help(
+            "File below STATIC_DIR that is answered, with 200, where a browser goes to a path that is none: the page of \
+               a single-page application. true: index.html. Not for paths with a dot in the last segment, and not for \
+               health checks.",
+        ),
+    Variable::url_paths("SPA_FALLBACK_EXCLUDE_PREFIXES", "/api", |config, prefixes| {
+        config.spa_fallback_exclude_prefixes = prefixes;
+    })
+    .reloadable()
+    .example("/api,/internal")
+    .help("Paths below which unknown ones stay 404. Empty: none."),
+    Variable::switch("DIRECTORY_LISTING", |config, listing| config.directory_listing = listing)
+        .reloadable()
+        .help("Answer a directory without index.html with a list of what is in it. Dotfiles are not."),
     Variable::size("STATIC_CACHE_BYTES", "16MiB", (0, u64::MAX), |config, bytes| config.static_cache_bytes = bytes)
         .reloadable()
         .example("64MiB")
@@ -420,7 +451,4 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_HOSTS),
     Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_HOSTS),
     Variable::refused("VIRTUAL_HOST_<N>_KEY_FILE", NO_HOSTS),
-    Variable::refused("SPA_FALLBACK", NO_SPA),
-    Variable::no_effect("SPA_FALLBACK_EXCLUDE_PREFIXES", "the fallback is not implemented"),
-    Variable::refused("DIRECTORY_LISTING", "listings are not implemented, so directories would get 404"),
 ];

@@ -102,6 +102,10 @@ pub(super) enum Kind {
     UrlPaths {
         set: fn(&mut Config, Vec<String>),
     },
+    /// The name of a file, relative to another directory; `true` for `index.html`, empty or `false` for none.
+    Page {
+        set: fn(&mut Config, Option<String>),
+    },
     /// An existing directory, or empty for none.
     Directory {
         set: fn(&mut Config, Option<PathBuf>),
@@ -223,6 +227,11 @@ impl Variable {
         set: fn(&mut Config, Vec<String>),
     ) -> Self {
         Variable::new(name, default, Kind::UrlPaths { set })
+    }
+
+    /// None unless set.
+    pub(super) const fn page(name: &'static str, set: fn(&mut Config, Option<String>)) -> Self {
+        Variable::new(name, "", Kind::Page { set })
     }
 
     pub(super) const fn directory(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {

@@ -84,6 +84,21 @@ pub(super) fn is_url_path(text: &str) -> bool {
     rest.bytes().all(plain) && one_spelling
 }
 
+/// The name of a page, relative to some directory: a plain path, with or without a slash in front, of which no segment
+/// starts with a dot. `true` stands for `index.html`; the inner `None` for nothing or `false`.
+#[expect(clippy::option_option, reason = "the outer one is for what is no value, as with all texts here")]
+pub(super) fn page(text: &str) -> Option<Option<String>> {
+    match boolean(text) {
+        Some(true) => return Some(Some("index.html".to_owned())),
+        Some(false) => return Some(None),
+        None if text.is_empty() => return Some(None),
+        None => {}
+    }
+    let path = text.strip_prefix('/').unwrap_or(text);
+    let has_name = path.split('/').all(|segment| !segment.is_empty() && !segment.starts_with('.'));
+    (has_name && is_url_path(&format!("/{path}"))).then(|| Some(path.to_owned()))
+}
+
 /// The items of a comma-separated list, trimmed, empty ones left out.
 pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(String::from).collect()
@@ -337,6 +352,24 @@ mod tests {
             "/a//",
         ] {
             assert!(!is_url_path(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn pages_are_files_or_switches() {
+        for (text, expected) in [
+            ("", None),
+            ("false", None),
+            ("Off", None),
+            ("true", Some("index.html")),
+            ("index.html", Some("index.html")),
+            ("/index.html", Some("index.html")),
+            ("app/shell.html", Some("app/shell.html")),
+        ] {
+            assert_eq!(page(text), Some(expected.map(String::from)), "{text:?}");
+        }
+        for text in ["/", "app/", "//index.html", "../index.html", ".hidden", "a/.b", "a b.html", "a%20b", "a?b"] {
+            assert_eq!(page(text), None, "{text:?}");
         }
     }
 

@@ -164,6 +164,11 @@ impl Cache {
         }
     }
 
+    /// Memory for something that is kept with an entry, in bytes.
+    pub(super) fn reserve(&self, bytes: usize) -> Option<Taken> {
+        self.take(&self.bytes, bytes, self.ticks.now(), |_| true)
+    }
+
     /// Lets time pass.
     #[cfg(test)]
     pub(super) fn let_pass(&self, time: Duration) {

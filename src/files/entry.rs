@@ -13,11 +13,14 @@ use rustix::fs::{FileType, Stat};
 use smallvec::SmallVec;
 
 use super::cache::{Source, Taken};
+use super::encoding::Codings;
 use super::name::Name;
+use super::policy;
 use super::refusal::Refusal;
 use super::stamp::{Clock, Stamp, Version};
 use crate::app::body::Body;
 use crate::app::response::SharedHeaders;
+use crate::semantics::accept_encoding::Coding;
 use crate::semantics::media_type;
 
 /// Files of up to this many bytes are read at once, so that head and body leave in one write; of longer ones the server
@@ -38,16 +41,20 @@ pub(super) struct Entry {
     /// The tag, as a field has it.
     pub(super) etag: HeaderValue,
     pub(super) last_modified: Option<HeaderValue>,
+    /// Whether its name holds a hash of its content.
+    pub(super) is_hashed: bool,
     /// What a 200 answer says about it, unless it is one of several variants.
     pub(super) fields: SharedHeaders,
     content: Content,
     version: Version,
     trust: Trust,
+    /// What is known of its content in codings.
+    pub(super) codings: Codings,
     /// What it takes of the cache's budgets.
     held: SmallVec<[Taken; 2]>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Content {
     Memory(Bytes),
     File(Arc<File>),
@@ -114,9 +121,73 @@ impl Entry {
         };
         let media_type = media_type::of_name(name.as_bytes());
         let (etag, last_modified) = (stamp.etag(), stamp.last_modified());
-        let fields = SharedHeaders::new(fields(etag.clone(), last_modified.clone(), media_type.clone()));
-        let (length, held) = (length(&stat), SmallVec::new());
-        Ok(Entry { length, stamp, media_type, etag, last_modified, fields, content, version, trust, held })
+        let fields = SharedHeaders::new(fields(&etag, last_modified.as_ref(), &media_type, None));
+        let (length, held, codings) = (length(&stat), SmallVec::new(), Codings::of(&media_type));
+        let is_hashed = policy::is_hashed(name.as_bytes());
+        Ok(Entry {
+            length,
+            stamp,
+            media_type,
+            is_hashed,
+            etag,
+            last_modified,
+            fields,
+            content,
+            version,
+            trust,
+            codings,
+            held,
+        })
+    }
+
+    /// Whether it is an HTML page: what names the files of a site, and so must not be outdated itself.
+    pub(super) fn is_page(&self) -> bool {
+        let essence = self.media_type.as_bytes().split(|byte| *byte == b';').next();
+        matches!(essence, Some(b"text/html" | b"application/xhtml+xml"))
+    }
+
+    /// The same content in `coding`, compressed here to `coded`, for which `room` was taken.
+    pub(super) fn compressed(&self, coding: Coding, coded: Vec<u8>, room: Taken) -> Entry {
+        let length = coded.len() as u64;
+        let variant = self.variant(coding, self.stamp.weak(), length, Content::Memory(coded.into()));
+        Entry { held: SmallVec::from_iter([room]), ..variant }
+    }
+
+    /// The same content in `coding`, into which it is put while it is sent. Until then it is as long as it was.
+    pub(super) fn compressing(&self, coding: Coding) -> Entry {
+        self.variant(coding, self.stamp.weak(), self.length, self.content.clone())
+    }
+
+    /// The same content in `coding`, as it is in the file `sibling`.
+    pub(super) fn precompressed(&self, coding: Coding, sibling: &Entry) -> Entry {
+        let stamp = self.stamp.precompressed(coding, &sibling.stamp);
+        self.variant(coding, stamp, sibling.length, sibling.content.clone())
+    }
+
+    fn variant(&self, coding: Coding, stamp: Stamp, length: u64, content: Content) -> Entry {
+        let (etag, last_modified, media_type) = (stamp.etag(), self.last_modified.clone(), self.media_type.clone());
+        let fields = SharedHeaders::new(fields(&etag, last_modified.as_ref(), &media_type, Some(coding)));
+        let (version, trust, held, codings) = (self.version, self.trust, SmallVec::new(), Codings::default());
+        let is_hashed = self.is_hashed;
+        Entry {
+            length,
+            stamp,
+            media_type,
+            is_hashed,
+            etag,
+            last_modified,
+            fields,
+            content,
+            version,
+            trust,
+            codings,
+            held,
+        }
+    }
+
+    /// Whether it was changed last in an earlier second than `other`.
+    pub(super) fn is_older_than(&self, other: &Entry) -> bool {
+        self.version.is_older_than(&other.version)
     }
 
     /// Whether the file behind the descriptor, if it is kept open, is still this version: what is written into it in
@@ -176,20 +247,22 @@ impl Entry {
     }
 }
 
-/// The fields of 200.
+/// The fields of 200. Ranges are of the file itself, not of what it is in a coding.
 fn fields(
-    etag: HeaderValue,
-    last_modified: Option<HeaderValue>,
-    media_type: HeaderValue,
+    etag: &HeaderValue,
+    last_modified: Option<&HeaderValue>,
+    media_type: &HeaderValue,
+    coding: Option<Coding>,
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
-    let before = [Some((header::ETAG, etag)), last_modified.map(|date| (header::LAST_MODIFIED, date))];
-    let after = [
-        (header::CONTENT_TYPE, media_type),
-        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-        (NOSNIFF, HeaderValue::from_static("nosniff")),
-    ];
-    before.into_iter().flatten().chain(after)
+    let form = match coding {
+        Some(coding) => (header::CONTENT_ENCODING, HeaderValue::from_static(coding.name())),
+        None => (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+    };
+    let before = [(header::ETAG, etag.clone())];
+    let date = last_modified.map(|date| (header::LAST_MODIFIED, date.clone()));
+    let after = [(header::CONTENT_TYPE, media_type.clone()), form, (NOSNIFF, HeaderValue::from_static("nosniff"))];
+    before.into_iter().chain(date).chain(after)
 }
 
 fn length(stat: &Stat) -> u64 {

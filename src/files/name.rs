@@ -50,6 +50,15 @@ impl Name {
         self.is_index && self.as_bytes() == INDEX
     }
 
+    /// The name of the file beside it that is called the same with `.extension` behind it.
+    pub(super) fn beside(&self, extension: &str) -> Name {
+        let mut bytes = SmallVec::new();
+        for part in [self.as_bytes(), b".", extension.as_bytes(), b"\0"] {
+            bytes.extend_from_slice(part);
+        }
+        Name { bytes, is_index: false }
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.bytes.len() - 1]
     }

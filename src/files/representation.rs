@@ -46,21 +46,25 @@ impl<'a> Representation<'a> {
         }
     }
 
-    fn whole(&self, head: &RequestHead) -> Result<Response, Refusal> {
+    pub(super) fn whole(&self, head: &RequestHead) -> Result<Response, Refusal> {
         let headers = self.fields_of_whole();
         let entry = &self.variant.entry;
-        let body = if head.method() == Method::HEAD {
+        let body = if head.method() == Method::HEAD || self.variant.stream.is_some() {
             // The server sends the length and drops the rest, so there is no need to read anything.
             entry.body_later(0, entry.length)
         } else {
             entry.body(0, entry.length)?
+        };
+        let body = match &self.variant.stream {
+            Some(stream) => stream.of(body),
+            None => body,
         };
         Ok(Response { status: StatusCode::OK, headers, body })
     }
 
     fn part(&self, part: ByteRange) -> Result<Response, Refusal> {
         let entry = &self.variant.entry;
-        let mut headers = self.fields(self.variant.media_type.clone());
+        let mut headers = self.fields(entry.media_type.clone());
         headers.append(header::CONTENT_RANGE, ascii(part.content_range(entry.length)));
         let body = entry.body(part.first, part.len())?;
         Ok(Response { status: StatusCode::PARTIAL_CONTENT, headers, body })
@@ -69,28 +73,22 @@ impl<'a> Representation<'a> {
     fn parts(&self, parts: &[ByteRange]) -> Result<Response, Refusal> {
         let boundary = multipart::boundary();
         let headers = self.fields(ascii(format!("multipart/byteranges; boundary={boundary}")));
-        let body = multipart::body(&self.variant.entry, &self.variant.media_type, parts, &boundary)?;
+        let body = multipart::body(&self.variant.entry, &self.variant.entry.media_type, parts, &boundary)?;
         Ok(Response { status: StatusCode::PARTIAL_CONTENT, headers, body })
     }
 
-    /// The fields of 200. Those of the file itself are ready.
+    /// The fields of 200. Those of the file are ready.
     fn fields_of_whole(&self) -> Headers {
-        if self.variant.content_encoding.is_some() {
-            return self.fields(self.variant.media_type.clone());
-        }
         let mut headers = Headers::from(self.variant.entry.fields.clone());
         self.append_policy(&mut headers);
         headers
     }
 
-    /// The fields of 200 and 206.
+    /// The fields of 206.
     fn fields(&self, content_type: HeaderValue) -> Headers {
         const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
         let mut headers = self.cache_fields();
         headers.append(header::CONTENT_TYPE, content_type);
-        if let Some(coding) = &self.variant.content_encoding {
-            headers.append(header::CONTENT_ENCODING, coding.clone());
-        }
         headers.append(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.append(NOSNIFF, HeaderValue::from_static("nosniff"));
         headers
@@ -114,7 +112,7 @@ impl<'a> Representation<'a> {
             headers.append(header::CACHE_CONTROL, value.clone());
         }
         if self.variant.varies {
-            headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+            headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         }
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 use rustix::fs::Stat;
 
+use crate::semantics::accept_encoding::Coding;
 use crate::semantics::conditional::Validators;
 use crate::semantics::date;
 use crate::semantics::etag::EntityTag;
@@ -23,8 +24,8 @@ use crate::semantics::etag::EntityTag;
 /// since 1970. Earlier modification times stand for "none".
 const EARLIEST: i64 = 315_619_200;
 
-/// Two quotes, up to three numbers of 16 hexadecimal digits, two dashes.
-const TAG_CAPACITY: usize = 2 + 3 * 16 + 2;
+/// The mark of weak tags, two quotes, up to three numbers of 16 hexadecimal digits and the name of a coding, three dashes.
+const TAG_CAPACITY: usize = 2 + 2 + 3 * 16 + 4 + 3;
 
 /// The clocks of file systems go by ticks: of milliseconds mostly, of a second or two at worst. What was changed so
 /// short a time ago can be changed again without a difference in its times.
@@ -49,6 +50,12 @@ impl Version {
             modified: (stat.st_mtime, stat.st_mtime_nsec as i64),
             changed: (stat.st_ctime, stat.st_ctime_nsec as i64),
         }
+    }
+
+    /// Whether the file was changed in an earlier second than the `other` one. Not all tools that compress keep times to the
+    /// nanosecond, and images often have none finer.
+    pub(super) fn is_older_than(&self, other: &Version) -> bool {
+        self.modified.0 < other.modified.0
     }
 
     /// Whether the file, looked at at the time `now`, can be changed from then on without becoming another version.
@@ -82,6 +89,23 @@ impl Stamp {
             None
         };
         Stamp { modified, tag_length: tag.position() as usize, tag: tag.into_inner() }
+    }
+
+    /// Of the same content in a coding that is made here: other bytes each time an encoder changes, so the tag is weak.
+    pub(super) fn weak(&self) -> Stamp {
+        let mut tag = Cursor::new([0; TAG_CAPACITY]);
+        tag.write_all(b"W/").and_then(|()| tag.write_all(self.tag())).expect("a strong tag leaves room for the mark");
+        Stamp { modified: self.modified, tag_length: tag.position() as usize, tag: tag.into_inner() }
+    }
+
+    /// Of the same content in `coding`, which is in a file with the stamp `sibling`. It is as old as the content.
+    pub(super) fn precompressed(&self, coding: Coding, sibling: &Stamp) -> Stamp {
+        let mut tag = Cursor::new([0; TAG_CAPACITY]);
+        let unquoted = &sibling.tag()[..sibling.tag_length - 1];
+        tag.write_all(unquoted)
+            .and_then(|()| write!(tag, "-{}\"", coding.name()))
+            .expect("the tag of a file leaves room for the coding");
+        Stamp { modified: self.modified, tag_length: tag.position() as usize, tag: tag.into_inner() }
     }
 
     pub(super) fn validators(&self) -> Validators<'_> {

@@ -118,6 +118,7 @@ fn a_file_with_everything_said_about_it() {
         ("content-type", "text/css; charset=utf-8"),
         ("accept-ranges", "bytes"),
         ("x-content-type-options", "nosniff"),
+        ("vary", "Accept-Encoding"),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(answer, Answer { status: 200, headers: expected.into(), length: 7, body: b"body {}".into() });
@@ -441,7 +442,7 @@ fn preconditions() {
         assert_eq!(answer.status, *status, "{fields:?}");
         if *status == 304 {
             let names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!((names, answer.length), (vec!["etag", "last-modified"], 0));
+            assert_eq!((names, answer.length), (vec!["etag", "last-modified", "vary"], 0));
         }
     }
 }
@@ -457,7 +458,7 @@ fn cache_control_is_sent_where_a_cache_reads_it() {
         ("/x.txt", &[("If-None-Match", "*")], 304, "max-age=60"),
         ("/x.txt", &[("Range", "bytes=99-")], 416, ""),
         ("/x.txt", &[("If-Match", "\"\"")], 412, ""),
-        ("/nothing", &[], 404, ""),
+        ("/nothing", &[], 404, "no-cache"),
     ];
     for (target, fields, status, value) in cases {
         let answer = Answer::of(files.serve(&head(Method::GET, target, fields), &target[1..]));

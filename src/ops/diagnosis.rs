@@ -21,7 +21,13 @@ use super::throttle::{Say, Throttle};
 use crate::app::request::Received;
 use crate::app::service::EndpointKind;
 use crate::config::Config;
+use crate::semantics::head::RequestHead;
 use crate::server::observe::{Exchange, Outcome, ProtoError};
+
+/// Whether a request is somebody's health check or scrape, by what it says of itself.
+pub(crate) fn is_health_check(head: &RequestHead) -> bool {
+    Prober::of(head).is_some()
+}
 
 /// What was wrong: the label of `rws_probe_misrouted_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::app::request::Received;
 use crate::app::service::EndpointKind;
-use crate::app::{App, MethodRouter, get};
+use crate::app::{App, get};
 use crate::config::{Config, Live};
 use crate::error::{Error, ErrorKind};
 use crate::files::Files;
@@ -16,8 +16,7 @@ use crate::files::welcome::Welcome;
 use crate::ops::metrics::Metrics;
 use crate::ops::probes::{Probe, Probes};
 
-/// The label of all static files in metrics and logs: their paths are without number.
-pub const STATIC: &str = "_static";
+use super::site;
 
 /// What is served where the configuration says nothing.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +98,7 @@ pub(super) fn mount_files(app: App, live: &Live, defaults: Defaults) -> Result<A
     if let Some(dir) = config.static_dir.as_deref().or(standard.as_deref()) {
         return mount_directory(app, dir, config.static_prefix.trim_end_matches('/'), live);
     }
+    site::tell_of_nothing(config);
     if !defaults.welcome {
         return Ok(app);
     }
@@ -114,19 +114,8 @@ fn mount_directory(mut app: App, dir: &Path, prefix: &str, live: &Live) -> Resul
         checked.sweep();
         checked.check()
     });
-    live.follow(move |config| {
-        told.set_cache_control(config.static_cache_control.clone());
-        told.set_cache_bytes(usize::try_from(config.static_cache_bytes).unwrap_or(usize::MAX));
-    });
-    let below = prefix.to_owned();
-    let serve = move || -> MethodRouter {
-        let (files, below) = (files.clone(), below.clone());
-        get(move |received: Arc<Received>| {
-            let path = received.head.path().strip_prefix(&below).unwrap_or_default();
-            files.serve(&received.head, path.strip_prefix('/').unwrap_or(path))
-        })
-        .label(STATIC)
-    };
+    live.follow(move |config| site::choose(&told, config));
+    let serve = || files.shared_route(prefix);
     if prefix.is_empty() {
         // Behind all routes, whichever there are.
         return Ok(app.fallback_route(serve()));

@@ -12,7 +12,7 @@ use super::process::{PATIENCE, Server, program};
 use super::support::{Client, Tree, numbered, request};
 
 /// More than the sockets between server and client can hold.
-const LARGE: usize = 30_000_000;
+const LARGE: usize = 16_000_000;
 
 /// Begins to ask for the large file, and returns a client that has read the head and a little more.
 fn begin(server: &Server, fields: &[(&str, &str)]) -> (Client, usize) {

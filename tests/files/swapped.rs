@@ -2,6 +2,7 @@
 //! longer what is opened: nothing from outside the root may come through, and nothing may look like a failure of ours.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,8 +13,10 @@ use super::process::Server;
 use super::support::{Client, SECRET, Tree};
 use super::walked;
 
-/// As many names as no cache holds fresh at once, so that most requests look at the file system.
-const NAMES: usize = 400;
+/// Files of each directory, and ways to each of them: more names than are asked for within the second for which a cache
+/// may do without the file system.
+const NAMES: usize = 300;
+const WAYS: usize = 12;
 /// How long each of the two ways is tried.
 const LONG: Duration = Duration::from_millis(1_000);
 
@@ -29,6 +32,7 @@ fn tree() -> Tree {
         for name in (0..NAMES).map(|n| format!("n{n}")).chain(["index.html".to_owned(), "sub/file".to_owned()]) {
             fs::write(directory.join(name), text).unwrap();
         }
+        symlink(".", directory.join("s")).unwrap();
     };
     fill(&tree.root().join("plain"), INSIDE);
     fill(&tree.root().join("absolute"), INSIDE);
@@ -44,8 +48,8 @@ fn tree() -> Tree {
     tree.link("target", "link").link("../other", "link-trap");
     // While the directory is outside, what is above it is the directory of secrets.
     for moved in [tree.root().join("deep/moved"), outside.join("moved")] {
-        std::os::unix::fs::symlink("../below", moved.join("up")).unwrap();
-        std::os::unix::fs::symlink("sub/../../moved/../below", moved.join("round")).unwrap();
+        symlink("../below", moved.join("up")).unwrap();
+        symlink("sub/../../moved/../below", moved.join("round")).unwrap();
     }
     tree
 }
@@ -60,12 +64,14 @@ fn pairs(tree: &Tree) -> Vec<[PathBuf; 2]> {
 
 fn targets() -> Vec<String> {
     let directories = ["plain", "absolute", "magic", "link"];
-    let names = directories.iter().flat_map(|name| (0..NAMES).map(move |n| format!("/{name}/n{n}")));
+    let numbers = (0..WAYS).flat_map(|way| (0..NAMES).map(move |n| (way, n)));
+    let names = numbers.flat_map(|(way, n)| directories.map(|name| format!("/{name}{}/n{n}", "/s".repeat(way))));
     let others = ["/", "", "/sub/file", "/nothing"];
     let others = directories.iter().flat_map(|name| others.map(|rest| format!("/{name}{rest}")));
     let single = ["/file", "/deep/moved/up", "/deep/moved/round", "/deep/below"].map(str::to_owned);
     // The interesting ones as often as all the others.
-    names.zip(others.chain(single).collect::<Vec<_>>().into_iter().cycle()).flat_map(|(a, b)| [a, b]).collect()
+    let interesting: Vec<String> = others.chain(single).collect();
+    names.zip(interesting.into_iter().cycle()).flat_map(|(name, other)| [name, other]).collect()
 }
 
 #[test]

@@ -260,6 +260,24 @@ const CASES: &[Case] = &[
         tls: false,
         see: browsers::hsts,
     },
+    case("STATIC_IMMUTABLE", ("auto", "max-age=31536000, immutable"), ("off", "no-cache"), |server, _| {
+        server.get("/examples/spa/assets/app.0e4d2f9b.js").field("cache-control").unwrap_or("none").to_owned()
+    }),
+    case("STATIC_IMMUTABLE_PREFIXES", ("", "no-cache"), ("/src/", "max-age=31536000, immutable"), |server, _| {
+        server.get("/src/lib.rs").field("cache-control").unwrap_or("none").to_owned()
+    }),
+    case("SPA_FALLBACK", ("false", "404"), ("examples/spa/index.html", "200"), |server, _| {
+        server.get("/orders/2").status.to_string()
+    }),
+    Case {
+        name: "SPA_FALLBACK_EXCLUDE_PREFIXES",
+        before: ("/api", "200"),
+        after: ("/api,/orders", "404"),
+        with: &[("SPA_FALLBACK", "examples/spa/index.html")],
+        tls: false,
+        see: |server, _| server.get("/orders/2").status.to_string(),
+    },
+    case("DIRECTORY_LISTING", ("false", "404"), ("true", "200"), |server, _| server.get("/src/").status.to_string()),
     Case {
         name: "STATIC_CACHE_BYTES",
         before: ("16MiB", "some are kept"),

@@ -115,17 +115,22 @@ impl Streams {
     /// Leave for one stream, if there is any left.
     pub(crate) fn permit(&self) -> Option<Permit> {
         let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        taken.is_ok().then(|| Permit { left: self.left.clone() })
+        taken.is_ok().then(|| Permit { _leave: Arc::new(Leave { left: self.left.clone() }) })
     }
 }
 
-/// Leave for one stream, which ends when this is dropped.
-#[derive(Debug)]
+/// Leave for one stream, which ends when this and all clones of it are dropped.
+#[derive(Clone, Debug)]
 pub(crate) struct Permit {
+    _leave: Arc<Leave>,
+}
+
+#[derive(Debug)]
+struct Leave {
     left: Arc<AtomicUsize>,
 }
 
-impl Drop for Permit {
+impl Drop for Leave {
     fn drop(&mut self) {
         self.left.fetch_add(1, Ordering::Relaxed);
     }

@@ -168,6 +168,11 @@ fn every_value_reaches_its_field() {
         static_dir: Some(dir.path().to_owned()),
         static_prefix: "/files/".to_owned(),
         static_cache_control: Some(http::HeaderValue::from_static("max-age=60")),
+        static_immutable: false,
+        static_immutable_prefixes: vec!["/assets/".to_owned()],
+        spa_fallback: Some("app/shell.html".to_owned()),
+        spa_fallback_exclude_prefixes: vec!["/a".to_owned(), "/b".to_owned()],
+        directory_listing: true,
         static_cache_bytes: 1 << 20,
         compression: vec![crate::semantics::accept_encoding::Coding::Gzip],
         demo_routes: true,
@@ -237,6 +242,11 @@ fn every_value_reaches_its_field() {
         ("STATIC_DIR", path),
         ("STATIC_PREFIX", "/files/"),
         ("STATIC_CACHE_CONTROL", "max-age=60"),
+        ("STATIC_IMMUTABLE", "off"),
+        ("STATIC_IMMUTABLE_PREFIXES", "/assets/"),
+        ("SPA_FALLBACK", "/app/shell.html"),
+        ("SPA_FALLBACK_EXCLUDE_PREFIXES", "/a, /b"),
+        ("DIRECTORY_LISTING", "on"),
         ("STATIC_CACHE_BYTES", "1MiB"),
         ("COMPRESSION", "gzip"),
         ("DEMO_ROUTES", "on"),
@@ -779,7 +789,7 @@ fn a_feature_that_is_missing_stops_the_start_only_when_it_is_asked_for() {
 
 #[test]
 fn what_would_be_unsafe_to_ignore_is_refused() {
-    for name in ["TLS_CLIENT_CA_FILE", "HTTP_REDIRECT_PORT", "VIRTUAL_HOST_1_DOMAIN", "SPA_FALLBACK"] {
+    for name in ["TLS_CLIENT_CA_FILE", "HTTP_REDIRECT_PORT", "VIRTUAL_HOST_1_DOMAIN"] {
         assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
     }
 }

@@ -17,6 +17,7 @@ impl Variable {
             Kind::OneOf(_) => "choice",
             Kind::UrlPath { .. } => "URL path",
             Kind::UrlPaths { .. } => "list of URL paths",
+            Kind::Page { .. } => "file name",
             Kind::Directory { .. } => "directory",
             Kind::File { .. } => "file",
             Kind::List { .. } => "list",
@@ -53,6 +54,7 @@ impl Variable {
             }
             Kind::Port { .. } => "0 to 65535, or empty".to_owned(),
             Kind::OneOf(choices) => choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+            Kind::Page { .. } => "a file's name, true or false".to_owned(),
             _ => String::new(),
         }
     }
@@ -87,6 +89,11 @@ impl Variable {
             Kind::UrlPaths { .. } => "must be a list of paths separated by commas, each starting with / and without \
                                       query, braces, spaces, percent signs, empty or dot segments"
                 .to_owned(),
+            Kind::Page { .. } => {
+                "must be the name of a file relative to RWS_CONFIG_STATIC_DIR, without segments that start \
+                                  with a dot, or true for index.html"
+                    .to_owned()
+            }
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
             Kind::File { .. } => "must be the path of a file".to_owned(),
             Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \

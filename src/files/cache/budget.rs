@@ -47,6 +47,15 @@ impl Budget {
     }
 }
 
+impl Taken {
+    /// Gives back all but `amount`.
+    pub(in crate::files) fn shrink_to(&mut self, amount: usize) {
+        let rest = self.amount.saturating_sub(amount);
+        self.amount -= rest;
+        self.account.taken.fetch_sub(rest, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Taken {
     fn drop(&mut self) {
         self.account.taken.fetch_sub(self.amount, Ordering::Relaxed);
@@ -66,6 +75,13 @@ mod tests {
         assert_eq!(budget.taken(), 10);
         drop(six);
         assert_eq!(budget.taken(), 4);
+        let mut four = four;
+        four.shrink_to(7);
+        assert_eq!(budget.taken(), 4);
+        four.shrink_to(1);
+        assert_eq!(budget.taken(), 1);
+        drop(four);
+        let four = budget.take(4).unwrap();
         budget.set_limit(3);
         assert!(budget.take(0).is_none() && budget.taken() == 4);
         drop(four);

@@ -6,8 +6,8 @@
 
 /// What bundlers put a hash into the name of. Never a page: those are what names the rest.
 const ASSETS: [&str; 30] = [
-    "js", "mjs", "cjs", "css", "wasm", "woff", "woff2", "ttf", "otf", "eot", "svg", "png", "jpg", "jpeg", "gif", "webp",
-    "avif", "ico", "mp4", "webm", "mov", "mp3", "m4a", "ogg", "opus", "wav", "flac", "glb", "ktx2", "bin",
+    "js", "mjs", "cjs", "css", "wasm", "woff", "woff2", "ttf", "otf", "eot", "svg", "png", "jpg", "jpeg", "gif",
+    "webp", "avif", "ico", "mp4", "webm", "mov", "mp3", "m4a", "ogg", "opus", "wav", "flac", "glb", "ktx2", "bin",
 ];
 
 /// Those among them that nobody names after something else's hash, as pictures are after that of an e-mail address.
@@ -26,7 +26,7 @@ const HEXADECIMAL: [usize; 11] = [8, 10, 12, 16, 20, 24, 32, 40, 56, 64, 128];
 const SHORT: usize = 8;
 
 /// Whether the content of the file `name`, relative to the root, can be taken never to change.
-pub(super) fn is_hashed(name: &[u8]) -> bool {
+pub(in crate::files) fn is_hashed(name: &[u8]) -> bool {
     let start = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
     let (directory, file) = name.split_at(start);
     // A source map is called after its source.

@@ -4,6 +4,8 @@
 //! `outgoing`, and both are given back while the connection rests. Nothing in here ever waits.
 
 mod outgoing;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -397,92 +399,4 @@ fn size_of_data(error: EncryptError) -> Option<usize> {
 
 fn invalid(error: rustls::Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, error)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::net::TcpListener;
-
-    use rustls::pki_types::ServerName;
-    use rustls::pki_types::pem::PemObject;
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream};
-
-    use super::*;
-    use crate::net::tls::identity::Identity;
-    use crate::net::tls::provider::default_provider;
-
-    /// Both ends of a connection whose handshake is done.
-    fn connected() -> (Box<Session>, TcpStream, ClientConnection, TcpStream) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let acceptor = Arc::new(Acceptor::new(Identity::load(&certificate, &key).unwrap()).unwrap());
-
-        let mut roots = RootCertStore::empty();
-        let pem = made.cert.pem();
-        roots.add(rustls::pki_types::CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
-        let mut client = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
-
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (ours, _) = listener.accept().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        let mut session = Session::new(acceptor);
-        theirs.set_nonblocking(true).unwrap();
-        while client.is_handshaking() || session.is_handshaking() {
-            // What is not there yet comes in another round.
-            let _ = client.complete_io(&mut theirs);
-            let _ = session.read(&ours, &mut [0; 100]);
-            session.flush(&ours).unwrap();
-            assert!(!session.ended && matches!(session.state, State::Talking(_)), "the handshake fails");
-        }
-        theirs.set_nonblocking(false).unwrap();
-        (session, ours, client, theirs)
-    }
-
-    /// A peer that reads steadily and a little more slowly than we write never lets the output become empty.
-    #[test]
-    fn what_was_sent_is_not_kept() {
-        let (mut session, ours, _client, mut theirs) = connected();
-        socket2::SockRef::from(&ours).set_send_buffer_size(16 << 10).unwrap();
-        socket2::SockRef::from(&theirs).set_recv_buffer_size(32 << 10).unwrap();
-        let mut written = 0;
-        while written < 2_000_000 {
-            if session.is_full() {
-                let _ = theirs.read(&mut [0; 4000]).unwrap();
-                session.send_now(&ours).unwrap();
-            } else {
-                written += session.write(&ours, &[0; 5000]).unwrap();
-            }
-            let kept = session.outgoing.capacity();
-            assert!(kept <= BATCH + 8 * OVERHEAD, "{kept} bytes are kept after {written}");
-        }
-    }
-
-    #[test]
-    fn a_resting_session_holds_no_buffer() {
-        let (mut session, ours, mut client, mut theirs) = connected();
-        for n in [1, 5000, 40_000] {
-            io::Write::write_all(&mut Stream::new(&mut client, &mut theirs), &vec![1; n]).unwrap();
-            let mut room = vec![0; n];
-            let mut filled = 0;
-            while filled < n {
-                filled += session.read(&ours, &mut room[filled..]).unwrap_or(0);
-            }
-            session.write(&ours, &room).unwrap();
-            Stream::new(&mut client, &mut theirs).read_exact(&mut room).unwrap();
-            while session.has_unsent() {
-                session.send_now(&ours).unwrap();
-            }
-            session.rest();
-            let held = [session.incoming.capacity(), session.plain.capacity(), session.outgoing.capacity()];
-            assert_eq!(held, [0, 0, 0], "after {n} bytes");
-        }
-    }
 }
