@@ -88,6 +88,9 @@ fn directory() -> tempfile::TempDir {
 
 const END_OF_FILE: &[u8] = b"the end";
 
+/// gzip ends with the length of the content (RFC 1952 section 2.3.1).
+const END_OF_GZIP: &[u8] = &1024u32.to_le_bytes();
+
 fn app(directory: &std::path::Path) -> App {
     let files = Files::new(directory).unwrap();
     let files = move |received: Arc<Received>| files.serve(&received.head, &received.head.path()["/files/".len()..]);
@@ -167,9 +170,15 @@ fn a_request_takes_at_most_two_allocations_and_static_answers_none() {
     let (server, log) = serve(directory.path());
     let mut client = Client::connect(server.address());
     // The fractions leave room for what happens once in a while, on whichever thread.
-    let cases: [(&str, &[u8], &[u8], f64); 5] = [
+    let cases: [(&str, &[u8], &[u8], f64); 6] = [
         ("static text", b"GET /text HTTP/1.1\r\nHost: h\r\n\r\n", b"Hello, World!", 0.05),
         ("a file", b"GET /files/small.txt HTTP/1.1\r\nHost: h\r\n\r\n", END_OF_FILE, 0.05),
+        (
+            "a file that was compressed",
+            b"GET /files/small.txt HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n",
+            END_OF_GZIP,
+            0.05,
+        ),
         ("a path parameter", b"GET /user/42 HTTP/1.1\r\nHost: h\r\n\r\n", b"Hello, World!", 2.05),
         ("JSON", b"GET /json HTTP/1.1\r\nHost: h\r\n\r\n", b"{\"message\":\"Hello, World!\"}", 2.05),
         (

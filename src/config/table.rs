@@ -125,15 +125,12 @@ pub(super) enum Kind {
     Networks {
         set: fn(&mut Config, Vec<IpNet>),
     },
-    /// Lines as htpasswd writes them.
     Users {
         set: fn(&mut Config, Vec<User>),
     },
-    /// Bearer tokens, with or without names.
     Tokens {
         set: fn(&mut Config, Vec<Token>),
     },
-    /// What browsers show when they ask for a password.
     Realm {
         set: fn(&mut Config, String),
     },
@@ -276,12 +273,10 @@ impl Variable {
         Variable::new(name, default, Kind::Text { type_name, rule, read })
     }
 
-    /// Nobody unless set.
     pub(super) const fn users(name: &'static str, set: fn(&mut Config, Vec<User>)) -> Self {
         Variable { secret: true, ..Variable::new(name, "", Kind::Users { set }) }
     }
 
-    /// None unless set.
     pub(super) const fn tokens(name: &'static str, set: fn(&mut Config, Vec<Token>)) -> Self {
         Variable { secret: true, ..Variable::new(name, "", Kind::Tokens { set }) }
     }

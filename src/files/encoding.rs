@@ -24,13 +24,13 @@ const MIN_SIZE: u64 = 1024;
 const MOST_KEPT: u64 = 2 << 20;
 
 /// How many longer files, or files that are not kept, may be compressed at the same time, while they are sent.
-const MAX_STREAMS: usize = 64;
+const MAX_STREAMS: usize = 32;
 
 /// The order among equally wanted codings for what is compressed once: the shortest first.
 const SHORTEST: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
 
-/// And for what is compressed for one client: what takes the least time first.
-const FASTEST: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+/// And for what is compressed while it is sent: what takes the least time and memory first.
+const CHEAPEST: [Coding; 3] = [Coding::Zstd, Coding::Gzip, Coding::Brotli];
 
 /// What was chosen to be sent for a name.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ pub(super) struct Stream {
 impl Stream {
     /// `content` in the coding.
     pub(super) fn of(&self, content: Body) -> Body {
-        let (length, level) = (content.length(), Levels::EACH_TIME.of(self.coding));
-        Body::reader(Compressing::new(content, false, self.coding, level, length, self.permit.clone()), None)
+        let level = Levels::EACH_TIME.of(self.coding);
+        Body::reader(Compressing::new(content, false, self.coding, level, self.permit.clone()), None)
     }
 }
 
@@ -146,7 +146,7 @@ fn made(files: &Files, entry: &Arc<Entry>, accepted: Accepted) -> Option<Chosen>
             Known::NoRoom => {}
         }
     }
-    let coding = files.encodings.ranked(accepted, &FASTEST).next()?;
+    let coding = files.encodings.ranked(accepted, &CHEAPEST).next()?;
     let permit = files.encodings.streams.permit()?;
     Some((Arc::new(entry.compressing(coding)), Some(Stream { coding, permit })))
 }

@@ -12,14 +12,11 @@ mod process;
 mod snapshot;
 
 use std::fmt;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use http::{Method, StatusCode};
 use prometheus::Registry;
@@ -36,6 +33,7 @@ use super::diagnosis::Misrouted;
 use super::log_writer::LogHandle;
 use super::throttle::{Say, Throttle};
 use super::timestamp::since_epoch;
+use crate::app::compression;
 use crate::app::response::Response;
 use crate::app::service::EndpointKind;
 use crate::semantics::accept;
@@ -44,6 +42,9 @@ use crate::semantics::head::RequestHead;
 use crate::semantics::trace_context::TraceContext;
 use crate::server::lifecycle::Lifecycle;
 use crate::server::stats::Stats;
+
+/// The level of gzip for a scrape: it runs on a reactor, and names that repeat shrink much at any level.
+const FAST: u32 = 1;
 
 /// The server's metrics, and the registries that they are gathered with.
 ///
@@ -118,11 +119,12 @@ impl Metrics {
         if Accepted::of(head.values("accept-encoding")).best(&[Coding::Gzip]).is_none() {
             return response.with_body(body);
         }
-        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
-        match encoder.write_all(&body).and_then(|()| encoder.finish()) {
-            Ok(short) => response.with_header(CONTENT_ENCODING, HeaderValue::from_static("gzip")).with_body(short),
-            // Memory takes everything; if it did not, the text would still be right.
-            Err(_) => response.with_body(body),
+        match compression::whole(Coding::Gzip, FAST, &body) {
+            Ok(Some(short)) => {
+                response.with_header(CONTENT_ENCODING, HeaderValue::from_static("gzip")).with_body(short)
+            }
+            // Without memory for an encoder the text is still right.
+            Ok(None) | Err(_) => response.with_body(body),
         }
     }
 

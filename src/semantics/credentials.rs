@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn credentials_are_one_scheme_and_one_token() {
-        let cases: [(&[&[u8]], Option<(&str, &str)>); 15] = [
+        type Case<'a> = (&'a [&'a [u8]], Option<(&'a str, &'a str)>);
+        let cases: [Case<'_>; 15] = [
             (&[b"Basic QTpi"], Some(("Basic", "QTpi"))),
             (&[b"basic   QTpi=="], Some(("basic", "QTpi=="))),
             (&[b"BEARER a-._~+/9=="], Some(("BEARER", "a-._~+/9=="))),

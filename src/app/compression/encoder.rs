@@ -6,7 +6,7 @@ use flate2::write::GzEncoder;
 
 use crate::semantics::accept_encoding::Coding;
 
-/// The window of streams whose length is not known, as a power of two: what an encoder remembers takes memory as long as the
+/// The window of streams, as a power of two: what an encoder remembers takes memory as long as the
 /// client takes to read.
 #[cfg(feature = "compression")]
 const STREAM_WINDOW: u32 = 18;
@@ -25,7 +25,7 @@ pub(super) enum Encoder {
 }
 
 impl Encoder {
-    /// For content of `length` bytes, or of any length. Fails for a coding that this build does not have, and when there is
+    /// For content of `length` bytes that is there as a whole, or for a stream. Fails for a coding that this build does not have, and when there is
     /// not enough memory.
     pub(super) fn new(coding: Coding, level: u32, length: Option<u64>) -> io::Result<Encoder> {
         match coding {

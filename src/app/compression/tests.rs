@@ -33,8 +33,8 @@ pub(crate) fn text(length: usize) -> Vec<u8> {
     words.flat_map(String::into_bytes).take(length).collect()
 }
 
-fn stream(source: impl Read, may_wait: bool, coding: Coding, length: Option<u64>) -> Compressing<impl Read> {
-    Compressing::new(source, may_wait, coding, Levels::EACH_TIME.of(coding), length, Streams::new(1).permit().unwrap())
+fn stream(source: impl Read, may_wait: bool, coding: Coding) -> Compressing<impl Read> {
+    Compressing::new(source, may_wait, coding, Levels::EACH_TIME.of(coding), Streams::new(1).permit().unwrap())
 }
 
 /// Gives its content so many bytes at a time.
@@ -75,9 +75,9 @@ fn what_gets_no_shorter_is_not_coded() {
 fn streams_decode_to_what_they_were_however_they_are_read() {
     for &coding in Coding::AVAILABLE {
         for (length, at_once) in [(0, 1), (1, 1), (50, 1), (5000, 700), (100_000, 100_000), (100_000, 8192)] {
-            for (may_wait, known) in [(true, false), (true, true), (false, true)] {
+            for may_wait in [true, false] {
                 let content = text(length);
-                let mut reader = stream(Trickle(&content, at_once), may_wait, coding, known.then_some(length as u64));
+                let mut reader = stream(Trickle(&content, at_once), may_wait, coding);
                 let mut coded = Vec::new();
                 reader.read_to_end(&mut coded).unwrap();
                 assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "the end stays the end");
@@ -110,7 +110,7 @@ fn what_was_read_of_a_source_that_may_wait_can_be_decoded_before_more_is_asked_f
     }
     for &coding in Coding::AVAILABLE {
         let (given, seen) = (std::cell::Cell::new(0), std::cell::RefCell::new(Vec::new()));
-        let mut reader = stream(Lines { given: &given, seen: &seen, coding }, true, coding, None);
+        let mut reader = stream(Lines { given: &given, seen: &seen, coding }, true, coding);
         let mut buffer = [0; 7];
         loop {
             let count = reader.read(&mut buffer).unwrap();
@@ -156,7 +156,7 @@ fn an_error_of_the_source_is_an_error_and_no_end() {
     }
     for &coding in Coding::AVAILABLE {
         let mut coded = Vec::new();
-        let error = stream(Broken(false), true, coding, None).read_to_end(&mut coded).unwrap_err();
+        let error = stream(Broken(false), true, coding).read_to_end(&mut coded).unwrap_err();
         assert_eq!(error.to_string(), "disk");
         assert_ne!(decoded(coding, &coded, 10).ok().as_deref(), Some(&b"x"[..]), "{coding:?}: it seems to be whole");
     }
@@ -167,7 +167,7 @@ fn there_are_so_many_streams_and_no_more() {
     let streams = Streams::new(2);
     let (first, second) = (streams.permit().unwrap(), streams.permit().unwrap());
     assert!(streams.permit().is_none());
-    let mut reader = Compressing::new(io::empty(), false, Coding::Gzip, 1, None, second);
+    let mut reader = Compressing::new(io::empty(), false, Coding::Gzip, 1, second);
     assert!(streams.permit().is_none());
     io::copy(&mut reader, &mut io::sink()).unwrap();
     assert!(streams.permit().is_some(), "given back at the end, although the reader is still there");
@@ -182,7 +182,7 @@ proptest! {
     fn any_content_comes_back(content in prop::collection::vec(0u8..8, 0..3000), at_once in 1usize..4000, may_wait: bool) {
         for &coding in Coding::AVAILABLE {
             let mut coded = Vec::new();
-            stream(Trickle(&content, at_once), may_wait, coding, None).read_to_end(&mut coded).unwrap();
+            stream(Trickle(&content, at_once), may_wait, coding).read_to_end(&mut coded).unwrap();
             prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);
             if let Some(coded) = whole(coding, Levels::EACH_TIME.of(coding), &content).unwrap() {
                 prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);

@@ -37,7 +37,7 @@ use crate::semantics::head::RequestHead;
 ///
 /// Bodies of up to 128 KiB in memory are compressed at once, on the handler's thread. Longer ones, files and readers are
 /// compressed while they are sent, by workers; each piece that a reader yields is sent before the next is asked for.
-/// Some 2 MiB of memory are held meanwhile, so there are at most [`max_streams`](Self::max_streams) (64); what comes while
+/// One or two MiB of memory are held meanwhile, so there are at most [`max_streams`](Self::max_streams) (32); what comes while
 /// all are taken goes out as it is.
 ///
 /// Do not compress what holds a secret next to something that an attacker can choose, over TLS: the length gives the
@@ -79,7 +79,7 @@ const MIN_SIZE: u64 = 1024;
 /// Bodies in memory up to this are compressed at once, which takes a millisecond or two.
 const AT_ONCE: usize = 128 * 1024;
 
-const MAX_STREAMS: usize = 64;
+const MAX_STREAMS: usize = 32;
 
 impl Compression {
     /// With all codings of this build: zstd, brotli and gzip, or gzip alone without the cargo feature `compression`.
@@ -148,7 +148,7 @@ impl Compression {
         Compression { min_size: bytes, ..self }
     }
 
-    /// How many bodies may be compressed while they are sent, at the same time (default 64). 0: none.
+    /// How many bodies may be compressed while they are sent, at the same time (default 32). 0: none.
     pub fn max_streams(self, streams: usize) -> Self {
         Compression { streams: Streams::new(streams), ..self }
     }
@@ -196,8 +196,8 @@ impl Compression {
     /// The body compressed while it is read; or as it was, if too many are already.
     fn stream(&self, body: Body, coding: Coding, level: u32) -> Result<Body, Body> {
         let Some(permit) = self.streams.permit() else { return Err(body) };
-        let (length, may_wait) = (body.length(), matches!(body.kind, Kind::Reader { .. }));
-        Ok(Body::reader(Compressing::new(body, may_wait, coding, level, length, permit), None))
+        let may_wait = matches!(body.kind, Kind::Reader { .. });
+        Ok(Body::reader(Compressing::new(body, may_wait, coding, level, permit), None))
     }
 }
 

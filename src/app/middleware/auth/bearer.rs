@@ -139,7 +139,10 @@ impl Tokens {
     /// Compares with all of them, so that the time tells nothing of the one that it was.
     fn verify(&self, token: &str) -> Verdict {
         let digest = self.digester.digest(token);
-        let found = self.known.iter().filter(|(known, _)| known.is(&digest)).last();
-        found.map_or(Verdict::Unknown, |(_, name)| Verdict::Known(name.clone()))
+        let right = |found, known: &(Digest, Option<Arc<str>>)| match known.0.is(&digest) {
+            true => Verdict::Known(known.1.clone()),
+            false => found,
+        };
+        self.known.iter().fold(Verdict::Unknown, right)
     }
 }

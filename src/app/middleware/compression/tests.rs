@@ -79,8 +79,10 @@ fn is_suitable(content_type: &str) -> bool {
 
 #[test]
 fn fields_and_statuses_that_forbid_it() {
+    /// Status, a field, whether it is compressed.
+    type Case = (u16, Option<(HeaderName, &'static str)>, bool);
     let name = HeaderName::from_static;
-    let cases: &[(u16, Option<(HeaderName, &'static str)>, bool)] = &[
+    let cases: &[Case] = &[
         (200, None, true),
         (201, None, true),
         (203, None, true),
