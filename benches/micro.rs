@@ -187,7 +187,7 @@ fn received(head: RequestHead) -> Received {
         is_secure: false,
         id: "0123456789abcdef0123456789abcdef".to_owned(),
         at: Instant::now(),
-        user: Default::default(),
+        ..Received::default()
     }
 }
 

@@ -54,8 +54,8 @@ pub use self::build::BuiltApp;
 pub use self::context::Context;
 pub use self::error::{BuildError, BuildErrors};
 pub use self::extract::{
-    ClientIp, ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path, Query, RequestId,
-    State, Trace,
+    ClientCertificate, ClientIp, ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path,
+    Query, RequestId, State, Trace,
 };
 pub use self::handler::Handler;
 pub use self::into_response::{Html, IntoResponse, Redirect, ResponseParts};

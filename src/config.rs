@@ -14,6 +14,7 @@ mod docs;
 mod error;
 mod files;
 mod gather;
+mod hosts;
 mod live;
 mod load;
 mod places;
@@ -35,6 +36,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 pub use docs::reference;
 pub use error::{ConfigError, ConfigErrors, Notice};
+pub use hosts::VirtualHost;
 pub use ipnet::IpNet;
 pub use live::{Live, Outcome, Running};
 pub use load::{Effective, Loaded};
@@ -150,6 +152,16 @@ pub struct Config {
     /// Set together with the key's file, or not at all.
     pub tls_cert_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
+    /// `VIRTUAL_HOST_<N>`, in order of the numbers.
+    pub virtual_hosts: Vec<VirtualHost>,
+    pub tls_min_version: TlsVersion,
+    /// `None`: clients are not asked for certificates.
+    pub tls_client_ca_file: Option<PathBuf>,
+    pub tls_client_auth: ClientAuth,
+    /// `None`: nothing redirects to HTTPS.
+    pub http_redirect_port: Option<u16>,
+    /// `None`: see [`Config::https_port`].
+    pub http_redirect_to_port: Option<u16>,
     pub dir: Option<PathBuf>,
     pub strict: bool,
     pub allow_loopback: bool,
@@ -159,6 +171,26 @@ impl Config {
     /// Where to listen for operators, if anywhere.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.admin_ip.unwrap_or(self.ip), self.admin_port?))
+    }
+
+    /// Where to listen for plain HTTP that is redirected, if anywhere.
+    pub fn redirect_address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.ip, self.http_redirect_port?))
+    }
+
+    /// Where clients find the port that speaks HTTPS on `port`: inside Kubernetes behind a Service.
+    pub fn https_port(&self, port: u16, in_kubernetes: bool) -> u16 {
+        self.http_redirect_to_port.unwrap_or(if in_kubernetes { 443 } else { port })
+    }
+
+    /// Whether the main port speaks HTTPS.
+    pub fn speaks_tls(&self) -> bool {
+        self.tls_cert_file.is_some() || !self.virtual_hosts.is_empty()
+    }
+
+    /// Whether who has no certificate is refused on the main port.
+    pub fn requires_client_certificates(&self) -> bool {
+        self.tls_client_ca_file.is_some() && self.tls_client_auth == ClientAuth::Required
     }
 
     /// The number of reactors to run: REACTOR_COUNT, or the CPUs that affinity and the cgroup's quota grant
@@ -214,6 +246,24 @@ pub enum HealthDetails {
     #[default]
     Names,
     Full,
+}
+
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum TlsVersion {
+    #[default]
+    Tls12,
+    Tls13,
+}
+
+/// What becomes of a client without a certificate. One whose certificate cannot be verified is refused in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the setting's values")]
+pub enum ClientAuth {
+    #[default]
+    Required,
+    Optional,
 }
 
 impl Default for Config {
@@ -286,6 +336,12 @@ impl Default for Config {
             hsts: None,
             tls_cert_file: None,
             tls_key_file: None,
+            virtual_hosts: Vec::new(),
+            tls_min_version: TlsVersion::Tls12,
+            tls_client_ca_file: None,
+            tls_client_auth: ClientAuth::Required,
+            http_redirect_port: None,
+            http_redirect_to_port: None,
             dir: None,
             strict: false,
             allow_loopback: false,

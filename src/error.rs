@@ -26,15 +26,17 @@ pub enum ErrorKind {
     Build(BuildErrors),
     /// The static directory cannot be opened.
     StaticDir(io::Error),
-    /// The certificate or the key of this variable cannot be used.
+    /// Certificates, keys or authorities that cannot be used, each with its variable without `RWS_CONFIG_`.
     #[cfg(feature = "tls")]
-    Identity(&'static str, IdentityError),
+    Tls(Vec<(String, IdentityError)>),
     /// Two collectors have metrics of the same name.
     Metrics(prometheus::Error),
     /// The address cannot be listened on.
     Bind(SocketAddr, io::Error),
     /// The admin address cannot be listened on.
     AdminBind(SocketAddr, io::Error),
+    /// The address that redirects to HTTPS cannot be listened on.
+    RedirectBind(SocketAddr, io::Error),
     /// A start-up hook failed, or the server was not ready in time.
     Startup(String),
     /// The system refused a thread, a poller or a signal handler.
@@ -54,8 +56,8 @@ impl Error {
         ExitCode::from(match self.kind {
             ErrorKind::Config(_) | ErrorKind::Build(_) | ErrorKind::StaticDir(_) | ErrorKind::Metrics(_) => 2,
             #[cfg(feature = "tls")]
-            ErrorKind::Identity(..) => 2,
-            ErrorKind::Bind(..) | ErrorKind::AdminBind(..) => 3,
+            ErrorKind::Tls(_) => 2,
+            ErrorKind::Bind(..) | ErrorKind::AdminBind(..) | ErrorKind::RedirectBind(..) => 3,
             ErrorKind::System(_) | ErrorKind::Startup(_) | ErrorKind::Panic(_) => 1,
         })
     }
@@ -74,7 +76,7 @@ impl fmt::Display for Error {
             ErrorKind::Build(errors) => write!(f, "{errors}"),
             ErrorKind::StaticDir(error) => write!(f, "{PREFIX}STATIC_DIR cannot be opened: {error}"),
             #[cfg(feature = "tls")]
-            ErrorKind::Identity(variable, error) => write!(f, "{PREFIX}{variable}: {error}"),
+            ErrorKind::Tls(errors) => f.write_str(&lines(errors)),
             ErrorKind::Metrics(error) => write!(f, "metrics cannot be registered: {error}"),
             ErrorKind::Bind(address, error) => {
                 write!(f, "cannot listen on {address}: {error}{}", advice(error, "PORT", "IP"))
@@ -83,11 +85,22 @@ impl fmt::Display for Error {
                 let advice = advice(error, "ADMIN_PORT", "ADMIN_IP");
                 write!(f, "cannot listen on {address} (RWS_CONFIG_ADMIN_PORT): {error}{advice}")
             }
+            ErrorKind::RedirectBind(address, error) => {
+                let advice = advice(error, "HTTP_REDIRECT_PORT", "IP");
+                write!(f, "cannot listen on {address} (RWS_CONFIG_HTTP_REDIRECT_PORT): {error}{advice}")
+            }
             ErrorKind::Startup(reason) => write!(f, "the start failed: {reason}"),
             ErrorKind::System(error) => write!(f, "cannot start: {error}"),
             ErrorKind::Panic(text) => f.write_str(text),
         }
     }
+}
+
+/// One for each.
+#[cfg(feature = "tls")]
+fn lines(errors: &[(String, IdentityError)]) -> String {
+    let lines = errors.iter().map(|(variable, error)| format!("{PREFIX}{variable}: {error}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What to do about an address that cannot be had.
@@ -108,11 +121,12 @@ impl std::error::Error for Error {
             ErrorKind::Config(error) => Some(error),
             ErrorKind::Build(error) => Some(error),
             #[cfg(feature = "tls")]
-            ErrorKind::Identity(_, error) => Some(error),
+            ErrorKind::Tls(errors) => errors.first().map(|(_, error)| error as _),
             ErrorKind::Metrics(error) => Some(error),
             ErrorKind::StaticDir(error)
             | ErrorKind::Bind(_, error)
             | ErrorKind::AdminBind(_, error)
+            | ErrorKind::RedirectBind(_, error)
             | ErrorKind::System(error) => Some(error),
             ErrorKind::Startup(_) | ErrorKind::Panic(_) => None,
         }

@@ -10,12 +10,13 @@ mod hooks;
 mod last_words;
 mod process;
 mod protections;
+mod redirect;
 mod registries;
 mod reload;
 mod site;
 mod startup;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +32,7 @@ use crate::net::{listener, signals};
 use crate::ops::current::Tracked;
 use crate::ops::health::collector;
 use crate::ops::telemetry::Telemetry;
-use crate::server::{Report, Server, Verdict};
+use crate::server::{Report, Server, Stop, Verdict};
 
 use self::admin::AdminPort;
 use self::assembly::Assembly;
@@ -41,6 +42,7 @@ use self::last_words::Circumstances;
 #[cfg(feature = "cli")]
 pub(crate) use self::last_words::leave as leave_reason;
 use self::process::Process;
+use self::redirect::RedirectPort;
 use self::startup::Startup;
 
 impl App {
@@ -90,13 +92,15 @@ fn serve(
     let config = live.running().loaded.config.clone();
     let logs = vec![process.access_log.clone(), process.diagnostics.clone()];
     #[cfg(feature = "tls")]
-    let (acceptor, certificate) = tls::open(&config)?;
+    let (acceptor, certificates) = tls::open(&config)?;
     #[cfg(not(feature = "tls"))]
-    let (acceptor, certificate) = (None, None);
+    let (acceptor, certificates) = (None, Vec::new());
     let assembly = Assembly::new(app, &live, defaults, logs, acceptor.clone())?;
     let address = SocketAddr::new(config.ip, config.port);
     let listener = listener::bind(address).map_err(|error| ErrorKind::Bind(address, error))?;
     let admin = AdminPort::open(&assembly, &live, sources.in_kubernetes(), process, &listener)?;
+    let main_port = listener.local_addr().map_err(ErrorKind::System)?.port();
+    let redirect = RedirectPort::open(&assembly, &live, sources.in_kubernetes(), process, main_port)?;
     let telemetry = observe(&assembly, admin.as_ref(), &config, process)?;
     let Assembly { service, hooks, probes, checks, reloads, stats, lifecycle, vitals, .. } = assembly;
     let supervisor = checks.nudge();
@@ -109,8 +113,9 @@ fn serve(
         .waits_to_be_ready()
         .start()
         .map_err(ErrorKind::System)?;
+    let stops: Vec<Stop> = [running.stop()].into_iter().chain(redirect.as_ref().map(RedirectPort::stop)).collect();
     if let Some(admin) = &admin {
-        admin.main_runs(running.stop());
+        admin.main_runs(stops.clone());
     }
     let control = process.control.clone();
     live.follow(move |config| {
@@ -118,14 +123,17 @@ fn serve(
         control.apply(config);
     });
     live.follow(running.reconfigure());
-    let reload = reload::start(sources.clone(), live, certificate, reloads).map_err(ErrorKind::System)?;
-    process::obey(signals, running.stop(), reload).map_err(ErrorKind::System)?;
+    let reload = reload::start(sources.clone(), live, certificates, reloads).map_err(ErrorKind::System)?;
+    process::obey(signals, stops, reload).map_err(ErrorKind::System)?;
     let failure = startup.begin(&running).map_err(ErrorKind::System)?;
     let report = running.wait_then(|verdict, interruption| {
         // Checks have nothing to look at any more once the hooks take things down.
         supervisor.nudge();
         hooks::shut_down(hooks.shutdown, verdict, interruption);
     });
+    if let Some(redirect) = redirect {
+        redirect.end(report.verdict);
+    }
     if let Some(admin) = admin {
         admin.end(report.verdict);
     }

@@ -293,6 +293,13 @@ impl Stop {
         let _ = self.commands.send(Command::Drain { delay, signal });
     }
 
+    /// Drains without delay, unless a drain has been asked for: then that is left to take its course.
+    pub fn end(&self) {
+        if *lock(&self.asked) == Asked::No {
+            self.drain(false, 0);
+        }
+    }
+
     /// Drains with the configured delay, because somebody asked for it without a signal. Another call changes nothing;
     /// nor does the first SIGTERM that follows, since Kubernetes sends one after whatever a preStop hook did.
     pub fn begin(&self) {

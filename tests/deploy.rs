@@ -28,7 +28,10 @@ const PLACES: &[(&str, &[&str])] = &[
     ("overlays/minimal", &["DEMO_ROUTES=true"]),
     ("overlays/production", &["ADMIN_PORT=9090"]),
     ("overlays/monitored", &["ADMIN_PORT=9090"]),
-    ("overlays/tls", &["TLS_CERT_FILE=/etc/rws-tls/tls.crt", "TLS_KEY_FILE=/etc/rws-tls/tls.key"]),
+    (
+        "overlays/tls",
+        &["TLS_CERT_FILE=/etc/rws-tls/tls.crt", "TLS_KEY_FILE=/etc/rws-tls/tls.key", "HTTP_REDIRECT_PORT=8080"],
+    ),
 ];
 
 fn deploy() -> PathBuf {

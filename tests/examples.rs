@@ -141,6 +141,112 @@ fn readiness() {
     }
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let authority = tls::Authority::new(dir.path());
+    authority.issue("tls", "localhost", None);
+    let cart = authority.issue("cart", "cart", Some("spiffe://shop.example/cart"));
+    let till = authority.issue("till", "till", None);
+    let [certificate, key, ca] = ["tls.crt", "tls.key", "ca.crt"].map(path);
+    let settings = [
+        ("RWS_CONFIG_TLS_CERT_FILE", certificate.as_str()),
+        ("RWS_CONFIG_TLS_KEY_FILE", &key),
+        ("RWS_CONFIG_TLS_CLIENT_CA_FILE", &ca),
+        ("RWS_CONFIG_TLS_CLIENT_AUTH", "optional"),
+    ];
+    let example = Example::start("tls", &settings);
+    let ask = |who: Option<&tls::Pair>, target| authority.ask(example.address, who, target);
+    let cases = [
+        (None, "/", 200, "Hello, stranger! We talk in private."),
+        (Some(&cart), "/", 200, "Hello, CN=cart!"),
+        (None, "/account", 403, "none was presented"),
+        (Some(&till), "/account", 200, "The account of CN=till, certificate "),
+        (Some(&till), "/orders", 403, "orders are for the cart"),
+        (Some(&cart), "/orders", 200, "no orders yet"),
+    ];
+    for (who, target, status, expected) in cases {
+        let answer = ask(who, target);
+        assert_eq!(answer.status, status, "{target}: {}", answer.body);
+        assert!(answer.body.contains(expected), "{target}: {}", answer.body);
+    }
+    example.stop();
+}
+
+/// An authority for the example, and clients that trust it.
+#[cfg(feature = "tls")]
+mod tls {
+    use std::io::Write;
+    use std::net::{SocketAddr, TcpStream};
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+    use rustls::crypto::ring;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+    use super::{Answer, PATIENCE};
+
+    pub(crate) struct Authority {
+        dir: PathBuf,
+        issuer: Issuer<'static, KeyPair>,
+        roots: Arc<RootCertStore>,
+    }
+
+    /// A certificate and its key.
+    pub(crate) type Pair = (rcgen::Certificate, KeyPair);
+
+    impl Authority {
+        pub(crate) fn new(dir: &Path) -> Self {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, "the authority");
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            std::fs::write(dir.join("ca.crt"), certificate.pem()).unwrap();
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate.der().clone()).unwrap();
+            Authority { dir: dir.to_owned(), issuer: Issuer::new(params, key), roots: Arc::new(roots) }
+        }
+
+        /// Issues a certificate, and writes it and its key into files.
+        pub(crate) fn issue(&self, file: &str, name: &str, uri: Option<&str>) -> Pair {
+            let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.subject_alt_names.extend(uri.map(|uri| SanType::URI(uri.try_into().unwrap())));
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.signed_by(&key, &self.issuer).unwrap();
+            std::fs::write(self.dir.join(file).with_extension("crt"), certificate.pem()).unwrap();
+            std::fs::write(self.dir.join(file).with_extension("key"), key.serialize_pem()).unwrap();
+            (certificate, key)
+        }
+
+        /// Asks with or without a certificate.
+        pub(crate) fn ask(&self, address: SocketAddr, who: Option<&Pair>, target: &str) -> Answer {
+            let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(self.roots.clone());
+            let config = match who {
+                Some((certificate, key)) => {
+                    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+                    builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
+                }
+                None => builder.with_no_client_auth(),
+            };
+            let session = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+            let tcp = TcpStream::connect(address).unwrap();
+            tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut stream = StreamOwned::new(session, tcp);
+            write!(stream, "GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+            Answer::read(&mut stream)
+        }
+    }
+}
+
 #[test]
 fn each_example_is_short_says_how_to_run_it_and_is_tested_here() {
     let here = fs::read_to_string(Path::new(ROOT).join("tests/examples.rs")).unwrap();
@@ -260,7 +366,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn read(stream: &mut TcpStream) -> Self {
+    fn read(stream: &mut impl Read) -> Self {
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("an answer comes");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));

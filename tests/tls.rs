@@ -19,9 +19,15 @@ mod exchanges;
 mod handshakes;
 #[path = "tls/hostile.rs"]
 mod hostile;
+#[path = "tls/hosts.rs"]
+mod hosts;
+#[path = "tls/mutual.rs"]
+mod mutual;
 #[allow(dead_code, reason = "shared with process.rs, which uses all of it")]
 #[path = "process/support.rs"]
 mod process;
+#[path = "tls/redirect.rs"]
+mod redirect;
 #[path = "tls/renewal.rs"]
 mod renewal;
 #[path = "tls/scan.rs"]

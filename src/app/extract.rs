@@ -12,6 +12,7 @@ use super::request::{Received, Request};
 use super::service::BodyUse;
 
 mod body;
+mod client_certificate;
 mod extension;
 mod form;
 mod json;
@@ -28,6 +29,7 @@ pub use self::path::Path;
 pub use self::query::Query;
 pub use self::state::State;
 pub use self::trace::Trace;
+pub use crate::semantics::client_certificate::ClientCertificate;
 
 /// Something that is made from a request without its body; any argument of a handler.
 ///
@@ -51,7 +53,7 @@ pub use self::trace::Trace;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor that leaves the body alone",
     label = "a handler cannot take this in any place but the last",
-    note = "Path, Query, State, HeaderMap, Method, RequestId, ConnectInfo, Extension and `Result`s of them are; what takes the body (Json, Form, Bytes, String, Body, Request) goes last",
+    note = "Path, Query, State, HeaderMap, Method, RequestId, ConnectInfo, ClientCertificate, Extension and `Result`s of them are; what takes the body (Json, Form, Bytes, String, Body, Request) goes last",
     note = "implement `FromRequestParts` for your own extractors"
 )]
 pub trait FromRequestParts: Sized {

@@ -8,6 +8,7 @@ use http::{Extensions, Method};
 
 use super::body::Body;
 use super::service::Resolved;
+use crate::semantics::client_certificate::ClientCertificate;
 use crate::semantics::head::RequestHead;
 
 /// What is known of a request once its head has arrived. Shared between the handler, which may keep it,
@@ -23,6 +24,8 @@ pub struct Received {
     /// Whether the client's connection is secured by TLS: the one it came on, or, if that is one of
     /// RWS_CONFIG_TRUSTED_PROXIES', what that says in `Forwarded` or `X-Forwarded-Proto`.
     pub is_secure: bool,
+    /// The certificate that the client of this connection has shown to be its own, if it was asked for one.
+    pub client_certificate: Option<ClientCertificate>,
     /// The request's id: the client's `X-Request-Id` when well-formed, else made by the server.
     pub id: String,
     /// When the head was complete.
@@ -38,6 +41,7 @@ impl Default for Received {
             remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             is_secure: false,
+            client_certificate: None,
             id: String::new(),
             at: Instant::now(),
             user: OnceLock::new(),
@@ -90,6 +94,12 @@ impl Request {
     /// RWS_CONFIG_TRUSTED_PROXIES, the one to that proxy, as it says in `Forwarded` or `X-Forwarded-Proto`.
     pub fn is_secure(&self) -> bool {
         self.received.is_secure
+    }
+
+    /// The certificate that the client has shown to be its own, verified against RWS_CONFIG_TLS_CLIENT_CA_FILE. That of
+    /// the other end of the connection: where a proxy presents one, it is the proxy's.
+    pub fn client_certificate(&self) -> Option<&ClientCertificate> {
+        self.received.client_certificate.as_ref()
     }
 
     /// Who it comes from, if a middleware has found out.

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::request::{Received, Request};
 use super::response::{Headers, Response};
 use super::service::{BodyUse, Service};
+use crate::semantics::client_certificate::ClientCertificate;
 use crate::semantics::head::{Field, RequestHead, Span};
 
 /// Sends requests to an application, in the same thread and without sockets.
@@ -55,6 +56,7 @@ pub struct TestRequest<'c> {
     target: String,
     fields: Vec<(String, Vec<u8>)>,
     is_secure: bool,
+    client_certificate: Option<ClientCertificate>,
     body: Body,
 }
 
@@ -86,7 +88,8 @@ impl TestClient {
     /// Begins a request; `target` is a path and perhaps a query, or `*`.
     pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
         let (fields, body) = (Vec::new(), Body::empty());
-        TestRequest { client: self, method, target: target.to_owned(), fields, is_secure: false, body }
+        let target = target.to_owned();
+        TestRequest { client: self, method, target, fields, is_secure: false, client_certificate: None, body }
     }
 }
 
@@ -115,6 +118,12 @@ impl TestRequest<'_> {
     /// Has it come through TLS; see [`Request::is_secure`].
     pub fn secure(mut self) -> Self {
         self.is_secure = true;
+        self
+    }
+
+    /// Has the client present a certificate, and so come through TLS.
+    pub fn client_certificate(mut self, certificate: ClientCertificate) -> Self {
+        (self.is_secure, self.client_certificate) = (true, Some(certificate));
         self
     }
 
@@ -150,12 +159,13 @@ impl TestRequest<'_> {
     ///
     /// If the handler panics, and if the response's body cannot be read.
     pub fn send(self) -> TestResponse {
-        let TestRequest { client, method, target, mut fields, is_secure, body } = self;
+        let TestRequest { client, method, target, mut fields, is_secure, client_certificate, body } = self;
         if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             fields.insert(0, ("host".to_owned(), b"localhost".to_vec()));
         }
         let head = assemble(&method, &target, &fields);
-        let received = Received { head, is_secure, id: "test".to_owned(), ..Received::default() };
+        let id = "test".to_owned();
+        let received = Received { head, is_secure, client_certificate, id, ..Received::default() };
         let response = client.answer(received, body);
         TestResponse::framed(&method, response)
     }

@@ -37,9 +37,9 @@ use crate::config::{Config, ConfigErrors, Notice, PREFIX, Sources, find};
 use crate::error::Error;
 #[cfg(feature = "tls")]
 use crate::error::ErrorKind;
-#[cfg(feature = "tls")]
-use crate::net::tls::identity::{Identity, Part};
 use crate::run::assemble;
+#[cfg(feature = "tls")]
+use crate::run::tls;
 
 pub use self::explain::reference;
 pub use self::finding::Rule;
@@ -149,12 +149,10 @@ fn own_environment(sources: &Sources, findings: &mut Findings) {
 
 #[cfg(feature = "tls")]
 fn certificate(config: &Config) -> Result<(), Error> {
-    let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_key_file) else { return Ok(()) };
-    let loaded = Identity::load(certificate, key);
-    loaded.map(drop).map_err(|error| {
-        let variable = if error.part() == Part::Key { "TLS_KEY_FILE" } else { "TLS_CERT_FILE" };
-        ErrorKind::Identity(variable, error).into()
-    })
+    if !config.speaks_tls() {
+        return Ok(());
+    }
+    tls::read(config).map(drop).map_err(|errors| ErrorKind::Tls(errors).into())
 }
 
 #[cfg(not(feature = "tls"))]

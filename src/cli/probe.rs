@@ -106,6 +106,8 @@ enum NoPlace {
     Config(ConfigErrors),
     /// By this variable.
     ChosenBySystem(&'static str),
+    /// The only port there is refuses who has none.
+    ClientCertificate,
     OneCheckOf(Question),
     CheckName,
 }
@@ -114,7 +116,8 @@ impl Place {
     /// The variables that tell where probes are answered.
     #[rustfmt::skip]
     const VARIABLES: &'static [&'static str] = &[
-        "DIR", "IP", "PORT", "TLS_CERT_FILE", "ADMIN_IP", "ADMIN_PORT", "HEALTHZ_PATH", "READYZ_PATH", "STARTUPZ_PATH",
+        "DIR", "IP", "PORT", "ADMIN_IP", "ADMIN_PORT", "HEALTHZ_PATH", "READYZ_PATH", "STARTUPZ_PATH",
+        "TLS_CERT_FILE", "VIRTUAL_HOST_<N>_CERT_FILE", "TLS_CLIENT_CA_FILE", "TLS_CLIENT_AUTH",
     ];
 
     fn find(options: &Options, sources: &Sources) -> Result<Self, NoPlace> {
@@ -124,6 +127,9 @@ impl Place {
             Some(address) => (Scheme::Http, address),
             None => (scheme(&config), SocketAddr::new(config.ip, config.port)),
         };
+        if config.admin_port.is_none() && config.requires_client_certificates() {
+            return Err(NoPlace::ClientCertificate);
+        }
         if address.port() == 0 {
             return Err(NoPlace::ChosenBySystem(if config.admin_port.is_some() { "ADMIN_PORT" } else { "PORT" }));
         }
@@ -134,7 +140,7 @@ impl Place {
 
 #[cfg(feature = "tls")]
 fn scheme(config: &Config) -> Scheme {
-    if config.tls_cert_file.is_some() { Scheme::Https } else { Scheme::Http }
+    if config.speaks_tls() { Scheme::Https } else { Scheme::Http }
 }
 
 /// Without TLS in the program, the variable that asks for it is an error.
@@ -212,6 +218,11 @@ impl fmt::Display for NoPlace {
                 "{PREFIX}{name}=0 lets the system choose the port, so a probe cannot know it; set a port, or give the \
                  one that the server's log tells with --set {name}=..."
             ),
+            NoPlace::ClientCertificate => write!(
+                f,
+                "{PREFIX}TLS_CLIENT_CA_FILE has {PREFIX}PORT refuse who has no client certificate, as probes have none: set \
+                 {PREFIX}ADMIN_PORT, which they ask then, or {PREFIX}TLS_CLIENT_AUTH=optional"
+            ),
             NoPlace::OneCheckOf(question) => {
                 write!(f, "single checks are answered by readyz only, not by {}: leave the check out", question.name())
             }
@@ -258,6 +269,20 @@ mod tests {
                 &[("RWS_CONFIG_ADMIN_PORT", "9090"), ("RWS_CONFIG_ADMIN_IP", "10.1.2.3")],
                 "10.1.2.3:9090 /readyz?verbose",
             ),
+            #[cfg(feature = "tls")]
+            (
+                Readyz,
+                None,
+                &[("RWS_CONFIG_TLS_CLIENT_CA_FILE", "/ca"), ("RWS_CONFIG_ADMIN_PORT", "9090")],
+                "127.0.0.1:9090 /readyz?verbose",
+            ),
+            #[cfg(feature = "tls")]
+            (
+                Readyz,
+                None,
+                &[("RWS_CONFIG_TLS_CLIENT_CA_FILE", "/ca"), ("RWS_CONFIG_TLS_CLIENT_AUTH", "optional")],
+                "127.0.0.1:7878 /readyz?verbose",
+            ),
             // What else is wrong is not the probe's business.
             (
                 Readyz,
@@ -279,6 +304,13 @@ mod tests {
             (Readyz, None, &[("RWS_CONFIG_PORT", "0")], "RWS_CONFIG_PORT=0 lets the system choose"),
             (Readyz, None, &[("RWS_CONFIG_ADMIN_PORT", "0")], "RWS_CONFIG_ADMIN_PORT=0 lets the system choose"),
             (Readyz, None, &[("RWS_CONFIG_DIR", "/nonexistent")], "must be a"),
+            #[cfg(feature = "tls")]
+            (
+                Readyz,
+                None,
+                &[("RWS_CONFIG_VIRTUAL_HOST_1_CERT_FILE", "/c"), ("RWS_CONFIG_TLS_CLIENT_CA_FILE", "/ca")],
+                "set RWS_CONFIG_ADMIN_PORT",
+            ),
             (Healthz, Some("db"), &[], "readyz only"),
             (Readyz, Some("a b"), &[], "letters, digits"),
             (Readyz, Some(".."), &[], "letters, digits"),

@@ -259,7 +259,7 @@ mod tests {
             let Some((applied, pending)) = taken else {
                 // Values that need others, such as a certificate its key: a word that stands for none is no change.
                 assert!(
-                    ["TLS_", "VIRTUAL_HOST_"].iter().any(|start| name.starts_with(start)),
+                    ["TLS_", "VIRTUAL_HOST_", "HTTP_REDIRECT_PORT"].iter().any(|start| name.starts_with(start)),
                     "{name}: no value found"
                 );
                 continue;

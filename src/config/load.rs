@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, ConfigErrors, Notice, REDACTED, Report, full_name};
 use super::gather::{Gathered, Setting, Settings, Unknown, gather};
+use super::hosts::{self, VirtualHost};
 use super::places::Places;
 use super::route::{RouteError, RouteSpec};
 use super::source::{Origin, Sources};
@@ -73,7 +74,7 @@ impl Config {
         (places, loaded.map(|loaded| Loaded { overruled, ..loaded }))
     }
 
-    /// Reads the variables called `names` (without prefix) and no other, and checks each by itself: for whoever only
+    /// Reads the variables and families called `names` (without prefix) and no other, and checks each by itself: for whoever only
     /// needs to find a server that runs already, and must not fail because of the rest of its configuration.
     ///
     /// # Errors
@@ -83,7 +84,7 @@ impl Config {
         let mut report = Report::default();
         let Gathered { mut settings, .. } = gather(sources, &mut report);
         report.keep(names);
-        settings.retain(|name, _| names.contains(&name.as_str()));
+        settings.retain(|name, setting| names.contains(&name.as_str()) || names.contains(&setting.variable.name));
         let mut config = Config::before_settings(sources.in_kubernetes());
         for (name, setting) in &settings {
             apply(name, setting, &mut config, &settings, &mut report);
@@ -152,7 +153,7 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
     if let Err(fault) = parse(variable, name, &setting.text, config) {
         let rule = match fault {
             // The detail quotes the text.
-            Fault::Route(_) | Fault::Text(_) if setting.hidden => variable.rule(),
+            Fault::Route(_) | Fault::Text(_) | Fault::Domain(_) if setting.hidden => variable.rule(),
             fault => format!("{}{fault}", variable.rule()),
         };
         let error = setting.blame(ConfigError::new(name, rule));
@@ -182,6 +183,7 @@ pub(super) enum Fault {
     Text(String),
     /// With the word for what is counted there. It never shows what was written.
     Secret(&'static str, secrets::Fault),
+    Domain(String),
 }
 
 impl std::fmt::Display for Fault {
@@ -194,6 +196,7 @@ impl std::fmt::Display for Fault {
             Fault::Secret(what, fault) => write!(f, " ({what} {} {})", fault.place, fault.reason),
             Fault::Route(error) => write!(f, " ({:.SHOWN$})", error.to_string()),
             Fault::Text(reason) => write!(f, " ({:.SHOWN$})", reason),
+            Fault::Domain(why) => write!(f, " ({why:.SHOWN$})"),
         }
     }
 }
@@ -229,6 +232,14 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::Page { set } => set(config, page(trimmed).ok_or(Fault::Rule)?),
         Kind::Directory { set } => set(config, directory(trimmed).map_err(Fault::Io)?),
         Kind::File { set } => set(config, Some(trimmed).filter(|path| !path.is_empty()).map(PathBuf::from)),
+        Kind::Domains { .. } | Kind::HostFile { .. } if trimmed.is_empty() => {}
+        Kind::Domains { set } => {
+            let domains = hosts::domains(trimmed).map_err(Fault::Domain)?;
+            set(VirtualHost::of(&mut config.virtual_hosts, chosen(variable, name)), domains);
+        }
+        Kind::HostFile { set } => {
+            set(VirtualHost::of(&mut config.virtual_hosts, chosen(variable, name)), PathBuf::from(trimmed));
+        }
         Kind::List { set } => set(config, list(trimmed)),
         Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
         Kind::Word { .. } => return Err(Fault::Rule),
@@ -240,13 +251,17 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
         Kind::Codings { set } => set(config, codings(trimmed).ok_or(Fault::Rule)?),
         Kind::Route { add } => {
-            let chosen = variable.family().map_or(name, |(start, _)| &name[start.len()..]);
-            add(config, RouteSpec::parse(chosen, text).map_err(Fault::Route)?);
+            add(config, RouteSpec::parse(chosen(variable, name), text).map_err(Fault::Route)?);
         }
         Kind::Text { read, .. } => read(config, trimmed).map_err(Fault::Text)?,
         Kind::Unread => {}
     }
     Ok(())
+}
+
+/// What the operator chose in the name of a member of a family.
+fn chosen<'a>(variable: &Variable, name: &'a str) -> &'a str {
+    variable.family().map_or(name, |(start, end)| &name[start.len()..name.len() - end.len()])
 }
 
 fn within(value: Option<u64>, min: u64, max: u64) -> Result<u64, Fault> {

@@ -4,6 +4,8 @@
 
 use super::browsers::{header_names, hsts, methods, origins, policy};
 use super::table::Variable;
+#[cfg(feature = "tls")]
+use super::{ClientAuth, TlsVersion};
 use super::{HealthDetails, LogFormat, LogLevel, LogProbes};
 
 const KIB: u64 = 1 << 10;
@@ -15,7 +17,6 @@ const DAY: u64 = 24 * HOUR;
 
 #[cfg(not(feature = "tls"))]
 const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
-const NO_HOSTS: &str = "virtual hosts are not implemented, so every host would get the same";
 
 const METHODS: (&str, &str) = ("list of methods", "a list of methods separated by commas");
 const HEADER_NAMES: (&str, &str) = ("list of names", "a list of header names separated by commas");
@@ -68,6 +69,64 @@ pub static VARIABLES: &[Variable] = &[
         .reloadable()
         .example("10s")
         .help("Time for the TLS handshake, from the connection on."),
+    #[cfg(feature = "tls")]
+    Variable::one_of(
+        "TLS_MIN_VERSION",
+        "1.2",
+        &[
+            ("1.2", |config| config.tls_min_version = TlsVersion::Tls12),
+            ("1.3", |config| config.tls_min_version = TlsVersion::Tls13),
+        ],
+    )
+    .example("1.3")
+    .help("Oldest version of TLS that is spoken."),
+    #[cfg(feature = "tls")]
+    Variable::domains("VIRTUAL_HOST_<N>_DOMAIN", |host, domains| host.domains = domains)
+        .example("shop.example.com, *.shop.example.com")
+        .help(
+            "Names whose clients get this host's certificate; * stands for one label. With its CERT_FILE and KEY_FILE. Who \
+               asks for no or another name gets that of TLS_CERT_FILE, or of the lowest N.",
+        ),
+    #[cfg(feature = "tls")]
+    Variable::host_file("VIRTUAL_HOST_<N>_CERT_FILE", |host, file| host.cert_file = Some(file))
+        .example("/etc/tls/shop/tls.crt")
+        .help("Certificate and chain (PEM) for the host's names. A renewed file is taken up."),
+    #[cfg(feature = "tls")]
+    Variable::host_file("VIRTUAL_HOST_<N>_KEY_FILE", |host, file| host.key_file = Some(file))
+        .example("/etc/tls/shop/tls.key")
+        .help("Private key of that certificate (PEM, not encrypted)."),
+    #[cfg(feature = "tls")]
+    Variable::file("TLS_CLIENT_CA_FILE", |config, file| config.tls_client_ca_file = file)
+        .example("/etc/tls-clients/ca.crt")
+        .help(
+            "Authorities (PEM) whose certificates clients of PORT have to present; see TLS_CLIENT_AUTH. A changed file is \
+               taken up. Probes of the kubelet have none: let them ask ADMIN_PORT.",
+        ),
+    #[cfg(feature = "tls")]
+    Variable::one_of(
+        "TLS_CLIENT_AUTH",
+        "required",
+        &[
+            ("required", |config| config.tls_client_auth = ClientAuth::Required),
+            ("optional", |config| config.tls_client_auth = ClientAuth::Optional),
+        ],
+    )
+    .example("optional")
+    .help(
+        "With TLS_CLIENT_CA_FILE, whether a client without a certificate is refused, or served and left to the \
+               application.",
+    ),
+    #[cfg(feature = "tls")]
+    Variable::optional_port("HTTP_REDIRECT_PORT", |config, port| config.http_redirect_port = Some(port))
+        .example("8080")
+        .help(
+            "TCP port for plain HTTP that answers every request with 308 to https:// on the same host. Empty: none. 0: the \
+               system chooses.",
+        ),
+    #[cfg(feature = "tls")]
+    Variable::optional_port("HTTP_REDIRECT_TO_PORT", |config, port| config.http_redirect_to_port = Some(port))
+        .example("8443")
+        .help("Port in those redirects. Empty: 443 inside Kubernetes, where Services have it, else PORT."),
     // Limits
     Variable::number("MAX_CONNECTIONS", "10000", (1, 10_000_000), |config, max| config.max_connections = max as usize)
         .reloadable()
@@ -443,12 +502,20 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("TLS_KEY_FILE", NO_TLS),
     #[cfg(not(feature = "tls"))]
     Variable::no_effect("TLS_HANDSHAKE_TIMEOUT", "it was built without TLS (cargo feature tls)"),
-    Variable::refused(
-        "TLS_CLIENT_CA_FILE",
-        "client certificates are not implemented, so clients would not be authenticated",
-    ),
-    Variable::refused("HTTP_REDIRECT_PORT", "the redirect is not implemented, so nothing would listen on that port"),
-    Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_HOSTS),
-    Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_HOSTS),
-    Variable::refused("VIRTUAL_HOST_<N>_KEY_FILE", NO_HOSTS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("TLS_MIN_VERSION", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("TLS_CLIENT_CA_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("TLS_CLIENT_AUTH", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("HTTP_REDIRECT_PORT", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("VIRTUAL_HOST_<N>_DOMAIN", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("VIRTUAL_HOST_<N>_CERT_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::refused("VIRTUAL_HOST_<N>_KEY_FILE", NO_TLS),
+    #[cfg(not(feature = "tls"))]
+    Variable::no_effect("HTTP_REDIRECT_TO_PORT", "it was built without TLS (cargo feature tls)"),
 ];

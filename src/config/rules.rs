@@ -34,6 +34,10 @@ pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, r
     rules.a_file_of_users_lets_nobody_else_in();
     rules.secrets_are_hard_to_guess();
     rules.certificate_has_a_key();
+    rules.hosts_are_complete();
+    rules.hosts_have_names_of_their_own();
+    rules.clients_are_authenticated_with_tls(in_kubernetes);
+    rules.redirect_leads_somewhere();
     rules.built_in_paths_differ();
     rules.routes_do_not_clash();
     rules.browsers_understand();
@@ -175,6 +179,94 @@ impl Rules<'_> {
         if !self.any_failed(&[present, missing]) {
             let example = find(missing).map(|variable| variable.example);
             self.blame(missing, format!("must be set as well, since {} is", full_name(present)), example);
+        }
+    }
+
+    fn hosts_are_complete(&mut self) {
+        let config = self.config;
+        for host in &config.virtual_hosts {
+            let name = |part: &str| format!("VIRTUAL_HOST_{}_{part}", host.number);
+            let parts = [
+                ("DOMAIN", !host.domains.is_empty()),
+                ("CERT_FILE", host.cert_file.is_some()),
+                ("KEY_FILE", host.key_file.is_some()),
+            ];
+            let Some((present, _)) = parts.iter().find(|(_, is_there)| *is_there) else { continue };
+            for (part, is_there) in &parts {
+                let missing = name(part);
+                if *is_there || self.report.failed(&missing) {
+                    continue;
+                }
+                let example = find(&missing).map(|variable| variable.example);
+                let rule = format!("must be set as well, since {} is", full_name(&name(present)));
+                self.blame(&missing, rule, example);
+            }
+        }
+    }
+
+    fn hosts_have_names_of_their_own(&mut self) {
+        let config = self.config;
+        let mut owners = BTreeMap::<&str, &str>::new();
+        for host in &config.virtual_hosts {
+            for domain in &host.domains {
+                if let Some(owner) = owners.get(domain.as_str()) {
+                    let owner = full_name(&format!("VIRTUAL_HOST_{owner}_DOMAIN"));
+                    let rule = format!("must not name {domain}, which {owner} does: a name has one certificate");
+                    self.blame(&format!("VIRTUAL_HOST_{}_DOMAIN", host.number), rule, None);
+                } else {
+                    owners.insert(domain, &host.number);
+                }
+            }
+        }
+    }
+
+    /// Whether a variable was given a value other than an empty one.
+    fn is_set(&self, name: &str) -> bool {
+        self.settings.get(name).is_some_and(|setting| !setting.text.trim().is_empty())
+    }
+
+    /// Whether it is certain that there is no certificate.
+    fn is_plain(&self) -> bool {
+        let in_doubt = |name: &&String| name.starts_with("VIRTUAL_HOST_") || *name == "TLS_CERT_FILE";
+        !self.config.speaks_tls() && !self.settings.keys().filter(in_doubt).any(|name| self.report.failed(name))
+    }
+
+    /// What an operator believes to be closed must not be open.
+    fn clients_are_authenticated_with_tls(&mut self, in_kubernetes: bool) {
+        let with = |other: &str| format!("needs {PREFIX}{other} as well");
+        let has_authorities = self.config.tls_client_ca_file.is_some();
+        if has_authorities && self.is_plain() {
+            let rule = format!("{}: clients present certificates in TLS handshakes only", with("TLS_CERT_FILE"));
+            self.blame("TLS_CLIENT_CA_FILE", rule, None);
+        }
+        if self.is_set("TLS_CLIENT_AUTH") && !has_authorities && !self.any_failed(&["TLS_CLIENT_AUTH"]) {
+            let message = format!("{}: without it no client is asked for a certificate", with("TLS_CLIENT_CA_FILE"));
+            self.report.notice(Notice::new("TLS_CLIENT_AUTH", message));
+        }
+        let fine = !in_kubernetes || !self.config.requires_client_certificates() || self.config.admin_port.is_some();
+        if !fine && !self.any_failed(&["TLS_CLIENT_AUTH", "ADMIN_PORT"]) {
+            let message = format!(
+                "refuses the kubelet's httpGet probes of {PREFIX}PORT, which have no client certificate: set \
+                 {PREFIX}ADMIN_PORT and let the probes ask that, or set {PREFIX}TLS_CLIENT_AUTH=optional"
+            );
+            self.report.notice(Notice::new("TLS_CLIENT_CA_FILE", message));
+        }
+    }
+
+    fn redirect_leads_somewhere(&mut self) {
+        if self.config.http_redirect_to_port == Some(0) {
+            self.blame("HTTP_REDIRECT_TO_PORT", "must be a port that clients can go to".to_owned(), Some("443"));
+        }
+        let Some(port) = self.config.http_redirect_port else { return };
+        for (name, other) in [("PORT", Some(self.config.port)), ("ADMIN_PORT", self.config.admin_port)] {
+            if port != 0 && other == Some(port) && !self.any_failed(&[name, "HTTP_REDIRECT_PORT"]) {
+                let rule = format!("must differ from {PREFIX}{name} ({port})");
+                self.blame("HTTP_REDIRECT_PORT", rule, Some("8080"));
+            }
+        }
+        if self.is_plain() {
+            let rule = format!("needs {PREFIX}TLS_CERT_FILE as well: nothing speaks HTTPS that it could redirect to");
+            self.blame("HTTP_REDIRECT_PORT", rule, None);
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::hosts::VirtualHost;
 use super::route::RouteSpec;
 use super::{Config, IpNet};
 
@@ -113,6 +114,15 @@ pub(super) enum Kind {
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
     File {
         set: fn(&mut Config, Option<PathBuf>),
+    },
+    /// Names of a virtual host.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    Domains {
+        set: fn(&mut VirtualHost, Vec<String>),
+    },
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "no other variable has such a value"))]
+    HostFile {
+        set: fn(&mut VirtualHost, PathBuf),
     },
     List {
         set: fn(&mut Config, Vec<String>),
@@ -239,6 +249,18 @@ impl Variable {
     #[cfg(feature = "tls")]
     pub(super) const fn file(name: &'static str, set: fn(&mut Config, Option<PathBuf>)) -> Self {
         Variable::new(name, "", Kind::File { set })
+    }
+
+    /// Names of a virtual host.
+    #[cfg(feature = "tls")]
+    pub(super) const fn domains(name: &'static str, set: fn(&mut VirtualHost, Vec<String>)) -> Self {
+        Variable::new(name, "", Kind::Domains { set })
+    }
+
+    /// A path that belongs to a virtual host; whoever opens it says what is wrong with it.
+    #[cfg(feature = "tls")]
+    pub(super) const fn host_file(name: &'static str, set: fn(&mut VirtualHost, PathBuf)) -> Self {
+        Variable::new(name, "", Kind::HostFile { set })
     }
 
     pub(super) const fn list(name: &'static str, default: &'static str, set: fn(&mut Config, Vec<String>)) -> Self {

@@ -11,6 +11,8 @@ mod ticks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
 pub(super) use self::budget::{Budget, Taken};
 use self::table::{Slot, Table};
 use self::ticks::{Ticks, nanoseconds};
@@ -38,7 +40,7 @@ const MISSING_SETS: usize = 128;
 /// Longer names are not kept.
 const LONGEST_NAME: usize = 255;
 
-/// How many descriptors may be kept open.
+/// How many descriptors may be kept open, where the process may have plenty.
 const DESCRIPTORS: usize = 64;
 
 /// Counted for each file beside its content: names, fields, the slot.
@@ -76,7 +78,7 @@ impl Cache {
             missing: Table::new(MISSING_SETS),
             ticks: Ticks::default(),
             bytes: Budget::new(bytes),
-            descriptors: Budget::new(DESCRIPTORS),
+            descriptors: Budget::new(DESCRIPTORS.min(an_eighth_of_all())),
         }
     }
 
@@ -189,6 +191,11 @@ impl Cache {
         });
         taken
     }
+}
+
+/// An eighth of the descriptors that the process may have.
+fn an_eighth_of_all() -> usize {
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit / 8).unwrap_or(usize::MAX))
 }
 
 /// What a look at the file system came to.

@@ -54,6 +54,11 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
+    /// The certificate that the peer of a secured stream has shown to be its own (DER), if it was asked for one.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.tls.as_ref()?.peer_certificate()
+    }
+
     /// Whether something has arrived here that was not read yet, perhaps only a part of a TLS record.
     pub fn holds_input(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.holds_input())

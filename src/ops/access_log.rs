@@ -49,7 +49,7 @@ impl Settings {
             format: config.log_format,
             redactor: Redactor::new(&config.log_redact_query),
             trace_prefix: trace_prefix(config),
-            scheme: if config.tls_cert_file.is_some() { "https://" } else { "http://" },
+            scheme: if config.speaks_tls() { "https://" } else { "http://" },
         }
     }
 

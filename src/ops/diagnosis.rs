@@ -132,6 +132,8 @@ pub(super) struct Diagnosis {
     /// 0: the system chose.
     port: u16,
     admin_port: Option<u16>,
+    /// Where HTTPS is, if this is the port that sends there.
+    redirects_to: Option<u16>,
     misrouted: std::sync::Arc<Misrouted>,
     throttle: Throttle,
     /// Of its own, so that whoever makes up paths leaves room for what only a connection's first bytes tell.
@@ -147,10 +149,16 @@ impl Diagnosis {
             paths: Paths::new(config),
             port: config.port,
             admin_port: config.admin_port,
+            redirects_to: None,
             misrouted,
             throttle: Throttle::default(),
             throttle_of_bytes: Throttle::default(),
         }
+    }
+
+    /// For the port that does nothing but send clients to HTTPS, which the pod has on `port`.
+    pub(super) fn redirects_to(&mut self, port: u16) {
+        self.redirects_to = Some(port);
     }
 
     /// Whether it is worth a look: what went well is not, except that a health check may ask for the metrics.
@@ -185,8 +193,13 @@ impl Diagnosis {
             Say::More(hidden) => too_many(hidden),
             Say::Now(repeated) => {
                 let overloaded = exchange.outcome == Outcome::Rejected;
-                let mut advice = self.paths.advice(prober, reason, received.head.path(), overloaded);
-                advice.push_str(&self.about_the_port(received));
+                let advice = match self.redirects_to {
+                    Some(https) => advice::on_redirect_port(prober, https),
+                    None => {
+                        let advice = self.paths.advice(prober, reason, received.head.path(), overloaded);
+                        advice + &self.about_the_port(received)
+                    }
+                };
                 let text = format!("{} {method} {path}: {status}. {advice}", prober.does());
                 tracing::warn!(reason = reason.name(), status, path, remote = %exchange.remote, repeated, "{text}");
             }
@@ -221,6 +234,9 @@ impl Diagnosis {
     }
 
     fn about_bytes(&self, reason: Reason, client: IpAddr) -> String {
+        if let (Reason::Tls, Some(https)) = (reason, self.redirects_to) {
+            return advice::tls_on_redirect_port(self.port, https, client);
+        }
         let is_admin = self.port != 0 && self.admin_port == Some(self.port);
         advice::about_bytes(reason, self.port, is_admin, client)
     }

@@ -80,6 +80,14 @@ impl Telemetry {
         self.settings.store(Settings::new(config));
     }
 
+    /// Has what it says of health checks fit the port that only redirects to HTTPS, which the pod has on `port`.
+    #[must_use]
+    pub fn on_redirect_port(mut self, port: u16) -> Self {
+        let diagnosis = Arc::get_mut(&mut self.diagnosis);
+        diagnosis.expect("no recorder has been made yet").redirects_to(port);
+        self
+    }
+
     /// Remembers requests that go wrong in `errors`.
     #[must_use]
     pub fn with_errors(mut self, errors: Arc<RecentErrors>) -> Self {

@@ -100,9 +100,9 @@ impl AdminPort {
         self.pages.handles().probes.clone()
     }
 
-    /// The main server runs, and `stop` stops it.
-    pub(super) fn main_runs(&self, stop: Stop) {
-        self.pages.main_runs(move || stop.begin());
+    /// The main server runs, and each of `stops` stops it or one that ends with it.
+    pub(super) fn main_runs(&self, stops: Vec<Stop>) {
+        self.pages.main_runs(move || stops.iter().for_each(Stop::begin));
     }
 
     /// Ends it, after the main server has ended: what is being answered is, and who is idle is not waited for.
@@ -120,7 +120,7 @@ impl AdminPort {
 /// The configuration with what differs for a client of the admin port: which port it is on, and that there is no TLS.
 fn as_seen_here(config: &Config) -> Config {
     let port = config.admin_port.unwrap_or_default();
-    Config { port, tls_cert_file: None, tls_key_file: None, ..config.clone() }
+    Config { port, tls_cert_file: None, tls_key_file: None, virtual_hosts: Vec::new(), ..config.clone() }
 }
 
 /// What the admin port itself is served with: little of everything, and nothing that an operator would have to set.

@@ -70,7 +70,12 @@ impl Process {
                 exit_code(report.verdict)
             }
             Err(error) => {
-                tracing::error!("{error}");
+                match error.kind() {
+                    // One for each file.
+                    #[cfg(feature = "tls")]
+                    ErrorKind::Tls(_) => error.to_string().lines().for_each(|line| tracing::error!("{line}")),
+                    _ => tracing::error!("{error}"),
+                }
                 last_words::leave(&error.to_string());
                 error.exit_code()
             }
@@ -114,15 +119,21 @@ fn tell(report: &Report, circumstances: Circumstances) {
 }
 
 /// Turns signals into commands (SIGTERM: drain; SIGINT: drain without the delay; SIGQUIT: stop; SIGHUP: reload).
-pub(super) fn obey(signals: Receiver<Signal>, stop: Stop, reload: Reload) -> io::Result<()> {
+pub(super) fn obey(signals: Receiver<Signal>, stops: Vec<Stop>, reload: Reload) -> io::Result<()> {
     let obey = move || {
         for signal in signals {
             tracing::info!(?signal, "signal received");
-            match signal {
-                Signal::Terminate => stop.drain(true, signal.number()),
-                Signal::Interrupt => stop.drain(false, signal.number()),
-                Signal::Quit => stop.abort(signal.number()),
-                Signal::HangUp => reload.ask(),
+            if signal == Signal::HangUp {
+                reload.ask();
+                continue;
+            }
+            for stop in &stops {
+                match signal {
+                    Signal::Terminate => stop.drain(true, signal.number()),
+                    Signal::Interrupt => stop.drain(false, signal.number()),
+                    Signal::Quit => stop.abort(signal.number()),
+                    Signal::HangUp => {}
+                }
             }
         }
     };

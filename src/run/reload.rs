@@ -52,19 +52,19 @@ pub(super) trait Follower: Send {
     fn look(&mut self) -> Option<bool>;
 }
 
-/// Starts the thread that keeps `live` up to date with `sources`, and `follower` with its files.
+/// Starts the thread that keeps `live` up to date with `sources`, and each of `followers` with its files.
 ///
 /// # Errors
 /// When the operating system has no thread to give.
 pub(super) fn start(
     sources: Sources,
     live: Live,
-    follower: Option<Box<dyn Follower>>,
+    followers: Vec<Box<dyn Follower>>,
     counters: Counters,
 ) -> io::Result<Reload> {
     let (sender, asked) = unbounded();
     let (watch, places) = (Watch::new(), Places::default());
-    let reloader = Reloader { sources, live, follower, counters, asked, watch, places };
+    let reloader = Reloader { sources, live, followers, counters, asked, watch, places };
     thread::Builder::new().name("rws-reload".into()).spawn(move || reloader.run())?;
     Ok(Reload(sender))
 }
@@ -112,7 +112,7 @@ impl Counters {
 struct Reloader {
     sources: Sources,
     live: Live,
-    follower: Option<Box<dyn Follower>>,
+    followers: Vec<Box<dyn Follower>>,
     counters: Counters,
     asked: Receiver<()>,
     watch: Watch,
@@ -179,7 +179,7 @@ impl Reloader {
                 self.accept(!applied.is_empty(), report);
             }
         }
-        if let Some(follower) = &mut self.follower {
+        for follower in &mut self.followers {
             follower.files().iter().for_each(|file| places.add_file(file));
             match follower.look() {
                 Some(true) => self.counters.succeeded(),

@@ -286,7 +286,9 @@ mod tests {
     fn the_scheme_is_that_of_the_connection_of_the_client() {
         const FOR: &str = "X-Forwarded-For";
         const PROTO: &str = "x-forwarded-proto";
-        let cases: &[(&str, &[(&str, &str)], Option<bool>)] = &[
+        /// A peer, its fields, and what they tell.
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<bool>);
+        let cases: &[Case<'_>] = &[
             ("10.0.0.1", &[], None),
             ("10.0.0.1", &[(PROTO, "https")], Some(true)),
             ("10.0.0.1", &[(PROTO, "HTTP")], Some(false)),

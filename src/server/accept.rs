@@ -259,6 +259,9 @@ fn has_room(shared: &Shared, most: usize) -> bool {
                     tracing::warn!(most, "RWS_CONFIG_MAX_CONNECTIONS reached; new connections wait in the backlog");
                 }
                 Role::Admin => tracing::warn!(most, "no room on the admin port; new connections wait in the backlog"),
+                Role::Redirect => {
+                    tracing::warn!(most, "no room on the redirect port; new connections wait in the backlog");
+                }
             }
         }
     }

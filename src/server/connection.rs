@@ -31,6 +31,7 @@ use crate::app::request::{Received, Request};
 use crate::app::service::{EndpointKind, Resolved};
 use crate::net::stream::Stream;
 use crate::proto::cycle::{CloseReason, Cycle};
+use crate::semantics::client_certificate::ClientCertificate;
 
 /// How much output may gather before it is written although more requests have arrived.
 const OUTPUT_HIGH: usize = 64 * 1024;
@@ -52,6 +53,8 @@ pub(super) struct Connection {
     pub(super) watched: bool,
     waiting: Waiting,
     remote: SocketAddr,
+    /// Taken down with the first request, when the handshake is over.
+    client_certificate: Option<ClientCertificate>,
     cycle: Cycle,
     input: Buffer,
     output: Output,
@@ -206,6 +209,7 @@ impl Connection {
             seat: None,
             waiting: Waiting::No,
             remote,
+            client_certificate: None,
             cycle: Cycle::default(),
             input: Buffer::default(),
             output: Output::default(),

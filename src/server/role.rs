@@ -6,6 +6,9 @@ use std::time::Duration;
 /// file descriptors.
 pub const ADMIN_CONNECTIONS: usize = 128;
 
+/// How many a server takes that only redirects: clients go elsewhere at once.
+pub const REDIRECT_CONNECTIONS: usize = 1024;
+
 /// Whether a server has the process' own traffic, or stands beside the one that does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
@@ -15,6 +18,8 @@ pub enum Role {
     /// A server for operators beside the main one. It has a life of its own, which is nobody's business, and must not
     /// hold the process when the main one has ended.
     Admin,
+    /// A server beside the main one that sends clients on to it. It drains with it, and its clients need not be waited for.
+    Redirect,
 }
 
 impl Role {
@@ -22,7 +27,7 @@ impl Role {
     pub(super) fn last_request(self) -> Duration {
         match self {
             Role::Main => Duration::from_secs(1),
-            Role::Admin => Duration::from_millis(50),
+            Role::Admin | Role::Redirect => Duration::from_millis(50),
         }
     }
 
@@ -30,15 +35,15 @@ impl Role {
     pub(super) fn last_head(self) -> Duration {
         match self {
             Role::Main => Duration::from_secs(2),
-            Role::Admin => Duration::from_millis(100),
+            Role::Admin | Role::Redirect => Duration::from_millis(100),
         }
     }
 
     /// How long to go on reading after the last response, so that no reset overtakes it.
     pub(super) fn linger(self, is_stopping: bool) -> Duration {
         match self {
-            Role::Admin if is_stopping => Duration::from_millis(40),
-            Role::Main | Role::Admin => Duration::from_secs(2),
+            Role::Admin | Role::Redirect if is_stopping => Duration::from_millis(40),
+            Role::Main | Role::Admin | Role::Redirect => Duration::from_secs(2),
         }
     }
 
@@ -52,6 +57,7 @@ impl Role {
         match self {
             Role::Main => format!("rws-{what}"),
             Role::Admin => format!("rws-adm-{what}"),
+            Role::Redirect => format!("rws-red-{what}"),
         }
     }
 }

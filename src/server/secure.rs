@@ -2,6 +2,7 @@
 //! that fail.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,17 +17,32 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) struct Secure {
     pub(super) acceptor: Arc<Acceptor>,
     failed: Trouble,
+    /// Of its own: port scanners and the like must not hide it.
+    refused: Trouble,
 }
 
 impl Secure {
     pub(super) fn new(acceptor: Arc<Acceptor>) -> Self {
-        Secure { acceptor, failed: Trouble::default() }
+        Secure { acceptor, failed: Trouble::default(), refused: Trouble::default() }
     }
 
     /// A handshake came to nothing.
     pub(super) fn handshake_failed(&self, reason: &dyn Display, now: Instant) {
         if let Some(count) = self.failed.report(now) {
             tracing::warn!(count, last = %reason, "TLS handshakes failed (log level debug has each of them)");
+        }
+    }
+
+    /// A client did not have the certificate that it was asked for.
+    pub(super) fn client_refused(&self, reason: &str, remote: SocketAddr, now: Instant) {
+        if let Some(count) = self.refused.report(now) {
+            tracing::warn!(
+                count,
+                last = reason,
+                %remote,
+                "clients were refused for their certificates (RWS_CONFIG_TLS_CLIENT_CA_FILE; log level debug has each of \
+                 them)"
+            );
         }
     }
 }

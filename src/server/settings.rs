@@ -75,7 +75,8 @@ impl Settings {
         settings.max_connections = match before.filter(|before| before.wanted_connections == config.max_connections) {
             Some(before) => before.max_connections,
             None => {
-                let others = config.admin_port.map_or(0, |_| role::ADMIN_CONNECTIONS);
+                let others = config.admin_port.map_or(0, |_| role::ADMIN_CONNECTIONS)
+                    + config.http_redirect_port.map_or(0, |_| role::REDIRECT_CONNECTIONS);
                 descriptors::cap_connections(config.max_connections, others)
             }
         };

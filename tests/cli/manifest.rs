@@ -280,9 +280,22 @@ const CONFIGURATIONS: &[(&[&str], Settings)] = &[
         &["--service-monitor"],
         &[("TLS_CERT_FILE", "/etc/tls/tls.crt"), ("TLS_KEY_FILE", "/etc/tls/tls.key"), ("ADMIN_PORT", "9090")],
     ),
+    #[cfg(feature = "tls")]
+    (
+        &["--host", "a.example"],
+        &[
+            ("PORT", "8443"),
+            ("HTTP_REDIRECT_PORT", "8080"),
+            ("ADMIN_PORT", "9090"),
+            ("VIRTUAL_HOST_1_DOMAIN", "a.example"),
+            ("VIRTUAL_HOST_1_CERT_FILE", "/etc/tls/a/tls.crt"),
+            ("VIRTUAL_HOST_1_KEY_FILE", "/etc/tls/a/tls.key"),
+            ("TLS_CLIENT_CA_FILE", "/etc/tls/clients/ca.crt"),
+        ],
+    ),
     (&["--service-monitor"], &[("ADMIN_PORT", "9090"), ("STARTUP_TIMEOUT", "5m"), ("DRAIN_DELAY", "15s")]),
     // Switched off is fine, whatever it is.
-    (&[], &[("HTTP_REDIRECT_PORT", "0"), ("TLS_CLIENT_CA_FILE", "off"), ("CORS_ALLOW_ALL", "false")]),
+    (&[], &[("HTTP_REDIRECT_PORT", ""), ("TLS_CLIENT_CA_FILE", ""), ("CORS_ALLOW_ALL", "false")]),
     (
         &["--name", "x1", "--namespace", "shops"],
         &[("ROUTE_A", "GET /a/{b} -> respond 200 application/json {\"b\": \"{b}\"}")],

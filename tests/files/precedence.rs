@@ -122,8 +122,11 @@ const NOT_MODIFIED: Expected = (304, &[]);
 const FAILED: Expected = (412, &[]);
 const UNSATISFIABLE: Expected = (416, &[]);
 
-/// Section, fields, answer. `{tag}` is the entity tag of the file, which has 10000 bytes as in the text's examples.
-const SENTENCES: &[(&str, &[(&str, &str)], Expected)] = &[
+/// Section, fields, answer.
+type Sentence = (&'static str, &'static [(&'static str, &'static str)], Expected);
+
+/// `{tag}` is the entity tag of the file, which has 10000 bytes as in the text's examples.
+const SENTENCES: &[Sentence] = &[
     ("8.8.3.2, If-Match compares strongly", &[("If-Match", "W/{tag}")], FAILED),
     ("8.8.3.2, If-None-Match compares weakly", &[("If-None-Match", "W/{tag}")], NOT_MODIFIED),
     ("5.6.7, IMF-fixdate", &[("If-Modified-Since", "Tue, 14 Nov 2023 22:13:20 GMT")], NOT_MODIFIED),

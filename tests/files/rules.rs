@@ -255,7 +255,7 @@ fn broken_list(case: &Case) -> Option<Case> {
         opaque == "{tag}" || (opaque.len() > 1 && opaque.starts_with('"') && opaque.ends_with('"'))
     };
     let elements: Vec<&str> = value.split(',').map(str::trim).filter(|element| !element.is_empty()).collect();
-    let good: Vec<&str> = elements.iter().copied().take_while(|element| is_tag(&element)).collect();
+    let good: Vec<&str> = elements.iter().copied().take_while(|element| is_tag(element)).collect();
     let rest = if good.is_empty() { "\"none\"".to_owned() } else { good.join(", ") };
     (good.len() < elements.len() && elements != ["*"]).then(|| case.with(name, rest))
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, SanType};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -22,7 +23,13 @@ fn fixture(name: &str) -> PathBuf {
 
 /// Believes every certificate, but not every signature.
 #[derive(Debug)]
-struct Gullible(WebPkiSupportedAlgorithms);
+pub(crate) struct Gullible(WebPkiSupportedAlgorithms);
+
+impl Gullible {
+    pub(crate) fn new() -> Self {
+        Gullible(ring::default_provider().signature_verification_algorithms)
+    }
+}
 
 impl ServerCertVerifier for Gullible {
     fn verify_server_cert(
@@ -73,12 +80,11 @@ fn keys_of_every_kind_and_form_serve() {
         let acceptor = acceptor(&fixture(certificate), &fixture(key));
         let site = Site::of(config(), Clock::manual(), |server| server.with_tls(Some(acceptor)));
         for version in [&TLS12, &TLS13] {
-            let algorithms = ring::default_provider().signature_verification_algorithms;
             let wanted = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
                 .with_protocol_versions(&[version])
                 .unwrap()
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Gullible(algorithms)))
+                .with_custom_certificate_verifier(Arc::new(Gullible::new()))
                 .with_no_client_auth();
             let mut client = connect_with(site.address, Arc::new(wanted));
             client.send(get_of("/text"));
@@ -151,7 +157,8 @@ fn what_cannot_serve_is_said_in_one_line() {
 }
 
 fn expect(certificate: &Path, key: &Path, part: Part, blamed: &Path, expected: &str) {
-    let error = Identity::load(certificate, key).expect_err(expected);
+    let errors = Identity::load(certificate, key).expect_err(expected);
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
     let text = error.to_string();
     assert!(text.starts_with(&format!("{} {expected}", blamed.display())) || text.contains(expected), "{text}");
     assert!(text.starts_with(&blamed.display().to_string()) && !text.contains('\n'), "{text}");
@@ -218,4 +225,68 @@ fn dates_are_no_error_but_are_remarked_on() {
     assert!(matches!(issue(now - DAY, now + 13 * DAY), Some(Remark::ExpiresSoon(_))));
     assert!(matches!(issue(now - 2 * DAY, now - DAY), Some(Remark::Expired(_))));
     assert!(matches!(issue(now + DAY, now + 2 * DAY), Some(Remark::NotYetValid(_))));
+}
+
+#[test]
+fn what_clients_will_not_like_is_remarked_on() {
+    let authority = Authority::new("an authority with odd customers");
+    type Prepare = fn(&mut CertificateParams);
+    let cases: [(&str, Prepare, &[&str]); 5] = [
+        ("fine", |_| {}, &[]),
+        ("ca", |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained), &["(CA:TRUE)"]),
+        (
+            "nameless",
+            |params| params.subject_alt_names.clear(),
+            &["names no host in subjectAltName (its common name localhost"],
+        ),
+        (
+            "client",
+            |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+            &["lacks serverAuth"],
+        ),
+        (
+            "server",
+            |params| {
+                params.extended_key_usages =
+                    vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+            },
+            &[],
+        ),
+    ];
+    for (name, prepare, expected) in cases {
+        let (certificate, key) = authority.issue(prepare);
+        let (certificate, key) = (authority.write("odd.crt", certificate), authority.write("odd.key", key));
+        let identity = Identity::load(&certificate, &key).unwrap();
+        let remarks = identity.remarks();
+        assert_eq!(remarks.len(), expected.len(), "{name}: {remarks:?}");
+        assert!(
+            remarks.iter().zip(expected).all(|(remark, expected)| remark.contains(expected)),
+            "{name}: {remarks:?}"
+        );
+    }
+    let old = Identity::load(&fixture("sha1.crt"), &fixture("sha1.key")).unwrap();
+    assert!(matches!(old.remarks(), [remark] if remark.contains("SHA-1 or MD5 on certificate number 1")), "{old:?}");
+}
+
+#[test]
+fn a_certificate_covers_its_names_and_what_its_wildcards_stand_for() {
+    let (authority, ..) = authority();
+    let (certificate, key) = authority.issue(|params| {
+        let names = ["a.test", "*.B.test"].map(|name| SanType::DnsName(name.try_into().unwrap()));
+        params.subject_alt_names = names.to_vec();
+    });
+    let (certificate, key) = (authority.write("covers.crt", certificate), authority.write("covers.key", key));
+    let identity = Identity::load(&certificate, &key).unwrap();
+    let cases = [
+        ("a.test", true),
+        ("x.a.test", false),
+        ("*.a.test", false),
+        ("x.b.test", true),
+        ("*.b.test", true),
+        ("b.test", false),
+        ("y.x.b.test", false),
+    ];
+    for (domain, expected) in cases {
+        assert_eq!(identity.covers(domain), expected, "{domain}");
+    }
 }

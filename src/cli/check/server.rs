@@ -185,11 +185,19 @@ impl<'a> Server<'a> {
         if !is_supported("TLS_CERT_FILE") {
             return Some(false);
         }
+        if self.settings.config.speaks_tls() {
+            return Some(true);
+        }
         match self.settings.known("TLS_CERT_FILE") {
             Known::Unset => Some(false),
             Known::No => None,
             Known::Set(setting) => Some(setting.text.as_deref().is_some_and(|text| !text.trim().is_empty())),
         }
+    }
+
+    /// Whether who has no client certificate is refused on the main port, as far as is known.
+    pub(super) fn requires_client_certificates(&self) -> bool {
+        self.settings.config.requires_client_certificates() && self.settings.is_known("TLS_CLIENT_AUTH")
     }
 
     /// Where a variable is set.

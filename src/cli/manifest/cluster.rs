@@ -24,7 +24,7 @@ pub(super) fn service_account(plan: &Plan<'_>) -> String {
 /// The Service, and a headless one for the admin port.
 pub(super) fn services(plan: &Plan<'_>) -> Vec<String> {
     let name = &plan.options.name;
-    let ports = service_port(plan.main, if plan.main.tls { 443 } else { 80 });
+    let ports: String = plan.open().map(|port| service_port(port, if port.tls { 443 } else { 80 })).collect();
     let main = format!(
         "apiVersion: v1\nkind: Service\n{}spec:\n  selector:\n    app.kubernetes.io/name: {name}\n  ports:\n{ports}",
         metadata(plan, name)
@@ -88,7 +88,8 @@ kind: Ingress
 /// The NetworkPolicy.
 pub(super) fn network_policy(plan: &Plan<'_>) -> String {
     let name = &plan.options.name;
-    let open = plan.main.name;
+    let open: String =
+        plan.open().map(|Port { name, .. }| format!("        - port: {name}\n          protocol: TCP\n")).collect();
     let admin = plan.admin.map(|port| {
         format!(
             "    # Whoever reaches the admin port can drain the pod. The kubelet's probes are let through in any case.
@@ -114,9 +115,7 @@ kind: NetworkPolicy
   ingress:
     # From anywhere. With an ingress controller: allow its namespace only.
     - ports:
-        - port: {open}
-          protocol: TCP
-{}  # It calls nobody. Add what your handlers call, and DNS with it.
+{open}{}  # It calls nobody. Add what your handlers call, and DNS with it.
   egress: []
 ",
         metadata(plan, name),

@@ -41,6 +41,8 @@ pub(super) struct Plan<'a> {
     pub(super) config: &'a Config,
     pub(super) main: Port,
     pub(super) admin: Option<Port>,
+    /// Plain HTTP, which is sent on to the main port.
+    pub(super) redirect: Option<Port>,
     /// Settings for the environment.
     pub(super) environment: BTreeMap<String, String>,
     /// Settings for the mounted directory.
@@ -66,22 +68,38 @@ impl<'a> Plan<'a> {
                 "RWS_CONFIG_ADMIN_PORT=0 lets the system choose the port, which no probe could know: set one".into()
             );
         }
+        if config.http_redirect_port == Some(0) {
+            return Err(
+                "RWS_CONFIG_HTTP_REDIRECT_PORT=0 lets the system choose the port, which no Service could know: set one"
+                    .into(),
+            );
+        }
+        if config.requires_client_certificates() && config.admin_port.is_none() {
+            return Err(
+                "RWS_CONFIG_TLS_CLIENT_CA_FILE has RWS_CONFIG_PORT refuse the kubelet's probes, which have no \
+                        client certificate: set RWS_CONFIG_ADMIN_PORT for them, or RWS_CONFIG_TLS_CLIENT_AUTH=optional"
+                    .into(),
+            );
+        }
         if options.service_monitor && config.admin_address().is_some_and(|address| is_loopback(address.ip())) {
             return Err("--service-monitor: Prometheus does not reach RWS_CONFIG_ADMIN_IP, a loopback address".into());
         }
         if options.max_replicas < options.replicas {
             return Err("--max-replicas must not be less than --replicas".into());
         }
-        let tls = config.tls_cert_file.is_some();
+        let tls = config.speaks_tls();
         let main = Port { name: if tls { "https" } else { "http" }, number: config.port, tls };
         let admin = config.admin_address().filter(|address| !is_loopback(address.ip()));
         let admin = admin.map(|address| Port { name: "admin", number: address.port(), tls: false });
+        let redirect = config.redirect_address().filter(|address| !is_loopback(address.ip()));
+        let redirect = redirect.map(|address| Port { name: "http", number: address.port(), tls: false });
         let mounts = mounts(options, loaded)?;
         let mut plan = Plan {
             options,
             config,
             main,
             admin,
+            redirect,
             environment: BTreeMap::new(),
             live: BTreeMap::new(),
             live_dir: live_dir(&mounts)?,
@@ -111,9 +129,14 @@ impl<'a> Plan<'a> {
         self.options.max_replicas > self.options.replicas
     }
 
+    /// The ports for users.
+    pub(super) fn open(&self) -> impl Iterator<Item = Port> {
+        std::iter::once(self.main).chain(self.redirect)
+    }
+
     /// All ports.
     pub(super) fn ports(&self) -> impl Iterator<Item = Port> {
-        std::iter::once(self.main).chain(self.admin)
+        self.open().chain(self.admin)
     }
 
     /// Name of the ConfigMap for the environment.

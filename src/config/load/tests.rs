@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::super::table::find;
-use super::super::{Change, HealthDetails, LogFormat, LogLevel, LogProbes, PREFIX};
+use super::super::{Change, ClientAuth, HealthDetails, LogFormat, LogLevel, LogProbes, PREFIX, TlsVersion};
 use super::*;
 
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
@@ -80,8 +80,8 @@ fn every_row_is_complete_and_its_example_is_valid() {
         let is_directory = matches!(variable.kind, Kind::Directory { .. });
         assert!(!variable.example.is_empty(), "{}", variable.name);
         let example = if is_directory { "/" } else { variable.example };
-        let name = if variable.family().is_some() { "ROUTE_X" } else { variable.name };
-        let parsed = parse(variable, name, example, &mut Config::default());
+        let name = variable.name.replace("<NAME>", "X").replace("<N>", "1");
+        let parsed = parse(variable, &name, example, &mut Config::default());
         assert!(parsed.is_ok(), "{}={example}", variable.name);
     }
 }
@@ -190,6 +190,17 @@ fn every_value_reaches_its_field() {
         hsts: Some("max-age=5".parse().expect("a policy")),
         tls_cert_file: Some("/etc/tls/tls.crt".into()),
         tls_key_file: Some("/etc/tls/tls.key".into()),
+        virtual_hosts: vec![VirtualHost {
+            number: "7".to_owned(),
+            domains: vec!["a.test".to_owned(), "*.a.test".to_owned()],
+            cert_file: Some("/etc/a/tls.crt".into()),
+            key_file: Some("/etc/a/tls.key".into()),
+        }],
+        tls_min_version: TlsVersion::Tls13,
+        tls_client_ca_file: Some("/etc/clients/ca.crt".into()),
+        tls_client_auth: ClientAuth::Optional,
+        http_redirect_port: Some(82),
+        http_redirect_to_port: Some(443),
         dir: Some(dir.path().to_owned()),
         strict: true,
         allow_loopback: true,
@@ -222,6 +233,14 @@ fn every_value_reaches_its_field() {
         ("TLS_HANDSHAKE_TIMEOUT", "18s"),
         ("TLS_CERT_FILE", "/etc/tls/tls.crt"),
         ("TLS_KEY_FILE", "/etc/tls/tls.key\n"),
+        ("VIRTUAL_HOST_7_DOMAIN", "A.test., *.a.test"),
+        ("VIRTUAL_HOST_7_CERT_FILE", "/etc/a/tls.crt\n"),
+        ("VIRTUAL_HOST_7_KEY_FILE", "/etc/a/tls.key"),
+        ("TLS_MIN_VERSION", "1.3"),
+        ("TLS_CLIENT_CA_FILE", "/etc/clients/ca.crt"),
+        ("TLS_CLIENT_AUTH", "optional"),
+        ("HTTP_REDIRECT_PORT", "82"),
+        ("HTTP_REDIRECT_TO_PORT", "443"),
         ("HANDLER_TIMEOUT", "14s"),
         ("DRAIN_DELAY", "15s"),
         ("DRAIN_TIMEOUT", "16s"),
@@ -608,7 +627,7 @@ fn a_name_that_ends_in_file_by_itself_is_not_a_value_file() {
     let both = loaded([("TLS_CERT_FILE", "/no/such/place"), ("TLS_KEY_FILE", "/nor/this")]);
     assert_eq!(both.config.tls_cert_file, Some("/no/such/place".into()));
     let error = errors([("VIRTUAL_HOST_1_KEY_FILE", "/no/such/place")]);
-    assert!(error.contains("is not supported by this version"), "{error}");
+    assert!(error.contains("RWS_CONFIG_VIRTUAL_HOST_1_DOMAIN: must be set as well"), "{error}");
     let error = errors([("TLS_CERT_FILE_FILE", "/no/such/place")]);
     assert!(error.starts_with("RWS_CONFIG_TLS_CERT_FILE_FILE=\"/no/such/place\": must be the path"), "{error}");
 }
@@ -788,13 +807,6 @@ fn a_feature_that_is_missing_stops_the_start_only_when_it_is_asked_for() {
 }
 
 #[test]
-fn what_would_be_unsafe_to_ignore_is_refused() {
-    for name in ["TLS_CLIENT_CA_FILE", "HTTP_REDIRECT_PORT", "VIRTUAL_HOST_1_DOMAIN"] {
-        assert!(errors([(name, "true")]).contains("is not supported by this version"), "{name}");
-    }
-}
-
-#[test]
 fn the_old_name_of_the_head_limit_sets_it_and_says_so() {
     let old = loaded([("REQUEST_ALLOCATION_SIZE_IN_BYTES", "10000")]);
     assert_eq!(old.config.max_head_bytes, 10_000);
@@ -819,6 +831,65 @@ fn the_target_limit_follows_a_small_head_limit_unless_it_is_set() {
     assert_eq!((small.config.max_head_bytes, small.config.max_uri_bytes), (4096, 4096));
     assert_eq!(effective(&small, "MAX_URI_BYTES").value, "4KiB");
     assert!(errors([("MAX_HEAD_BYTES", "4096"), ("MAX_URI_BYTES", "8KiB")]).contains("MAX_URI_BYTES"));
+}
+
+// TLS
+
+#[test]
+#[cfg(feature = "tls")]
+fn what_of_tls_does_not_fit_together_is_an_error_that_names_what_to_change() {
+    const PAIR: [(&str, &str); 2] = [("TLS_CERT_FILE", "/c"), ("TLS_KEY_FILE", "/k")];
+    const FIRST: [(&str, &str); 3] =
+        [("VIRTUAL_HOST_1_DOMAIN", "a.test"), ("VIRTUAL_HOST_1_CERT_FILE", "/c"), ("VIRTUAL_HOST_1_KEY_FILE", "/k")];
+    let second = |domain| {
+        [("VIRTUAL_HOST_2_DOMAIN", domain), ("VIRTUAL_HOST_2_CERT_FILE", "/c"), ("VIRTUAL_HOST_2_KEY_FILE", "/k")]
+    };
+    /// Settings, and what their errors say.
+    type Case<'a> = (Vec<(&'a str, &'a str)>, &'a [&'a str]);
+    let cases: Vec<Case<'_>> = vec![
+        (FIRST.to_vec(), &[]),
+        (
+            FIRST[..1].to_vec(),
+            &[
+                "RWS_CONFIG_VIRTUAL_HOST_1_CERT_FILE: must be set as well, since RWS_CONFIG_VIRTUAL_HOST_1_DOMAIN is",
+                "RWS_CONFIG_VIRTUAL_HOST_1_KEY_FILE: must be set as well",
+            ],
+        ),
+        (FIRST[1..].to_vec(), &["RWS_CONFIG_VIRTUAL_HOST_1_DOMAIN: must be set as well"]),
+        (
+            [&FIRST[..], &second("b.test, A.TEST")].concat(),
+            &["RWS_CONFIG_VIRTUAL_HOST_2_DOMAIN=\"b.test, A.TEST\": must not name a.test, which \
+             RWS_CONFIG_VIRTUAL_HOST_1_DOMAIN does"],
+        ),
+        ([&FIRST[..], &second("*.a.test")].concat(), &[]),
+        ([&FIRST[..], &second("bücher.test")].concat(), &["xn--bcher-kva.test"]),
+        (
+            vec![("TLS_CLIENT_CA_FILE", "/ca")],
+            &["RWS_CONFIG_TLS_CLIENT_CA_FILE=\"/ca\": needs RWS_CONFIG_TLS_CERT_FILE"],
+        ),
+        ([&FIRST[..], &[("TLS_CLIENT_CA_FILE", "/ca")]].concat(), &[]),
+        ([&PAIR[..], &[("TLS_CLIENT_AUTH", "maybe")]].concat(), &["must be one of required, optional"]),
+        (vec![("HTTP_REDIRECT_PORT", "80")], &["RWS_CONFIG_HTTP_REDIRECT_PORT=\"80\": needs RWS_CONFIG_TLS_CERT_FILE"]),
+        ([&PAIR[..], &[("HTTP_REDIRECT_PORT", "7878")]].concat(), &["must differ from RWS_CONFIG_PORT (7878)"]),
+        (
+            [&PAIR[..], &[("HTTP_REDIRECT_PORT", "81"), ("ADMIN_PORT", "81")]].concat(),
+            &["must differ from RWS_CONFIG_ADMIN_PORT (81)"],
+        ),
+        (
+            [&PAIR[..], &[("HTTP_REDIRECT_PORT", "80"), ("HTTP_REDIRECT_TO_PORT", "0")]].concat(),
+            &["must be a port that clients can go to"],
+        ),
+        ([&PAIR[..], &[("TLS_MIN_VERSION", "1.1")]].concat(), &["must be one of 1.2, 1.3"]),
+    ];
+    for (settings, expected) in cases {
+        if expected.is_empty() {
+            loaded(settings.iter().copied());
+        } else {
+            let error = errors(settings.iter().copied());
+            assert_eq!(error.lines().count(), expected.len(), "{settings:?}: {error}");
+            assert!(expected.iter().all(|expected| error.contains(expected)), "{settings:?}: {error}");
+        }
+    }
 }
 
 // The admin port

@@ -96,7 +96,7 @@ impl Rules<'_> {
 
     fn strict_transport_security_is_sent(&mut self) {
         let Some(hsts) = self.config.hsts else { return };
-        if self.config.tls_cert_file.is_none() && self.config.trusted_proxies.is_empty() {
+        if !self.config.speaks_tls() && self.config.trusted_proxies.is_empty() {
             let message = format!(
                 "is never sent: it is for requests over TLS (RFC 6797 section 7.2), and there is neither \
                  {PREFIX}TLS_CERT_FILE nor, for a proxy that says so in X-Forwarded-Proto, {PREFIX}TRUSTED_PROXIES"

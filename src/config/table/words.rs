@@ -19,7 +19,8 @@ impl Variable {
             Kind::UrlPaths { .. } => "list of URL paths",
             Kind::Page { .. } => "file name",
             Kind::Directory { .. } => "directory",
-            Kind::File { .. } => "file",
+            Kind::File { .. } | Kind::HostFile { .. } => "file",
+            Kind::Domains { .. } => "domains",
             Kind::List { .. } => "list",
             Kind::Word { .. } => "word",
             Kind::Networks { .. } => "list of networks",
@@ -95,7 +96,8 @@ impl Variable {
                     .to_owned()
             }
             Kind::Directory { .. } => "must be an existing directory".to_owned(),
-            Kind::File { .. } => "must be the path of a file".to_owned(),
+            Kind::File { .. } | Kind::HostFile { .. } => "must be the path of a file".to_owned(),
+            Kind::Domains { .. } => "must be a list of domain names separated by commas".to_owned(),
             Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
                                         or name=value"
                 .to_owned(),

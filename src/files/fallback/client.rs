@@ -54,12 +54,15 @@ mod tests {
     use super::*;
     use crate::semantics::conditional::tests::head;
 
+    /// Header fields of a request.
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn what_clients_want() {
         let firefox = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         let chromium = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,\
                         application/signed-exchange;v=b3;q=0.7";
-        let cases: &[(&[(&str, &str)], Wish)] = &[
+        let cases: &[(Fields<'_>, Wish)] = &[
             (&[("Accept", firefox)], Page),
             (&[("Accept", chromium), ("Sec-Fetch-Mode", "navigate")], Page),
             (&[("Accept", "text/html"), ("Sec-Fetch-Mode", "cors")], Page),

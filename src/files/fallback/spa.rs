@@ -107,13 +107,16 @@ mod tests {
     use super::*;
     use crate::semantics::conditional::tests::head;
 
+    /// Header fields of a request.
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+
     const BROWSER: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
     #[test]
     fn who_gets_the_page() {
         let spa = Spa::new("index.html").unwrap().except(["/api", "/internal/"]);
         let spa = spa.unless(|head| head.field("user-agent").is_some_and(|agent| agent.starts_with(b"kube-probe/")));
-        let cases: &[(&str, &[(&str, &str)], bool)] = &[
+        let cases: &[(&str, Fields<'_>, bool)] = &[
             ("/orders/7", &[BROWSER], true),
             ("/orders/7/", &[BROWSER], true),
             ("/orders/7", &[], true),

@@ -8,6 +8,9 @@ use super::*;
 use crate::files::Options;
 use crate::semantics::conditional::tests::head;
 
+/// Header fields of a request.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 const BROWSER: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 const PROGRAM: (&str, &str) = ("Accept", "application/json");
 const PAGE: &str = "<title>app</title>";
@@ -102,7 +105,7 @@ fn what_is_no_view_stays_what_it_is() {
     assert_eq!((script.status, script.field("cache-control")), (200, "max-age=31536000, immutable"));
     assert_eq!(place.get("/notes.txt", &[BROWSER]).text, "notes");
     assert_eq!(place.get("/assets", &[BROWSER]).status, 301);
-    let cases: &[(&str, &[(&str, &str)], u16)] = &[
+    let cases: &[(&str, Fields<'_>, u16)] = &[
         ("/assets/app.00000000.js", &[("Accept", "*/*")], 404),
         ("/assets/app.00000000.js", &[BROWSER], 404),
         ("/api/users", &[BROWSER], 404),

@@ -217,7 +217,8 @@ fn odd_names_are_shown_safely_and_lead_to_their_files() {
     let listed: Vec<Value> = place.json("/");
     let mut from_json: Vec<_> = listed.iter().map(|entry| &entry["href"].as_str().unwrap()[2..]).collect();
     let mut from_page = page.references();
-    (from_json.sort_unstable(), from_page.sort_unstable());
+    from_json.sort_unstable();
+    from_page.sort_unstable();
     assert_eq!(from_json, from_page);
 }
 

@@ -5,7 +5,8 @@
 //! that look at dates into one for all of them, and restarts do not help: only a new certificate does.
 
 pub mod expiry;
-mod read;
+pub(super) mod read;
+mod remarks;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use super::provider::any_supported_type;
 pub struct Identity {
     key: Arc<CertifiedKey>,
     names: Vec<String>,
+    remarks: Vec<String>,
     expiry: Expiry,
 }
 
@@ -35,14 +37,16 @@ pub enum Part {
     Certificate,
     /// The one with the private key.
     Key,
+    /// The one with the authorities that issue certificates for clients.
+    ClientAuthorities,
 }
 
-/// Why two files are no identity: one line that says what to do.
+/// What is wrong with a file: one line that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityError {
-    part: Part,
-    path: PathBuf,
-    reason: String,
+    pub(super) part: Part,
+    pub(super) path: PathBuf,
+    pub(super) reason: String,
 }
 
 impl IdentityError {
@@ -65,49 +69,43 @@ impl Identity {
     /// private key (PEM; PKCS#8, PKCS#1 or SEC1; RSA, ECDSA or Ed25519).
     ///
     /// # Errors
-    /// When a file cannot be read or is not what it should be, or when they do not belong together.
-    pub fn load(certificate: &Path, key: &Path) -> Result<Self, IdentityError> {
-        let blame = |part, path: &Path| {
-            let path = path.to_owned();
-            move |reason| IdentityError { part, path, reason }
+    /// When a file cannot be read or is not what it should be, or when they do not belong together. If both files are
+    /// wrong, both are told.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, Vec<IdentityError>> {
+        let blame = |part| {
+            let path = if part == Part::Key { key } else { certificate };
+            move |reason| IdentityError { part, path: path.to_owned(), reason }
         };
-        let chain = read::certificates(certificate).map_err(blame(Part::Certificate, certificate))?;
-        let key_der = read::private_key(key).map_err(blame(Part::Key, key))?;
-        let signing_key = any_supported_type(&key_der).map_err(|_| {
-            blame(Part::Key, key)(
-                "holds a private key that cannot be used: RSA with 2048 to 8192 bits, ECDSA on P-256 or P-384, and \
-                 Ed25519 can"
-                    .into(),
-            )
-        })?;
-        let parsed = parse(&chain).map_err(blame(Part::Certificate, certificate))?;
-        match owner(&parsed, &*signing_key) {
-            Some(0) => {}
-            Some(n) => {
-                let reason = format!(
-                    "has its certificates in the wrong order: number {} belongs to the key and must come first, each \
-                     of the others behind one that it issued",
-                    n + 1
-                );
-                return Err(blame(Part::Certificate, certificate)(reason));
-            }
-            None => {
-                let reason = format!(
-                    "does not belong to the certificate in {}: use two files of the same Secret",
-                    certificate.display()
-                );
-                return Err(blame(Part::Key, key)(reason));
-            }
-        }
-        check_order(&parsed).map_err(blame(Part::Certificate, certificate))?;
+        let chain = read::certificates(certificate, "tls.crt").map_err(blame(Part::Certificate));
+        let signing_key = signing_key(key).map_err(blame(Part::Key));
+        let (chain, signing_key) = match (chain, signing_key) {
+            (Ok(chain), Ok(key)) => (chain, key),
+            (chain, key) => return Err([chain.err(), key.err()].into_iter().flatten().collect()),
+        };
+        let parsed = parse(&chain).map_err(|reason| vec![blame(Part::Certificate)(reason)])?;
+        check(&parsed, &*signing_key, certificate).map_err(|(part, reason)| vec![blame(part)(reason)])?;
         let names = names(&parsed[0]);
+        let remarks = remarks::remarks(&parsed, &names);
         let expiry = Expiry::of(parsed[0].validity(), certificate);
-        Ok(Identity { key: Arc::new(CertifiedKey::new(chain, signing_key)), names, expiry })
+        Ok(Identity { key: Arc::new(CertifiedKey::new(chain, signing_key)), names, remarks, expiry })
     }
 
     /// The DNS names and addresses that the certificate is for.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// Whether it is for `domain`, which is in lower case; for a wildcard, whether it is for all that this stands for.
+    pub fn covers(&self, domain: &str) -> bool {
+        let stands_for = |rest: &str| domain.split_once('.').is_some_and(|(_, own)| own.eq_ignore_ascii_case(rest));
+        self.names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(domain) || name.strip_prefix("*.").is_some_and(stands_for))
+    }
+
+    /// Why some clients will refuse it, each to follow the path of the file.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// When the certificate expires.
@@ -125,7 +123,36 @@ impl Identity {
     }
 }
 
-fn parse<'a>(chain: &'a [CertificateDer<'_>]) -> Result<Vec<X509Certificate<'a>>, String> {
+fn signing_key(path: &Path) -> Result<Arc<dyn SigningKey>, String> {
+    any_supported_type(&read::private_key(path)?).map_err(|_| {
+        "holds a private key that cannot be used: RSA with 2048 to 8192 bits, ECDSA on P-256 or P-384, and Ed25519 can"
+            .into()
+    })
+}
+
+/// Whether the key belongs to the first certificate, and the others follow as they should.
+fn check(chain: &[X509Certificate<'_>], key: &dyn SigningKey, certificate: &Path) -> Result<(), (Part, String)> {
+    match owner(chain, key) {
+        Some(0) => check_order(chain).map_err(|reason| (Part::Certificate, reason)),
+        Some(n) => {
+            let reason = format!(
+                "has its certificates in the wrong order: number {} belongs to the key and must come first, each of the \
+                 others behind one that it issued",
+                n + 1
+            );
+            Err((Part::Certificate, reason))
+        }
+        None => {
+            let reason = format!(
+                "does not belong to the certificate in {}: use two files of the same Secret",
+                certificate.display()
+            );
+            Err((Part::Key, reason))
+        }
+    }
+}
+
+pub(super) fn parse<'a>(chain: &'a [CertificateDer<'_>]) -> Result<Vec<X509Certificate<'a>>, String> {
     let parse = |(n, der): (usize, &'a CertificateDer<'_>)| match X509Certificate::from_der(der) {
         Ok((_, certificate)) => Ok(certificate),
         Err(error) => Err(format!("holds something else as certificate number {} ({error})", n + 1)),

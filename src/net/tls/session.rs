@@ -105,6 +105,14 @@ impl Session {
         }
     }
 
+    /// The certificate that the peer has shown to be its own (DER), also in a session that this one resumes.
+    pub(in crate::net) fn peer_certificate(&self) -> Option<&[u8]> {
+        match &self.state {
+            State::Talking(tls) => tls.peer_certificates()?.first().map(AsRef::as_ref),
+            State::Waiting(_) | State::Failed(_) | State::Deaf => None,
+        }
+    }
+
     /// Whether something that arrived was not handed out yet: maybe only the beginning of a record, or the end.
     pub(in crate::net) fn holds_input(&self) -> bool {
         self.used < self.incoming.len() || self.plain_used < self.plain.len() || self.more_to_read || self.ended

@@ -108,6 +108,9 @@ fn request(out: &mut Vec<u8>, received: &Received, redactor: &Redactor) {
         string(out, br#"","trace.id":""#, context.trace_id.as_bytes());
         string(out, br#"","span.id":""#, context.parent_id.as_bytes());
     }
+    if let Some(certificate) = &received.client_certificate {
+        string(out, br#"","tls.client.subject":""#, certificate.subject().as_bytes());
+    }
     if let Some(user_agent) = fields.user_agent {
         string(out, br#"","user_agent.original":""#, user_agent);
     }

@@ -12,6 +12,7 @@
 //! | query | there is one | without the `?`, secrets replaced |
 //! | host, user_agent, referer | the client sent it | secrets in the referer replaced |
 //! | trace_id, span_id | valid `traceparent` | the trace and the *caller's* span |
+//! | tls_client_subject | verified client certificate | its subject |
 //! | reason | not understood | which rule of HTTP was broken |
 //! | queue_ms | waited for a worker | milliseconds with microseconds |
 //!
@@ -117,6 +118,9 @@ fn request(out: &mut Vec<u8>, received: &Received, redactor: &Redactor) {
     if let Some(context) = fields.traceparent.and_then(TraceContext::parse) {
         string(out, br#"","trace_id":""#, context.trace_id.as_bytes());
         string(out, br#"","span_id":""#, context.parent_id.as_bytes());
+    }
+    if let Some(certificate) = &received.client_certificate {
+        string(out, br#"","tls_client_subject":""#, certificate.subject().as_bytes());
     }
     if let Some(user_agent) = fields.user_agent {
         string(out, br#"","user_agent":""#, user_agent);

@@ -183,6 +183,26 @@ fn field(probe: Probe) -> &'static str {
     }
 }
 
+/// What to do about a health check of the port that only redirects.
+pub(super) fn on_redirect_port(prober: Prober, https: u16) -> String {
+    let port =
+        if https == 0 { "the HTTPS port (RWS_CONFIG_PORT)".to_owned() } else { format!("the HTTPS port {https}") };
+    let set = match prober.kind {
+        Kind::Kubelet => format!("probe {port} with httpGet.scheme: HTTPS"),
+        Kind::Scraper => format!("scrape {port} with scheme: https"),
+        _ => format!("have {} ask {port} through HTTPS", prober.setting),
+    };
+    format!("This port sends everything to HTTPS and says nothing about the server: {set}")
+}
+
+/// What to do about TLS there.
+pub(super) fn tls_on_redirect_port(port: u16, https: u16, client: IpAddr) -> String {
+    format!(
+        "a TLS client ({client}) connected to the port {port} that redirects plain HTTP to HTTPS, which is on port {https}: \
+         let targetPort of the Service's HTTPS port, or the proxy, lead there"
+    )
+}
+
 /// What a client said that does not speak HTTP/1.1, and what to do about it.
 pub(super) fn about_bytes(reason: Reason, port: u16, is_admin: bool, client: IpAddr) -> String {
     let port = if port == 0 { String::new() } else { format!(" {port}") };

@@ -86,7 +86,11 @@ impl Connection {
                 return None;
             }
         }
+        if self.requests == 0 {
+            self.take_down_client();
+        }
         parts.remote = self.remote;
+        parts.client_certificate.clone_from(&self.client_certificate);
         parts.at = now;
         reactor.identify(parts, self.stream.is_secured());
         self.waiting = Waiting::No;
@@ -361,7 +365,7 @@ impl Connection {
             Waiting::Idle => self.closing = Some(CloseReason::IdleTimeout),
             Waiting::Handshake => {
                 self.stream.discard();
-                self.handshake_failed(reactor, &"the time was up");
+                self.handshake_failed(reactor, &io::Error::new(io::ErrorKind::TimedOut, "the time was up"));
             }
             Waiting::Head => {
                 shared.stats.error(Failure::HeadTimeout);

@@ -42,6 +42,17 @@ pub(super) static PROBE_SCHEME: Rule = Rule {
     fix: "Set scheme: HTTPS exactly if the port speaks TLS, or probe the admin port.",
 };
 
+pub(super) static PROBE_CLIENT_CERTIFICATE: Rule = Rule {
+    id: "probe-client-certificate",
+    severity: Severity::Error,
+    summary: "a probe of a port that wants client certificates",
+    explanation: "With RWS_CONFIG_TLS_CLIENT_CA_FILE, RWS_CONFIG_PORT refuses every client without a certificate in the TLS \
+                  handshake, and the kubelet has none: every probe fails. RWS_CONFIG_ADMIN_PORT answers the same probes \
+                  and asks for none.",
+    fix: "Set RWS_CONFIG_ADMIN_PORT, declare it, and probe it (scheme: HTTP), or set RWS_CONFIG_TLS_CLIENT_AUTH=optional \
+          and have the application refuse clients.",
+};
+
 pub(super) static PROBE_HOST: Rule = Rule {
     id: "probe-host",
     severity: Severity::Warning,
@@ -68,7 +79,8 @@ pub(super) static TCP_PROBE: Rule = Rule {
     fix: "Use httpGet with /healthz, /readyz or /startupz.",
 };
 
-pub(super) static RULES: Table = &[&PROBE_PORT, &PROBE_PATH, &PROBE_SCHEME, &PROBE_HOST, &PROBE_HANDLER, &TCP_PROBE];
+pub(super) static RULES: Table =
+    &[&PROBE_PORT, &PROBE_PATH, &PROBE_SCHEME, &PROBE_CLIENT_CERTIFICATE, &PROBE_HOST, &PROBE_HANDLER, &TCP_PROBE];
 
 pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
     for server in &cluster.servers {
@@ -131,6 +143,7 @@ fn check_http(server: &Server<'_>, probe: &Probe<'_>, http: &Node, findings: &mu
     };
     if let Some(listener) = listener {
         scheme(probe, http, &listener, findings);
+        client_certificate(server, probe, http, &listener, findings);
     }
     path(server, probe, http, listener.as_ref(), findings);
 }
@@ -250,6 +263,26 @@ fn scheme(probe: &Probe<'_>, http: &Node, listener: &Listener, findings: &mut Fi
         )
     };
     findings.add(&PROBE_SCHEME, node.map_or(http.place, |node| node.place), message);
+}
+
+fn client_certificate(
+    server: &Server<'_>,
+    probe: &Probe<'_>,
+    http: &Node,
+    listener: &Listener,
+    findings: &mut Findings,
+) {
+    if listener.variable != "PORT" || !server.requires_client_certificates() {
+        return;
+    }
+    let message = format!(
+        "{}.httpGet asks on {PREFIX}PORT, which refuses clients without a certificate ({PREFIX}TLS_CLIENT_CA_FILE), and the \
+         kubelet has none: {}; set {PREFIX}ADMIN_PORT and probe that",
+        probe.field(),
+        probe.kind.consequence()
+    );
+    let place = http.get("port").map_or(http.place, |node| node.place);
+    findings.add(&PROBE_CLIENT_CERTIFICATE, place, message);
 }
 
 fn path(server: &Server<'_>, probe: &Probe<'_>, http: &Node, listener: Option<&Listener>, findings: &mut Findings) {

@@ -14,9 +14,9 @@ const MOST: u64 = 1 << 20;
 /// What DER begins with: the tag of a SEQUENCE.
 const SEQUENCE: u8 = 0x30;
 
-/// The certificates of a file, in its order; at least one.
-pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let file = PemFile::read(path, "tls.crt")?;
+/// The certificates of a file, in its order; at least one. `usual` is what such a file is called in a Secret.
+pub(in crate::net::tls) fn certificates(path: &Path, usual: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let file = PemFile::read(path, usual)?;
     let certificates: Vec<_> = file.of_kind(&[SectionKind::Certificate]).map(CertificateDer::from).collect();
     if !certificates.is_empty() {
         return Ok(certificates);
