@@ -9,6 +9,7 @@
 //! It knows names, values and the files they come from; it must not know sockets, HTTP handling or logging:
 //! what is worth a log line is handed back as a [`Notice`].
 
+mod browsers;
 mod docs;
 mod error;
 mod files;
@@ -31,7 +32,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, Method};
 
 pub use docs::reference;
 pub use error::{ConfigError, ConfigErrors, Notice};
@@ -48,6 +49,8 @@ pub use table::{Change, Status, Variable, find};
 pub use value::{duration, show_millis};
 
 use crate::semantics::accept_encoding::Coding;
+use crate::semantics::hsts::Hsts;
+use crate::semantics::origin::OriginPattern;
 use crate::semantics::secrets::{Token, User};
 
 /// What every variable's name begins with.
@@ -134,6 +137,18 @@ pub struct Config {
     pub demo_routes: bool,
     /// `ROUTE_<NAME>`, in order of the names.
     pub routes: Vec<RouteSpec>,
+    pub cors_allow_all: bool,
+    pub cors_allow_origins: Vec<OriginPattern>,
+    /// `*` is a method of that name, as it is for browsers.
+    pub cors_allow_methods: Vec<Method>,
+    pub cors_allow_headers: Vec<HeaderName>,
+    pub cors_allow_credentials: bool,
+    pub cors_expose_headers: Vec<HeaderName>,
+    pub cors_max_age: Duration,
+    pub security_headers: bool,
+    pub csp: Option<HeaderValue>,
+    pub csp_report_only: Option<HeaderValue>,
+    pub hsts: Option<Hsts>,
     /// Set together with the key's file, or not at all.
     pub tls_cert_file: Option<PathBuf>,
     pub tls_key_file: Option<PathBuf>,
@@ -308,6 +323,17 @@ impl Default for Config {
             compression: Coding::AVAILABLE.to_vec(),
             demo_routes: false,
             routes: Vec::new(),
+            cors_allow_all: false,
+            cors_allow_origins: Vec::new(),
+            cors_allow_methods: vec![Method::GET, Method::HEAD, Method::POST],
+            cors_allow_headers: Vec::new(),
+            cors_allow_credentials: false,
+            cors_expose_headers: Vec::new(),
+            cors_max_age: Duration::from_secs(600),
+            security_headers: false,
+            csp: None,
+            csp_report_only: None,
+            hsts: None,
             tls_cert_file: None,
             tls_key_file: None,
             virtual_hosts: Vec::new(),

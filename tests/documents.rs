@@ -40,7 +40,10 @@ fn links_lead_somewhere() {
             let target = if file.is_empty() { path.clone() } else { path.with_file_name(file) };
             assert!(target.exists(), "{}: {link} is not there", path.display());
             if !anchor.is_empty() {
-                let heading = |line: &str| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-");
+                let heading = |line: &str| {
+                    let words = line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-");
+                    words.replace(|c: char| !c.is_alphanumeric() && !"-_".contains(c), "")
+                };
                 let text = fs::read_to_string(&target).expect("a document can be read");
                 let found = text.lines().filter(|line| line.starts_with('#')).any(|line| heading(line) == anchor);
                 assert!(found, "{}: {link} has no such heading", path.display());

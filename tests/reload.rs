@@ -7,6 +7,8 @@
     reason = "a test may panic, and says what it measured"
 )]
 
+#[path = "reload/browsers.rs"]
+mod browsers;
 #[path = "reload/changes.rs"]
 mod changes;
 #[path = "process/support.rs"]

@@ -20,8 +20,10 @@ use source::{Fact, Source, What, read_all};
 const LONGEST: usize = 450;
 
 /// Rule, file and reason. One that is no longer needed fails the test.
-const EXCEPTIONS: &[(&str, &str, &str)] =
-    &[("pure", "src/semantics/date.rs", "formats into an array with `io::Write for &mut [u8]`, which does no I/O")];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("pure", "src/semantics/date.rs", "formats into an array with `io::Write for &mut [u8]`, which does no I/O"),
+    ("length", "src/config/rows.rs", "one table, a row for each variable"),
+];
 
 /// What a rule found in a file.
 #[derive(Debug)]

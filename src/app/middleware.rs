@@ -2,14 +2,19 @@
 
 mod auth;
 mod compression;
+mod cors;
 mod rate_limit;
+mod security_headers;
 mod stack;
+mod vary;
 
 use std::sync::Arc;
 
 pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Users};
 pub use self::compression::{Coding, Compression, CompressionError};
+pub use self::cors::{Cors, CorsBuilder, CorsError, CorsErrors};
 pub use self::rate_limit::{RateLimit, RateLimitError};
+pub use self::security_headers::SecurityHeaders;
 pub use self::stack::Stack;
 use super::context::Context;
 use super::handler::Erased;

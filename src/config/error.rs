@@ -169,11 +169,22 @@ impl fmt::Display for ConfigError {
 pub struct Notice {
     variable: String,
     message: String,
+    unless_set: &'static [&'static str],
 }
 
 impl Notice {
     pub(super) fn new(name: &str, message: impl Into<String>) -> Self {
-        Notice { variable: full_name(name), message: message.into() }
+        Notice { variable: full_name(name), message: message.into(), unless_set: &[] }
+    }
+
+    /// Names variables, without their prefix, that could make the notice void if they were set.
+    pub(super) fn unless_set(self, names: &'static [&'static str]) -> Self {
+        Notice { unless_set: names, ..self }
+    }
+
+    /// Variables that are not set, without their prefix: whoever does not know all settings cannot be sure of the notice.
+    pub fn is_void_with(&self) -> &'static [&'static str] {
+        self.unless_set
     }
 
     /// The variable's full name.

@@ -241,6 +241,9 @@ mod tests {
                 "max-age=1",
                 "10.0.0.0/8",
                 "none",
+                "https://a.example",
+                "default-src *",
+                "60s",
                 "off",
             ];
             let setup = Setup::new(&[]);

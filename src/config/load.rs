@@ -153,7 +153,7 @@ fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings
     if let Err(fault) = parse(variable, name, &setting.text, config) {
         let rule = match fault {
             // The detail quotes the text.
-            Fault::Route(_) | Fault::Domain(_) if setting.hidden => variable.rule(),
+            Fault::Route(_) | Fault::Text(_) | Fault::Domain(_) if setting.hidden => variable.rule(),
             fault => format!("{}{fault}", variable.rule()),
         };
         let error = setting.blame(ConfigError::new(name, rule));
@@ -180,6 +180,7 @@ pub(super) enum Fault {
     Rule,
     Io(io::Error),
     Route(RouteError),
+    Text(String),
     /// With the word for what is counted there. It never shows what was written.
     Secret(&'static str, secrets::Fault),
     Domain(String),
@@ -194,6 +195,7 @@ impl std::fmt::Display for Fault {
             Fault::Io(error) => write!(f, " ({error})"),
             Fault::Secret(what, fault) => write!(f, " ({what} {} {})", fault.place, fault.reason),
             Fault::Route(error) => write!(f, " ({:.SHOWN$})", error.to_string()),
+            Fault::Text(reason) => write!(f, " ({:.SHOWN$})", reason),
             Fault::Domain(why) => write!(f, " ({why:.SHOWN$})"),
         }
     }
@@ -251,6 +253,7 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::Route { add } => {
             add(config, RouteSpec::parse(chosen(variable, name), text).map_err(Fault::Route)?);
         }
+        Kind::Text { read, .. } => read(config, trimmed).map_err(Fault::Text)?,
         Kind::Unread => {}
     }
     Ok(())

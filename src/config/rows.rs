@@ -2,6 +2,7 @@
 //!
 //! To implement a variable that is only known so far, replace its `refused` or `no_effect` row by one with a type.
 
+use super::browsers::{header_names, hsts, methods, origins, policy};
 use super::table::Variable;
 #[cfg(feature = "tls")]
 use super::{ClientAuth, TlsVersion};
@@ -16,7 +17,10 @@ const DAY: u64 = 24 * HOUR;
 
 #[cfg(not(feature = "tls"))]
 const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
-const NO_CORS: &str = "CORS is not implemented, so browsers would get no Access-Control headers";
+
+const METHODS: (&str, &str) = ("list of methods", "a list of methods separated by commas");
+const HEADER_NAMES: (&str, &str) = ("list of names", "a list of header names separated by commas");
+const POLICY: (&str, &str) = ("policy", "a Content-Security-Policy");
 
 /// Every variable this version knows.
 pub static VARIABLES: &[Variable] = &[
@@ -416,6 +420,73 @@ pub static VARIABLES: &[Variable] = &[
     Variable::route("ROUTE_<NAME>", |config, route| config.routes.push(route))
         .example("GET /hello/{name} -> respond 200 text/plain Hello, {name}!")
         .help("A route of the binary, see Routes. The name must not end in _FILE."),
+    // For browsers
+    Variable::switch("CORS_ALLOW_ALL", |config, all| config.cors_allow_all = all).reloadable().help(
+        "Let pages of every origin read answers, for public data. Never together with CORS_ALLOW_CREDENTIALS.",
+    ),
+    Variable::text(
+        "CORS_ALLOW_ORIGINS",
+        "",
+        ("list of origins", "a list of origins separated by commas"),
+        |config, text| origins(text).map(|origins| config.cors_allow_origins = origins),
+    )
+    .reloadable()
+    .example("https://app.example.com, https://*.preview.example.com")
+    .help(
+        "Origins whose pages may read answers: scheme, host and port, or all subdomains of a name. null only where it is \
+         named. Empty: none.",
+    ),
+    Variable::text("CORS_ALLOW_METHODS", "GET, HEAD, POST", METHODS, |config, text| {
+        methods(text).map(|methods| config.cors_allow_methods = methods)
+    })
+    .reloadable()
+    .example("GET, HEAD, POST, PUT, PATCH, DELETE")
+    .help("Methods that pages of other origins may use; browsers allow GET, HEAD and POST anyhow. *: all."),
+    Variable::text("CORS_ALLOW_HEADERS", "", HEADER_NAMES, |config, text| {
+        header_names(text).map(|names| config.cors_allow_headers = names)
+    })
+    .reloadable()
+    .example("Authorization, Content-Type")
+    .help("Header fields that pages of other origins may send. *: all but Authorization, which must be named."),
+    Variable::switch("CORS_ALLOW_CREDENTIALS", |config, allow| config.cors_allow_credentials = allow)
+        .reloadable()
+        .help("Let pages of other origins send cookies, client certificates and stored passwords, and read the answers."),
+    Variable::text("CORS_EXPOSE_HEADERS", "", HEADER_NAMES, |config, text| {
+        header_names(text).map(|names| config.cors_expose_headers = names)
+    })
+    .reloadable()
+    .example("ETag, X-Request-Id")
+    .help("Header fields of answers that pages of other origins may read besides the usual ones. *: all."),
+    Variable::duration("CORS_MAX_AGE", "10m", (0, DAY), |config, age| config.cors_max_age = age)
+        .reloadable()
+        .example("2h")
+        .help("Time for which browsers remember what a preflight allowed; Chromium no longer than 2h."),
+    Variable::switch("SECURITY_HEADERS", |config, on| config.security_headers = on).reloadable().help(
+        "Add X-Content-Type-Options, Referrer-Policy, X-Frame-Options, Cross-Origin-Opener-Policy and \
+         Cross-Origin-Resource-Policy to answers that have none.",
+    ),
+    Variable::text("CSP", "", POLICY, |config, text| policy(text).map(|policy| config.csp = policy))
+        .reloadable()
+        .example("default-src 'self'; frame-ancestors 'none'")
+        .help("Content-Security-Policy of answers that have none, word for word. Empty: none."),
+    Variable::text("CSP_REPORT_ONLY", "", POLICY, |config, text| {
+        policy(text).map(|policy| config.csp_report_only = policy)
+    })
+    .reloadable()
+    .example("default-src 'self'; report-uri /csp-reports")
+    .help("A policy that browsers only report on, to try it out: Content-Security-Policy-Report-Only. Empty: none."),
+    Variable::text(
+        "HSTS",
+        "",
+        ("policy", "the value of a Strict-Transport-Security field, or its max-age alone as a duration"),
+        |config, text| hsts(text).map(|hsts| config.hsts = hsts),
+    )
+    .reloadable()
+    .example("max-age=31536000; includeSubDomains")
+    .help(
+        "Strict-Transport-Security of answers to requests over TLS, here or at a trusted proxy: browsers come back over \
+         TLS only, for that long. Empty: none.",
+    ),
     // The configuration itself
     Variable::directory("DIR", |config, dir| config.dir = dir).example("/etc/rws").help(
         "Directory with a file for each variable, such as a mounted ConfigMap. Environment or command line \
@@ -447,12 +518,4 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("VIRTUAL_HOST_<N>_KEY_FILE", NO_TLS),
     #[cfg(not(feature = "tls"))]
     Variable::no_effect("HTTP_REDIRECT_TO_PORT", "it was built without TLS (cargo feature tls)"),
-    Variable::refused("CORS_ALLOW_ALL", NO_CORS),
-    Variable::refused("CORS_ALLOW_ORIGINS", NO_CORS),
-    Variable::refused("CORS_ALLOW_METHODS", NO_CORS),
-    Variable::refused("CORS_ALLOW_HEADERS", NO_CORS),
-    Variable::refused("CORS_ALLOW_CREDENTIALS", NO_CORS),
-    Variable::refused("CORS_EXPOSE_HEADERS", NO_CORS),
-    Variable::no_effect("CORS_MAX_AGE", "CORS is not implemented"),
-    Variable::refused("CSP", "security headers are not implemented, so browsers would get no Content-Security-Policy"),
 ];

@@ -1,6 +1,8 @@
 //! Rules that span variables. Each is silent when one of its variables has an error of its own, and each blames
 //! the variable that the operator should change.
 
+mod browsers;
+
 use std::collections::BTreeMap;
 
 use http::Method;
@@ -38,6 +40,7 @@ pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, r
     rules.redirect_leads_somewhere();
     rules.built_in_paths_differ();
     rules.routes_do_not_clash();
+    rules.browsers_understand();
 }
 
 struct Rules<'a> {

@@ -3,6 +3,9 @@
 //! The rows themselves are in `rows`. This knows what can be said of a single variable; rules that span several
 //! are in `rules`.
 
+mod names;
+mod words;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,10 +14,12 @@ use http::HeaderValue;
 
 use super::hosts::VirtualHost;
 use super::route::RouteSpec;
-use super::value::{show_bytes, show_millis};
-use super::{Config, IpNet, VARIABLES};
+use super::{Config, IpNet};
+
 use crate::semantics::accept_encoding::Coding;
 use crate::semantics::secrets::{Token, User};
+pub use names::find;
+pub(super) use names::{FILE_SUFFIX, nearest};
 
 /// One variable, or one family of variables such as `ROUTE_<NAME>`.
 #[derive(Debug)]
@@ -150,6 +155,12 @@ pub(super) enum Kind {
     Route {
         add: fn(&mut Config, RouteSpec),
     },
+    /// A text with a grammar of its own; its reader says what is wrong with one.
+    Text {
+        type_name: &'static str,
+        rule: &'static str,
+        read: fn(&mut Config, &str) -> Result<(), String>,
+    },
     /// Of a variable that this version does not read.
     Unread,
 }
@@ -274,6 +285,16 @@ impl Variable {
         Variable::new(name, default, Kind::Directives { set })
     }
 
+    /// `rule` stands behind "must be".
+    pub(super) const fn text(
+        name: &'static str,
+        default: &'static str,
+        (type_name, rule): (&'static str, &'static str),
+        read: fn(&mut Config, &str) -> Result<(), String>,
+    ) -> Self {
+        Variable::new(name, default, Kind::Text { type_name, rule, read })
+    }
+
     pub(super) const fn users(name: &'static str, set: fn(&mut Config, Vec<User>)) -> Self {
         Variable { secret: true, ..Variable::new(name, "", Kind::Users { set }) }
     }
@@ -319,171 +340,4 @@ impl Variable {
     pub(super) const fn help(self, help: &'static str) -> Self {
         Variable { help, ..self }
     }
-}
-
-/// What documentation and messages say of a variable.
-impl Variable {
-    /// The type in a word or two.
-    pub fn type_name(&self) -> &'static str {
-        match self.kind {
-            Kind::Number { .. } => "number",
-            Kind::Size { .. } => "size",
-            Kind::Duration { .. } => "duration",
-            Kind::Port { .. } => "port",
-            Kind::Boolean { .. } => "boolean",
-            Kind::Address { .. } => "IP address",
-            Kind::OneOf(_) => "choice",
-            Kind::UrlPath { .. } => "URL path",
-            Kind::UrlPaths { .. } => "list of URL paths",
-            Kind::Page { .. } => "file name",
-            Kind::Directory { .. } => "directory",
-            Kind::File { .. } | Kind::HostFile { .. } => "file",
-            Kind::Domains { .. } => "domains",
-            Kind::List { .. } => "list",
-            Kind::Word { .. } => "word",
-            Kind::Networks { .. } => "list of networks",
-            Kind::Users { .. } => "list of users",
-            Kind::Tokens { .. } => "list of tokens",
-            Kind::Realm { .. } => "text",
-            Kind::Directives { .. } => "directives",
-            Kind::Codings { .. } => "list of codings",
-            Kind::Route { .. } => "route",
-            Kind::Unread => "",
-        }
-    }
-
-    /// The unit of a plain number, if there is one.
-    pub fn unit(&self) -> Option<&'static str> {
-        match self.kind {
-            Kind::Size { .. } => Some("bytes"),
-            Kind::Duration { .. } => Some("seconds"),
-            _ => None,
-        }
-    }
-
-    /// The values the type allows: `0 to 65535`; empty if the type says it all.
-    pub fn range(&self) -> String {
-        match self.kind {
-            Kind::Number { min, max, .. } => range(min, max, |number| number.to_string()),
-            Kind::Size { min, max, .. } => range(min, max, show_bytes),
-            Kind::Duration { min, max, auto, .. } => {
-                let auto = if auto { "auto, or " } else { "" };
-                format!("{auto}{}", range(min, max, show_millis))
-            }
-            Kind::Port { .. } => "0 to 65535, or empty".to_owned(),
-            Kind::OneOf(choices) => choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-            Kind::Page { .. } => "a file's name, true or false".to_owned(),
-            _ => String::new(),
-        }
-    }
-
-    /// What a value must be, as errors say it.
-    pub fn rule(&self) -> String {
-        match self.kind {
-            Kind::Number { .. } => format!("must be a whole number from {}", self.range()),
-            Kind::Size { .. } => format!(
-                "must be a size in bytes or with a unit (64KiB, 2MiB, 1GiB; no fractions) from {}",
-                self.range()
-            ),
-            Kind::Duration { min, max, auto, .. } => format!(
-                "must be {}a duration in seconds or with a unit (500ms, 5s, 2m, 1h; no fractions) from {}",
-                if auto { "auto or " } else { "" },
-                range(min, max, show_millis)
-            ),
-            Kind::Port { .. } => "must be a port number from 0 to 65535, or empty for none".to_owned(),
-            Kind::Boolean { .. } => "must be true or false (also 1 or 0, yes or no, on or off)".to_owned(),
-            Kind::Address { .. } => "must be an IPv4 or IPv6 address".to_owned(),
-            Kind::Codings { .. } => {
-                let names: Vec<_> = Coding::AVAILABLE.iter().map(|coding| coding.name()).collect();
-                format!(
-                    "must be on, off, or a list of codings separated by commas, of which this build has {}",
-                    names.join(", ")
-                )
-            }
-            Kind::OneOf(_) => format!("must be one of {}", self.range()),
-            Kind::UrlPath { .. } => "must be a path that starts with / and has no query, braces, spaces, percent \
-                                     signs, empty or dot segments"
-                .to_owned(),
-            Kind::UrlPaths { .. } => "must be a list of paths separated by commas, each starting with / and without \
-                                      query, braces, spaces, percent signs, empty or dot segments"
-                .to_owned(),
-            Kind::Page { .. } => {
-                "must be the name of a file relative to RWS_CONFIG_STATIC_DIR, without segments that start \
-                                  with a dot, or true for index.html"
-                    .to_owned()
-            }
-            Kind::Directory { .. } => "must be an existing directory".to_owned(),
-            Kind::File { .. } | Kind::HostFile { .. } => "must be the path of a file".to_owned(),
-            Kind::Domains { .. } => "must be a list of domain names separated by commas".to_owned(),
-            Kind::Directives { .. } => "must be directives of a Cache-Control field, separated by commas, each a name \
-                                        or name=value"
-                .to_owned(),
-            Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
-            Kind::Users { .. } => {
-                "must be a line user:hash for each user, as htpasswd -nB writes it, or user:password".to_owned()
-            }
-            Kind::Tokens { .. } => "must be a list of tokens or name:token, separated by commas or spaces".to_owned(),
-            Kind::Realm { .. } => "must be 1 to 128 characters of printable ASCII".to_owned(),
-            Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
-            Kind::Networks { .. } => {
-                "must be a list of IP addresses and CIDR blocks (10.0.0.0/8, fd00::/8, 192.0.2.1) \
-                                      separated by commas"
-                    .to_owned()
-            }
-            Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
-                                   \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""
-                .to_owned(),
-            Kind::Unread => String::new(),
-        }
-    }
-
-    /// Whether something else entirely, such as a private key, would pass for a value.
-    pub(super) fn takes_any_text(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::List { .. } | Kind::Route { .. } | Kind::Word { .. } | Kind::Directives { .. } | Kind::Realm { .. }
-        )
-    }
-
-    /// Whether `name`, without its prefix, is this variable or one of this family.
-    pub(super) fn is_called(&self, name: &str) -> bool {
-        let Some((start, end)) = self.family() else { return name == self.name };
-        let chosen = name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
-        let allowed: fn(u8) -> bool = match self.kind {
-            Kind::Route { .. } => |byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte),
-            _ => |byte| byte.is_ascii_digit(),
-        };
-        // A name in _FILE names a file that holds the value, also for a family without an end of its own.
-        let direct = !end.is_empty() || !name.ends_with(FILE_SUFFIX);
-        direct && chosen.is_some_and(|chosen| !chosen.is_empty() && chosen.bytes().all(allowed))
-    }
-
-    /// What stands before and after the part in angle brackets.
-    pub(super) fn family(&self) -> Option<(&'static str, &'static str)> {
-        let (start, rest) = self.name.split_once('<')?;
-        Some((start, rest.split_once('>')?.1))
-    }
-}
-
-/// Ends the names of variables whose value is the path of a file that holds the value of another.
-pub(super) const FILE_SUFFIX: &str = "_FILE";
-
-/// The variable called `name`, without its prefix.
-pub fn find(name: &str) -> Option<&'static Variable> {
-    VARIABLES.iter().find(|variable| variable.is_called(name))
-}
-
-/// The known name most like `name`, if any is like it at all. Families offer their own names.
-pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    /// Jaro-Winkler similarity from which a name is more likely a slip than something else; see the tests.
-    const SIMILAR: f64 = 0.86;
-    let name = name.strip_suffix(FILE_SUFFIX).filter(|rest| find(rest).is_none()).unwrap_or(name);
-    let name = name.to_ascii_uppercase();
-    let scored = VARIABLES.iter().map(|variable| (strsim::jaro_winkler(&name, variable.name), variable.name));
-    let (score, nearest) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (score >= SIMILAR).then_some(nearest)
-}
-
-fn range(min: u64, max: u64, show: impl Fn(u64) -> String) -> String {
-    if max == u64::MAX { format!("{} upwards", show(min)) } else { format!("{} to {}", show(min), show(max)) }
 }

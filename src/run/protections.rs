@@ -2,6 +2,7 @@
 //! operators, and around the middleware of the application. While the configuration asks for none it costs a load.
 
 mod auth;
+mod browsers;
 mod compression;
 mod rate_limit;
 
@@ -38,6 +39,8 @@ struct Kept {
 /// What this configuration asks for, the outermost first.
 fn wanted(config: &Config, kept: &Kept) -> Vec<Arc<dyn Middleware>> {
     let mut layers: Vec<Arc<dyn Middleware>> = Vec::new();
+    layers.extend(browsers::security_headers(config));
+    layers.extend(browsers::cors(config));
     layers.extend(kept.limit.wanted(config));
     layers.extend(kept.auth.wanted(config));
     layers.extend(kept.compression.wanted(config));

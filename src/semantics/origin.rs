@@ -107,7 +107,7 @@ fn parse(text: &str) -> Result<Pattern, Fault> {
     let (scheme, rest) = text.split_once("://").ok_or(Fault::NoScheme)?;
     let scheme = scheme_of(scheme)?;
     if let Some(end) = rest.find(['/', '?', '#', '\\']) {
-        return Err(Fault::Path(format!("{scheme}://{}", &rest[..end])));
+        return Err(Fault::Path(format!("{scheme}://{}", rest[..end].escape_debug())));
     }
     if rest.contains('@') {
         return Err(Fault::User);
@@ -196,7 +196,10 @@ impl fmt::Display for OriginError {
         write!(f, "{:?} ", self.text)?;
         match &self.fault {
             Fault::Everything => f.write_str("is every origin, which is a setting of its own"),
-            Fault::NoScheme => write!(f, "has no scheme: write https://{}", self.text.trim_start_matches('/')),
+            Fault::NoScheme => {
+                let host = self.text.trim_start_matches('/').escape_debug();
+                write!(f, "has no scheme: write https://{host}")
+            }
             Fault::Scheme => f.write_str("has no valid scheme before ://, such as https"),
             Fault::File => f.write_str("is no origin: browsers send null for pages from files"),
             Fault::User => f.write_str("has a user name, and an origin has none"),
@@ -339,7 +342,7 @@ mod tests {
         }
 
         #[test]
-        fn an_exact_pattern_matches_itself_alone(host in "[a-z]{1,5}(\\.[a-z0-9-]{1,5}x){0,2}", other: Vec<u8>) {
+        fn an_exact_pattern_matches_itself_alone(host in "[a-z]{1,5}(\\.[a-z][a-z0-9-]{0,4}x){0,2}", other: Vec<u8>) {
             let text = format!("https://{host}");
             let pattern = pattern(&text);
             prop_assert!(pattern.matches(text.as_bytes()));

@@ -329,7 +329,7 @@ pub(crate) fn json_lines(text: &[u8]) -> Vec<Value> {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    head: String,
+    pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rws::config::{Change, Status, VARIABLES};
 
+use crate::browsers;
 use crate::support::{Client, PATIENCE, Server, Sig, json, let_pass, rws};
 use crate::volume::Volume;
 
@@ -30,6 +31,16 @@ const fn case(
     see: fn(&mut Server, &mut Volume) -> String,
 ) -> Case {
     Case { name, before, after, with: &[], tls: false, see }
+}
+
+/// With an origin that is allowed.
+const fn of_cors(
+    name: &'static str,
+    before: (&'static str, &'static str),
+    after: (&'static str, &'static str),
+    see: fn(&mut Server, &mut Volume) -> String,
+) -> Case {
+    Case { with: browsers::ALLOWED, ..case(name, before, after, see) }
 }
 
 const CASES: &[Case] = &[
@@ -223,6 +234,34 @@ const CASES: &[Case] = &[
     case("STATIC_CACHE_CONTROL", ("no-cache", "no-cache"), ("max-age=60", "max-age=60"), |server, _| {
         server.get("/Cargo.toml").field("cache-control").unwrap_or("none").to_owned()
     }),
+    case("CORS_ALLOW_ALL", ("false", "none"), ("true", "*"), browsers::origin),
+    case(
+        "CORS_ALLOW_ORIGINS",
+        ("https://b.example", "none"),
+        ("https://*.example, https://a.example", "https://a.example"),
+        browsers::origin,
+    ),
+    of_cors("CORS_ALLOW_METHODS", ("GET", "GET"), ("PUT, DELETE", "PUT, DELETE"), browsers::methods),
+    of_cors("CORS_ALLOW_HEADERS", ("X-A", "x-a"), ("X-B", "x-b"), browsers::headers),
+    of_cors("CORS_ALLOW_CREDENTIALS", ("false", "none"), ("true", "true"), browsers::credentials),
+    of_cors("CORS_EXPOSE_HEADERS", ("", "none"), ("ETag", "etag"), browsers::exposed),
+    of_cors("CORS_MAX_AGE", ("10m", "600"), ("1h", "3600"), browsers::max_age),
+    case("SECURITY_HEADERS", ("false", "none"), ("true", "strict-origin-when-cross-origin"), browsers::referrer_policy),
+    case("CSP", ("", "none"), ("default-src 'self'", "default-src 'self'"), browsers::csp),
+    case(
+        "CSP_REPORT_ONLY",
+        ("", "none"),
+        ("img-src *; report-to x", "img-src *; report-to x"),
+        browsers::csp_report_only,
+    ),
+    Case {
+        name: "HSTS",
+        before: ("max-age=1", "max-age=1"),
+        after: ("1h", "max-age=3600"),
+        with: browsers::BEHIND_PROXY,
+        tls: false,
+        see: browsers::hsts,
+    },
     case("STATIC_IMMUTABLE", ("auto", "max-age=31536000, immutable"), ("off", "no-cache"), |server, _| {
         server.get("/examples/spa/assets/app.0e4d2f9b.js").field("cache-control").unwrap_or("none").to_owned()
     }),

@@ -3,6 +3,7 @@
 //! A rule may claim only what follows from the input. Where something is not known, such as a Secret that is made
 //! elsewhere, it stays silent: a false alarm costs more than a miss.
 
+mod clients;
 pub(super) mod configuration;
 mod container_ports;
 mod files;
@@ -37,6 +38,7 @@ const GROUPS: &[(&str, Table, Check)] = &[
     ("Shutdown", shutdown::RULES, shutdown::check),
     ("Services", services::RULES, services::check),
     ("Files", files::RULES, files::check),
+    ("Clients", clients::RULES, clients::check),
     ("Rollout and scaling", scaling::RULES, scaling::check),
     ("Monitoring", monitoring::RULES, monitoring::check),
     ("Resources", resources::RULES, resources::check),

@@ -216,7 +216,9 @@ impl Settings {
             }
         }
         for notice in notices.unwrap_or_default() {
-            self.report_notice(notice.variable(), notice.message(), findings);
+            if notice.is_void_with().iter().all(|name| self.is_known(name)) {
+                self.report_notice(notice.variable(), notice.message(), findings);
+            }
         }
     }
 

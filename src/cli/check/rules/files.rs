@@ -38,6 +38,17 @@ pub(super) static CONFIG_DIR: Rule = Rule {
     fix: "Mount the ConfigMap at that path, without subPath.",
 };
 
+pub(super) static STATIC_DIR: Rule = Rule {
+    id: "static-dir",
+    severity: Severity::Warning,
+    summary: "RWS_CONFIG_STATIC_DIR is a directory that nothing fills",
+    explanation: "rws does not start if the directory is not there, and answers 404 to everything if it is empty. The \
+                  image of rws has no files of its own, and an emptyDir is empty until an init container or a container \
+                  beside rws puts something there.",
+    fix: "Mount a volume that has the files at that path, fill the emptyDir from an init container, or build an image \
+          with the files and name it otherwise than rws.",
+};
+
 pub(super) static SUB_PATH: Rule = Rule {
     id: "subpath-no-reload",
     severity: Severity::Warning,
@@ -68,7 +79,7 @@ pub(super) static ENV_FROM_RESTART: Rule = Rule {
 };
 
 pub(super) static RULES: Table =
-    &[&FILE_NOT_MOUNTED, &TLS_NOT_MOUNTED, &CONFIG_DIR, &SUB_PATH, &ENV_SHADOWS_DIR, &ENV_FROM_RESTART];
+    &[&FILE_NOT_MOUNTED, &TLS_NOT_MOUNTED, &CONFIG_DIR, &STATIC_DIR, &SUB_PATH, &ENV_SHADOWS_DIR, &ENV_FROM_RESTART];
 
 pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
     for server in &cluster.servers {
@@ -83,6 +94,7 @@ pub(super) fn check(cluster: &Cluster<'_>, findings: &mut Findings) {
             }
         }
         directory(server, findings);
+        static_files(server, findings);
         shadows(server, findings);
         restart(server, findings);
     }
@@ -166,6 +178,34 @@ fn directory(server: &Server<'_>, findings: &mut Findings) {
             short(path)
         );
         findings.add(&SUB_PATH, at, message);
+    }
+}
+
+/// Only what is sure: another image may bring the files, and a claim may hold them.
+fn static_files(server: &Server<'_>, findings: &mut Findings) {
+    let (Some(path), Some(place)) = (server.settings.text("STATIC_DIR"), server.place_of("STATIC_DIR")) else { return };
+    let shown = short(path);
+    let Some(mount) = server.mounts.mount_of(path.trim_end_matches('/')) else {
+        if is_our_image(server) && path.starts_with('/') {
+            let message = format!(
+                "{PREFIX}STATIC_DIR is {shown}, where no volume is mounted, and the image of rws has no files: it would \
+                 not start; mount a volume with the files, or name an image that has them otherwise than rws"
+            );
+            findings.add(&STATIC_DIR, place, message);
+        }
+        return;
+    };
+    let is_empty_dir = server.workload.volume(mount.volume).is_some_and(|volume| volume.get("emptyDir").is_some());
+    let others = server.workload.containers().into_iter().filter(|other| other.name != server.container.name);
+    let mounts_it =
+        |node: &Node| node.items_of("volumeMounts").iter().any(|it| it.text_of("name") == Some(mount.volume));
+    if is_empty_dir && !others.into_iter().any(|other| mounts_it(other.node)) {
+        let message = format!(
+            "{PREFIX}STATIC_DIR is {shown}, in the emptyDir {}, which no other container mounts: nobody puts files there, \
+             and every request gets 404; fill it from an init container",
+            mount.volume
+        );
+        findings.add(&STATIC_DIR, place, message);
     }
 }
 
