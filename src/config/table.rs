@@ -161,7 +161,8 @@ pub(super) enum Kind {
         rule: &'static str,
         read: fn(&mut Config, &str) -> Result<(), String>,
     },
-    /// Of a variable that this version does not read.
+    /// Of a variable that this build does not read.
+    #[cfg_attr(feature = "tls", allow(dead_code, reason = "only builds without TLS leave variables unread"))]
     Unread,
 }
 
@@ -315,12 +316,14 @@ impl Variable {
         Variable::new(name, "", Kind::Route { add })
     }
 
-    /// Not read by this version, and an error when set.
+    /// Not read by this build, and an error when set.
+    #[cfg_attr(feature = "tls", allow(dead_code, reason = "only builds without TLS leave variables unread"))]
     pub(super) const fn refused(name: &'static str, because: &'static str) -> Self {
         Variable { status: Status::Refused(because), ..Variable::new(name, "", Kind::Unread) }
     }
 
-    /// Not read by this version, and a notice when set.
+    /// Not read by this build, and a notice when set.
+    #[cfg_attr(feature = "tls", allow(dead_code, reason = "only builds without TLS leave variables unread"))]
     pub(super) const fn no_effect(name: &'static str, because: &'static str) -> Self {
         Variable { status: Status::NoEffect(because), ..Variable::new(name, "", Kind::Unread) }
     }
