@@ -112,9 +112,10 @@ impl Cache {
             return Ok(Arc::clone(&slot.value));
         }
         let missing_at = self.missing.address(key);
+        let missed = self.missing.get(missing_at, key);
         if known.is_none()
-            && let Some(slot) = self.missing.get(missing_at, key)
-            && is_fresh(&slot, now)
+            && let Some(slot) = &missed
+            && is_fresh(slot, now)
         {
             return Err(slot.value);
         }
@@ -127,8 +128,13 @@ impl Cache {
             _ if known.is_some() => self.files.remove(file_at, key),
             _ => {}
         }
-        if let Err(refusal @ (Refusal::NotFound | Refusal::Directory)) = found {
-            self.missing.put(missing_at, Slot::new(key, refusal, now), now - PERIOD);
+        match found {
+            Err(refusal @ (Refusal::NotFound | Refusal::Directory)) => {
+                self.missing.put(missing_at, Slot::new(key, refusal, now), now - PERIOD);
+            }
+            // Even if the file cannot be kept.
+            _ if missed.is_some() => self.missing.remove(missing_at, key),
+            _ => {}
         }
         found.map(Found::into_entry)
     }
@@ -219,7 +225,7 @@ fn is_fresh<T>(slot: &Slot<T>, now: u64) -> bool {
     let checked = slot.checked();
     match now.saturating_sub(checked) {
         0..PERIOD => true,
-        age => age < PERIOD + GRACE && !slot.claim(checked, now),
+        age => age < PERIOD + GRACE && !slot.claim(checked, now - PERIOD + GRACE),
     }
 }
 
