@@ -224,7 +224,16 @@ impl Files {
 
     /// The current version of the regular file `name`.
     fn lookup(&self, name: &Name) -> Result<Arc<Entry>, Refusal> {
-        self.cache.look_up(Source { root: &self.root, clock: &self.clock }, name)
+        self.cache.look_up(self.source(), name)
+    }
+
+    /// Whether the file `name` is at this moment the version `entry`, whatever is remembered.
+    fn is_current(&self, name: &Name, entry: &Entry) -> bool {
+        entry::open(self.source(), name).is_ok_and(|(_, stat)| entry.is_version(&stat))
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source { root: &self.root, clock: &self.clock }
     }
 }
 
