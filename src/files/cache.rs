@@ -125,7 +125,7 @@ impl Cache {
             Ok(Found::New(entry)) if entry.is_held() => {
                 self.files.put(file_at, Slot::new(key, Arc::clone(entry), now), now - PERIOD);
             }
-            _ if known.is_some() => self.files.remove(file_at, key),
+            _ if known.is_some() => self.files.remove(file_at, key, now),
             _ => {}
         }
         match found {
@@ -133,7 +133,7 @@ impl Cache {
                 self.missing.put(missing_at, Slot::new(key, refusal, now), now - PERIOD);
             }
             // Even if the file cannot be kept.
-            _ if missed.is_some() => self.missing.remove(missing_at, key),
+            _ if missed.is_some() => self.missing.remove(missing_at, key, now),
             _ => {}
         }
         found.map(Found::into_entry)
