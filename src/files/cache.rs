@@ -98,11 +98,11 @@ impl Cache {
 
     /// The current version of the file `name`, or why there is none.
     pub(super) fn look_up(&self, source: Source<'_>, name: &Name) -> Result<Arc<Entry>, Refusal> {
-        let key = name.as_bytes();
+        let (key, now) = (name.as_bytes(), self.ticks.now());
         if self.bytes.limit() == 0 || key.len() > LONGEST_NAME {
+            source.root.follow_now_and_then(now, PERIOD);
             return Entry::open(source, name, self.ticks.wall()).map(Arc::new);
         }
-        let now = self.ticks.now();
         let file_at = self.files.address(key);
         let known = self.files.get(file_at, key);
         if let Some(slot) = &known
@@ -147,6 +147,7 @@ impl Cache {
         known: Option<&Slot<Arc<Entry>>>,
         now: u64,
     ) -> Result<Found, Refusal> {
+        source.root.follow_now_and_then(now, PERIOD);
         let (file, stat) = entry::open(source, name)?;
         if let Some(slot) = known
             && slot.value.is_surely(&stat)
