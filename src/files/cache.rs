@@ -25,7 +25,8 @@ use super::stamp::Clock;
 /// How long what was found is taken for granted.
 const PERIOD: u64 = nanoseconds(Duration::from_secs(1));
 
-/// For so much longer, while one thread looks again, the others go on with what they have.
+/// For so much longer, while one thread looks again, the others go on with what they have. And whether the root is still the
+/// same is not looked at more often.
 const GRACE: u64 = nanoseconds(Duration::from_millis(100));
 
 /// What was not asked for during this time is let go, so that no deleted file stays on its disk for long.
@@ -100,7 +101,7 @@ impl Cache {
     pub(super) fn look_up(&self, source: Source<'_>, name: &Name) -> Result<Arc<Entry>, Refusal> {
         let (key, now) = (name.as_bytes(), self.ticks.now());
         if self.bytes.limit() == 0 || key.len() > LONGEST_NAME {
-            source.root.follow_now_and_then(now, PERIOD);
+            source.root.follow_now_and_then(now, GRACE);
             return Entry::open(source, name, self.ticks.wall()).map(Arc::new);
         }
         let file_at = self.files.address(key);
@@ -147,7 +148,7 @@ impl Cache {
         known: Option<&Slot<Arc<Entry>>>,
         now: u64,
     ) -> Result<Found, Refusal> {
-        source.root.follow_now_and_then(now, PERIOD);
+        source.root.follow_now_and_then(now, GRACE);
         let (file, stat) = entry::open(source, name)?;
         if let Some(slot) = known
             && slot.value.is_surely(&stat)
