@@ -202,6 +202,7 @@ mod tests {
             (&[NAMED, WITH, ("CORS_ALLOW_METHODS", "put"), ("CORS_MAX_AGE", "86400")][..], String::new()),
             (&[("CORS_ALLOW_ALL", "true"), ("CORS_ALLOW_METHODS", "*"), ("CORS_ALLOW_HEADERS", "*")], String::new()),
             (&[("CORS_ALLOW_ALL", "false"), ("CORS_ALLOW_CREDENTIALS", "false")], String::new()),
+            (&[NAMED, ("CORS_ALLOW_CREDENTIALS", "")], String::new()),
             (&[WITH], format!("CORS_ALLOW_CREDENTIALS {idle}")),
             (&[("CORS_ALLOW_METHODS", "PUT")], format!("CORS_ALLOW_METHODS {idle}")),
             (&[("CORS_MAX_AGE", "1h")], format!("CORS_MAX_AGE {idle}")),
