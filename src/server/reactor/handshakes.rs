@@ -51,7 +51,8 @@ impl Handshakes {
     }
 
     fn is_time(&self, now: Instant) -> bool {
-        self.steps > 0 && self.until.is_some_and(|until| now < until)
+        // One is always taken, however slow the machine.
+        self.steps > 0 && self.until.is_some_and(|until| self.steps == STEPS || now < until)
     }
 }
 
@@ -86,5 +87,15 @@ mod tests {
             assert!(!handshakes.step(later) && handshakes.next(later).is_none());
         }
         assert!(handshakes.is_empty());
+    }
+
+    #[test]
+    fn there_is_always_one() {
+        let (mut handshakes, start) = (Handshakes::default(), Instant::now());
+        handshakes.turn();
+        handshakes.wait(7);
+        assert_eq!(handshakes.next(start), Some(7));
+        assert!(handshakes.step(start + Duration::from_secs(1)));
+        assert!(!handshakes.step(start + Duration::from_secs(1)));
     }
 }
