@@ -139,8 +139,9 @@ pub struct Config {
     pub routes: Vec<RouteSpec>,
     pub cors_allow_all: bool,
     pub cors_allow_origins: Vec<OriginPattern>,
-    /// `*` is a method of that name, as it is for browsers.
+    /// `*` is a method of that name, as it is for browsers. Empty: GET, HEAD and POST, or with `cors_allow_all` all.
     pub cors_allow_methods: Vec<Method>,
+    /// Empty: none, or with `cors_allow_all` all.
     pub cors_allow_headers: Vec<HeaderName>,
     pub cors_allow_credentials: bool,
     pub cors_expose_headers: Vec<HeaderName>,
@@ -325,7 +326,7 @@ impl Default for Config {
             routes: Vec::new(),
             cors_allow_all: false,
             cors_allow_origins: Vec::new(),
-            cors_allow_methods: vec![Method::GET, Method::HEAD, Method::POST],
+            cors_allow_methods: Vec::new(),
             cors_allow_headers: Vec::new(),
             cors_allow_credentials: false,
             cors_expose_headers: Vec::new(),

@@ -436,18 +436,24 @@ pub static VARIABLES: &[Variable] = &[
         "Origins whose pages may read answers: scheme, host and port, or all subdomains of a name. null only where it is \
          named. Empty: none.",
     ),
-    Variable::text("CORS_ALLOW_METHODS", "GET, HEAD, POST", METHODS, |config, text| {
+    Variable::text("CORS_ALLOW_METHODS", "", METHODS, |config, text| {
         methods(text).map(|methods| config.cors_allow_methods = methods)
     })
     .reloadable()
     .example("GET, HEAD, POST, PUT, PATCH, DELETE")
-    .help("Methods that pages of other origins may use; browsers allow GET, HEAD and POST anyhow. *: all."),
+    .help(
+        "Methods that pages of other origins may use; browsers allow GET, HEAD and POST anyhow. *: all. Empty: these three, or \
+         with CORS_ALLOW_ALL all.",
+    ),
     Variable::text("CORS_ALLOW_HEADERS", "", HEADER_NAMES, |config, text| {
         header_names(text).map(|names| config.cors_allow_headers = names)
     })
     .reloadable()
     .example("Authorization, Content-Type")
-    .help("Header fields that pages of other origins may send. *: all but Authorization, which must be named."),
+    .help(
+        "Header fields that pages of other origins may send. *: all but Authorization, which must be named. Empty: none, or \
+         with CORS_ALLOW_ALL all, Authorization among them.",
+    ),
     // Empty by default in the original, so it is in its ConfigMaps.
     Variable::switch_or_empty("CORS_ALLOW_CREDENTIALS", |config, allow| config.cors_allow_credentials = allow)
         .reloadable()

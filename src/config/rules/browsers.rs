@@ -1,7 +1,5 @@
 //! Rules for what is told to browsers: combinations that they refuse without a word, and slips in policies.
 
-use http::Method;
-
 use super::Rules;
 use crate::config::PREFIX;
 use crate::config::error::{Notice, full_name};
@@ -68,7 +66,7 @@ impl Rules<'_> {
         }
         let settings = self.settings;
         let idle = [
-            ("CORS_ALLOW_METHODS", config.cors_allow_methods != [Method::GET, Method::HEAD, Method::POST]),
+            ("CORS_ALLOW_METHODS", !config.cors_allow_methods.is_empty()),
             ("CORS_ALLOW_HEADERS", !config.cors_allow_headers.is_empty()),
             ("CORS_ALLOW_CREDENTIALS", config.cors_allow_credentials),
             ("CORS_EXPOSE_HEADERS", !config.cors_expose_headers.is_empty()),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::app::middleware::{Cors, Middleware, SecurityHeaders};
 use crate::config::Config;
@@ -33,11 +34,19 @@ pub(super) fn cors(config: &Config) -> Option<Arc<dyn Middleware>> {
     if !config.cors_allow_all && config.cors_allow_origins.is_empty() {
         return None;
     }
-    let builder = if config.cors_allow_all { Cors::builder().allow_any_origin() } else { Cors::builder() };
+    let builder = Cors::builder().allow_origins(config.cors_allow_origins.iter().map(ToString::to_string));
+    let builder = if config.cors_allow_all { builder.allow_any_origin() } else { builder };
+    let builder = match (&config.cors_allow_methods[..], config.cors_allow_all) {
+        ([], false) => builder.allow_methods([Method::GET, Method::HEAD, Method::POST]),
+        ([], true) => builder.allow_any_method(),
+        (methods, _) => builder.allow_methods(methods.iter().cloned()),
+    };
+    let builder = match (&config.cors_allow_headers[..], config.cors_allow_all) {
+        // `*` is all but this one (Fetch standard, "CORS-preflight fetch").
+        ([], true) => builder.allow_headers([HeaderName::from_static("*"), AUTHORIZATION]),
+        (headers, _) => builder.allow_headers(headers.iter().cloned()),
+    };
     let built = builder
-        .allow_origins(config.cors_allow_origins.iter().map(ToString::to_string))
-        .allow_methods(config.cors_allow_methods.iter().cloned())
-        .allow_headers(config.cors_allow_headers.iter().cloned())
         .allow_credentials(config.cors_allow_credentials)
         .expose_headers(config.cors_expose_headers.iter().cloned())
         .max_age(config.cors_max_age)
@@ -110,5 +119,28 @@ mod tests {
         assert_eq!(answer.header("access-control-allow-origin"), Some("https://a.example"));
         assert_eq!(answer.header("access-control-allow-credentials"), Some("true"));
         assert_eq!(answer.header("access-control-expose-headers"), Some("etag"));
+    }
+
+    #[test]
+    fn pages_of_all_origins_may_do_all_that_nothing_else_is_said_of() {
+        let preflight = |settings: &[(&str, &str)]| {
+            let sources =
+                Sources::new(settings.iter().map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned())));
+            let layer = cors(&Config::load(&sources).unwrap().config).unwrap();
+            let stack = crate::app::middleware::Stack::default();
+            stack.set(vec![layer]);
+            let client = TestClient::new(App::new().layer(stack)).unwrap();
+            let request = client.request(Method::OPTIONS, "/").header("origin", "https://a.example");
+            let answer = request.header("access-control-request-method", "PUT").send();
+            ["access-control-allow-methods", "access-control-allow-headers"]
+                .map(|name| answer.header(name).unwrap_or_default().to_ascii_lowercase())
+        };
+        // The original's ConfigMaps name every variable.
+        let empty = [("CORS_ALLOW_ORIGINS", ""), ("CORS_ALLOW_METHODS", ""), ("CORS_ALLOW_HEADERS", "")];
+        let all = [&[("CORS_ALLOW_ALL", "true")], &empty[..]].concat();
+        assert_eq!(preflight(&all), ["*", "*, authorization"]);
+        let some = [("CORS_ALLOW_ALL", "true"), ("CORS_ALLOW_METHODS", "PUT"), ("CORS_ALLOW_HEADERS", "x-a")];
+        assert_eq!(preflight(&some), ["put", "x-a"]);
+        assert_eq!(preflight(&[("CORS_ALLOW_ORIGINS", "https://a.example")]), ["get, head, post", ""]);
     }
 }
