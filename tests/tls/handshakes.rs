@@ -18,7 +18,8 @@ use rws::server::stats::ErrorKind;
 
 use super::certificates::fixture;
 use super::client::{
-    authority, connect_with, over, read_raw, send, session, settle, shake_hands, site, site_on, take_output, usual, wants,
+    authority, connect_with, over, read_raw, send, session, settle, shake_hands, site, site_on, take_output, usual,
+    wants,
 };
 use super::support::{Client, Site, config, get_of, until};
 
