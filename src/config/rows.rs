@@ -422,7 +422,7 @@ pub static VARIABLES: &[Variable] = &[
         .help("A route of the binary, see Routes. The name must not end in _FILE."),
     // For browsers
     Variable::switch("CORS_ALLOW_ALL", |config, all| config.cors_allow_all = all).reloadable().help(
-        "Let pages of every origin read answers, for public data. Never together with CORS_ALLOW_CREDENTIALS.",
+        "Let pages of every origin read answers, for public data. CORS_ALLOW_CREDENTIALS then has no effect.",
     ),
     Variable::text(
         "CORS_ALLOW_ORIGINS",

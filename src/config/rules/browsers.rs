@@ -23,12 +23,13 @@ impl Rules<'_> {
             return;
         }
         let credentials = full_name("CORS_ALLOW_CREDENTIALS");
-        if self.config.cors_allow_all && !self.report.failed("CORS_ALLOW_ALL") {
-            let rule = format!(
-                "must not be true together with {credentials}: every page that a user visits could act and read as that \
-                 user, and browsers refuse it; name the origins in {PREFIX}CORS_ALLOW_ORIGINS"
+        if self.config.cors_allow_all {
+            let message = format!(
+                "has no effect: with {PREFIX}CORS_ALLOW_ALL=true every page that a user visits could act and read as that \
+                 user, and browsers refuse it; name the origins in {PREFIX}CORS_ALLOW_ORIGINS instead"
             );
-            self.blame("CORS_ALLOW_ALL", rule, None);
+            self.report.notice(Notice::new("CORS_ALLOW_CREDENTIALS", message));
+            return;
         }
         let stars = [
             (
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_together() {
         let text = told(&[
-            ("CORS_ALLOW_ALL", "true"),
+            NAMED,
             WITH,
             ("CORS_ALLOW_METHODS", "*"),
             ("CORS_ALLOW_HEADERS", "X-A, *"),
@@ -164,7 +165,6 @@ mod tests {
             ("CSP", "default-src ‘self’"),
         ]);
         let wanted = [
-            "CORS_ALLOW_ALL=\"true\": must not be true together with CORS_ALLOW_CREDENTIALS: every page",
             "CORS_ALLOW_HEADERS=\"X-A, *\": must name each one, since * stands for nothing where CORS_ALLOW_CREDENTIALS is true",
             "CORS_ALLOW_METHODS=\"*\": must name each one",
             "CORS_EXPOSE_HEADERS=\"*\": must name each one",
@@ -201,6 +201,12 @@ mod tests {
             (&[("CORS_ALLOW_ALL", "true"), ("CORS_ALLOW_METHODS", "*"), ("CORS_ALLOW_HEADERS", "*")], String::new()),
             (&[("CORS_ALLOW_ALL", "false"), ("CORS_ALLOW_CREDENTIALS", "false")], String::new()),
             (&[NAMED, ("CORS_ALLOW_CREDENTIALS", "")], String::new()),
+            (
+                &[("CORS_ALLOW_ALL", "true"), WITH],
+                "CORS_ALLOW_CREDENTIALS has no effect: with CORS_ALLOW_ALL=true every page that a user visits could act and \
+                 read as that user, and browsers refuse it; name the origins in CORS_ALLOW_ORIGINS instead"
+                    .to_owned(),
+            ),
             (&[WITH], format!("CORS_ALLOW_CREDENTIALS {idle}")),
             (&[("CORS_ALLOW_METHODS", "PUT")], format!("CORS_ALLOW_METHODS {idle}")),
             (&[("CORS_MAX_AGE", "1h")], format!("CORS_MAX_AGE {idle}")),

@@ -47,7 +47,8 @@ pub(super) fn cors(config: &Config) -> Option<Arc<dyn Middleware>> {
         (headers, _) => builder.allow_headers(headers.iter().cloned()),
     };
     let built = builder
-        .allow_credentials(config.cors_allow_credentials)
+        // With all origins, every page could act as its visitor: browsers refuse it, and so do we.
+        .allow_credentials(config.cors_allow_credentials && !config.cors_allow_all)
         .expose_headers(config.cors_expose_headers.iter().cloned())
         .max_age(config.cors_max_age)
         .build();
