@@ -175,15 +175,21 @@ fn contents_that_are_the_same_are_no_news() {
     let volume = Volume::new(&[("IDLE_TIMEOUT", "2m")]);
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("IDLE_TIMEOUT"), "2m").unwrap();
+    // By renaming: between the opening and the writing of `fs::write` the file is empty, which is a change.
+    let beside = tempfile::tempdir().unwrap();
+    let replace = |text: &str| {
+        fs::write(beside.path().join("new"), text).unwrap();
+        fs::rename(beside.path().join("new"), dir.path().join("IDLE_TIMEOUT")).unwrap();
+    };
     let mut server = rws(&[("DIR", dir.path().to_str().unwrap())]).start();
     // Rewritten, with another spelling of the same, and with a line break.
     for text in ["2m", "120s", "120\n", "2m"] {
-        fs::write(dir.path().join("IDLE_TIMEOUT"), text).unwrap();
+        replace(text);
         let_pass(Duration::from_millis(250));
     }
     drop(volume);
     assert_eq!((server.metric(SUCCESSES), server.metric(FAILURES)), (0.0, 0.0));
-    fs::write(dir.path().join("IDLE_TIMEOUT"), "3m").unwrap();
+    replace("3m");
     let told = messages(&reload(&mut server, RELOADED));
     assert_eq!(told.len(), 2, "{told:#?}");
     assert_eq!(server.stop(), 0);
