@@ -51,8 +51,8 @@ pub const LABEL: &str = "_static";
 
 /// The files beneath one directory.
 ///
-/// The directory is opened once. What it contains may change at any time, links included, so a mounted ConfigMap
-/// works; a change is seen within a second. A directory that is itself moved away and replaced is seen only by a new `Files`.
+/// What the directory contains may change at any time, links included, so a mounted ConfigMap works; a change is seen
+/// within a second. So is another directory in its place, or a link that leads to another, as git-sync makes them.
 #[derive(Debug)]
 pub struct Files {
     root: Root,
@@ -174,10 +174,10 @@ impl Files {
         self.encodings.allow(codings);
     }
 
-    /// Whether the path given to [`Files::new`] still leads to the directory that was opened, and to no other that has
-    /// taken its place. For a health check; costs two system calls.
+    /// Whether the path given to [`Files::new`] leads to a directory. For a health check; costs two system calls. If it is
+    /// another one than before, that is used from now on.
     pub fn check(&self) -> io::Result<()> {
-        self.root.check()
+        self.root.follow()
     }
 
     /// Answers a request for `path`, the still percent-encoded part of the target's path below the mount point:
@@ -224,7 +224,16 @@ impl Files {
 
     /// The current version of the regular file `name`.
     fn lookup(&self, name: &Name) -> Result<Arc<Entry>, Refusal> {
-        self.cache.look_up(Source { root: &self.root, clock: &self.clock }, name)
+        self.cache.look_up(self.source(), name)
+    }
+
+    /// Whether the file `name` is at this moment the version `entry`, whatever is remembered.
+    fn is_current(&self, name: &Name, entry: &Entry) -> bool {
+        entry::open(self.source(), name).is_ok_and(|(_, stat)| entry.is_version(&stat))
+    }
+
+    fn source(&self) -> Source<'_> {
+        Source { root: &self.root, clock: &self.clock }
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod accept;
 pub mod accept_encoding;
 pub mod assemble;
+pub mod cache_control;
 pub mod client_certificate;
 pub mod compressible;
 pub mod conditional;

@@ -1,6 +1,7 @@
 //! `rws check` as a user runs it: every rule on a manifest that breaks it and one that keeps it, the outages that it is
 //! for, its output, its exit codes, and input that is not what it should be.
 
+#![cfg(feature = "cli")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

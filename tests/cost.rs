@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -214,6 +214,7 @@ fn a_request_takes_at_most_two_allocations_and_static_answers_none() {
 #[cfg(feature = "cli")]
 mod system_calls {
     use std::fs;
+    use std::io::{BufRead, BufReader};
     use std::process::{Child, ChildStderr, Command, Stdio};
     use std::thread;
     use std::time::Instant;

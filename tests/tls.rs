@@ -1,5 +1,6 @@
 //! HTTPS, over real sockets: in this process with a clock that is moved by hand, and the binary with curl and openssl.
 
+#![cfg(all(feature = "cli", feature = "tls"))]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -1,6 +1,7 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
 
 mod auth;
+mod cache_control;
 mod compression;
 mod cors;
 mod rate_limit;
@@ -11,6 +12,7 @@ mod vary;
 use std::sync::Arc;
 
 pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Users};
+pub use self::cache_control::{CacheControl, CacheControlError};
 pub use self::compression::{Coding, Compression, CompressionError};
 pub use self::cors::{Cors, CorsBuilder, CorsError, CorsErrors};
 pub use self::rate_limit::{RateLimit, RateLimitError};

@@ -215,6 +215,7 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
             within(u64::try_from(value.as_millis()).ok(), *min, *max)?;
             set(config, value);
         }
+        Kind::Boolean { .. } if trimmed.is_empty() && variable.default.is_empty() => {}
         Kind::Boolean { set } => set(config, boolean(trimmed).ok_or(Fault::Rule)?),
         Kind::Port { .. } | Kind::Address { .. } if trimmed.is_empty() && variable.default.is_empty() => {}
         Kind::Port { set } => set(config, within(number(trimmed), 0, 65_535)? as u16),

@@ -448,9 +448,10 @@ pub static VARIABLES: &[Variable] = &[
     .reloadable()
     .example("Authorization, Content-Type")
     .help("Header fields that pages of other origins may send. *: all but Authorization, which must be named."),
-    Variable::switch("CORS_ALLOW_CREDENTIALS", |config, allow| config.cors_allow_credentials = allow)
+    // Empty by default in the original, so it is in its ConfigMaps.
+    Variable::switch_or_empty("CORS_ALLOW_CREDENTIALS", |config, allow| config.cors_allow_credentials = allow)
         .reloadable()
-        .help("Let pages of other origins send cookies, client certificates and stored passwords, and read the answers."),
+        .help("Let pages of other origins send cookies, client certificates and stored passwords, and read the answers. Empty: false."),
     Variable::text("CORS_EXPOSE_HEADERS", "", HEADER_NAMES, |config, text| {
         header_names(text).map(|names| config.cors_expose_headers = names)
     })

@@ -217,6 +217,11 @@ impl Variable {
         Variable::new(name, "false", Kind::Boolean { set }).example("true")
     }
 
+    /// Off unless set, and off where it is empty.
+    pub(super) const fn switch_or_empty(name: &'static str, set: fn(&mut Config, bool)) -> Self {
+        Variable::new(name, "", Kind::Boolean { set }).example("true")
+    }
+
     pub(super) const fn address(name: &'static str, default: &'static str, set: fn(&mut Config, IpAddr)) -> Self {
         Variable::new(name, default, Kind::Address { set })
     }

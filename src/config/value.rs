@@ -10,6 +10,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::semantics::accept_encoding::Coding;
+use crate::semantics::cache_control;
 
 /// Units of durations in milliseconds, largest first.
 const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -118,33 +119,10 @@ fn network(text: &str) -> Option<IpNet> {
     }
 }
 
-/// The directives of a Cache-Control field: `name`, `name=token` or `name="text"`, separated by commas (RFC 9111
-/// section 5.2). The inner `None` stands for an empty text.
+/// The directives of a Cache-Control field. The inner `None` stands for an empty text.
 #[expect(clippy::option_option, reason = "the outer one is for what is no value, as with all texts here")]
 pub(super) fn directives(text: &str) -> Option<Option<HeaderValue>> {
-    if text.is_empty() {
-        return Some(None);
-    }
-    let character = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let token = |text: &str| !text.is_empty() && text.bytes().all(character);
-    let quoted = |text: &str| {
-        text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).is_some_and(|rest| !rest.contains('"'))
-    };
-    let directive = |text: &str| match text.trim().split_once('=') {
-        Some((name, value)) => token(name) && (token(value) || quoted(value)),
-        None => token(text.trim()),
-    };
-    let value = HeaderValue::try_from(text).ok().filter(|value| value.to_str().is_ok())?;
-    outside_quotes(text).all(directive).then_some(Some(value))
-}
-
-/// The parts between commas that do not stand in quotes.
-fn outside_quotes(text: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    text.split(move |c| {
-        quoted ^= c == '"';
-        c == ',' && !quoted
-    })
+    if text.is_empty() { Some(None) } else { cache_control::parse(text).map(Some) }
 }
 
 /// A number of milliseconds in the largest unit that shows it whole.

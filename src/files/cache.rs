@@ -25,7 +25,8 @@ use super::stamp::Clock;
 /// How long what was found is taken for granted.
 const PERIOD: u64 = nanoseconds(Duration::from_secs(1));
 
-/// For so much longer, while one thread looks again, the others go on with what they have.
+/// For so much longer, while one thread looks again, the others go on with what they have. And whether the root is still the
+/// same is not looked at more often.
 const GRACE: u64 = nanoseconds(Duration::from_millis(100));
 
 /// What was not asked for during this time is let go, so that no deleted file stays on its disk for long.
@@ -98,11 +99,11 @@ impl Cache {
 
     /// The current version of the file `name`, or why there is none.
     pub(super) fn look_up(&self, source: Source<'_>, name: &Name) -> Result<Arc<Entry>, Refusal> {
-        let key = name.as_bytes();
+        let (key, now) = (name.as_bytes(), self.ticks.now());
         if self.bytes.limit() == 0 || key.len() > LONGEST_NAME {
+            source.root.follow_now_and_then(now, GRACE);
             return Entry::open(source, name, self.ticks.wall()).map(Arc::new);
         }
-        let now = self.ticks.now();
         let file_at = self.files.address(key);
         let known = self.files.get(file_at, key);
         if let Some(slot) = &known
@@ -112,9 +113,10 @@ impl Cache {
             return Ok(Arc::clone(&slot.value));
         }
         let missing_at = self.missing.address(key);
+        let missed = self.missing.get(missing_at, key);
         if known.is_none()
-            && let Some(slot) = self.missing.get(missing_at, key)
-            && is_fresh(&slot, now)
+            && let Some(slot) = &missed
+            && is_fresh(slot, now)
         {
             return Err(slot.value);
         }
@@ -124,11 +126,16 @@ impl Cache {
             Ok(Found::New(entry)) if entry.is_held() => {
                 self.files.put(file_at, Slot::new(key, Arc::clone(entry), now), now - PERIOD);
             }
-            _ if known.is_some() => self.files.remove(file_at, key),
+            _ if known.is_some() => self.files.remove(file_at, key, now),
             _ => {}
         }
-        if let Err(refusal @ (Refusal::NotFound | Refusal::Directory)) = found {
-            self.missing.put(missing_at, Slot::new(key, refusal, now), now - PERIOD);
+        match found {
+            Err(refusal @ (Refusal::NotFound | Refusal::Directory)) => {
+                self.missing.put(missing_at, Slot::new(key, refusal, now), now - PERIOD);
+            }
+            // Even if the file cannot be kept.
+            _ if missed.is_some() => self.missing.remove(missing_at, key, now),
+            _ => {}
         }
         found.map(Found::into_entry)
     }
@@ -141,6 +148,7 @@ impl Cache {
         known: Option<&Slot<Arc<Entry>>>,
         now: u64,
     ) -> Result<Found, Refusal> {
+        source.root.follow_now_and_then(now, GRACE);
         let (file, stat) = entry::open(source, name)?;
         if let Some(slot) = known
             && slot.value.is_surely(&stat)
@@ -219,7 +227,7 @@ fn is_fresh<T>(slot: &Slot<T>, now: u64) -> bool {
     let checked = slot.checked();
     match now.saturating_sub(checked) {
         0..PERIOD => true,
-        age => age < PERIOD + GRACE && !slot.claim(checked, now),
+        age => age < PERIOD + GRACE && !slot.claim(checked, now - PERIOD + GRACE),
     }
 }
 

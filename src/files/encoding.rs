@@ -123,10 +123,14 @@ fn coded(files: &Files, name: &Name, entry: &Arc<Entry>, accepted: Accepted) -> 
 
 /// The content of the file beside it that has its content in `coding`, if there is one and it is no older.
 fn beside(files: &Files, name: &Name, entry: &Arc<Entry>, coding: Coding) -> Option<Arc<Entry>> {
-    let found = files.lookup(&name.beside(coding.extension())).ok();
+    let beside = name.beside(coding.extension());
+    let found = files.lookup(&beside).ok();
     entry.codings.sibling(coding, found, |found| {
         if found.is_older_than(entry) {
-            files.encodings.told.stale(name, coding);
+            // When both were just replaced, only this one may be remembered as it was before.
+            if files.is_current(&beside, found) {
+                files.encodings.told.stale(name, coding);
+            }
             return None;
         }
         Some(Arc::new(entry.precompressed(coding, found)))

@@ -195,13 +195,18 @@ impl Entry {
     pub(super) fn is_untouched(&self) -> bool {
         match &self.content {
             Content::Memory(_) => true,
-            Content::File(file) => rustix::fs::fstat(file).is_ok_and(|stat| Version::of(&stat) == self.version),
+            Content::File(file) => rustix::fs::fstat(file).is_ok_and(|stat| self.is_version(&stat)),
         }
+    }
+
+    /// Whether a file of which `stat` was just taken is this version.
+    pub(super) fn is_version(&self, stat: &Stat) -> bool {
+        Version::of(stat) == self.version
     }
 
     /// Whether it is certain that a file of which `stat` was just taken is this version and has this content.
     pub(super) fn is_surely(&self, stat: &Stat) -> bool {
-        self.trust == Trust::Full && Version::of(stat) == self.version
+        self.trust == Trust::Full && self.is_version(stat)
     }
 
     /// Whether it did not change while it was read, so that what is known about it belongs together.

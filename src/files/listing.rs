@@ -18,6 +18,7 @@ use super::Files;
 use super::fallback::vary_by_client;
 use super::name::Name;
 use super::refusal::Refusal;
+use super::stamp::tells_version;
 use crate::app::response::Response;
 use crate::semantics::accept;
 use crate::semantics::date;
@@ -28,9 +29,6 @@ const MOST: usize = 5_000;
 
 /// The most entries that are looked at, of which some may not be shown.
 const MOST_READ: usize = 4 * MOST;
-
-/// The first second that is a time and not a stand-in for none, in seconds since 1970; see `stamp`.
-const EARLIEST: i64 = 315_619_200;
 
 /// What is in a directory.
 #[derive(Debug, Default)]
@@ -129,7 +127,7 @@ fn item(files: &Files, directory: &OwnedFd, path: &CStr, name: &CStr) -> Option<
     if !is_directory && !is(&stat, FileType::RegularFile) {
         return None;
     }
-    let modified = (stat.st_mtime >= EARLIEST).then(|| Duration::from_secs(stat.st_mtime.unsigned_abs()));
+    let modified = tells_version(&stat).then(|| Duration::from_secs(stat.st_mtime.unsigned_abs()));
     Some(Item {
         name: name.to_bytes().to_vec(),
         is_directory,

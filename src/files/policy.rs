@@ -10,6 +10,7 @@ use http::HeaderValue;
 pub(super) use self::hashed::is_hashed;
 use super::entry::Entry;
 use super::fallback::Spa;
+use crate::semantics::cache_control;
 use crate::semantics::head::RequestHead;
 use crate::semantics::target::is_below;
 
@@ -72,7 +73,7 @@ impl Default for Rules {
 
 impl Rules {
     fn new(options: Options) -> Self {
-        let has = |name: &str| has_directive(options.cache_control.as_ref(), name);
+        let has = |name: &str| options.cache_control.as_ref().is_some_and(|value| cache_control::has(value, name));
         let ask_again = match (has("no-store"), has("private")) {
             (true, _) => "no-store",
             (_, true) => "private, no-cache",
@@ -92,14 +93,6 @@ impl Rules {
         let below = || self.options.immutable_below.iter().any(|prefix| is_below(head.path(), prefix));
         (self.options.immutable && entry.is_hashed) || (below() && !entry.is_page())
     }
-}
-
-/// Whether a Cache-Control field has the directive `name`, with an argument or without.
-fn has_directive(field: Option<&HeaderValue>, name: &str) -> bool {
-    let directives = field.and_then(|value| value.to_str().ok()).unwrap_or_default().split(',');
-    directives
-        .map(|directive| directive.split('=').next().unwrap_or_default().trim())
-        .any(|d| d.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! Two versions share a tag only if they have the same size and were written within one tick of the file system's
 //! clock (some milliseconds, on new kernels less), or if somebody sets the time back after changing a file.
 //!
-//! Images built to be reproducible (ko, jib, Nix, buildpacks) give every file the same time, 1970 or 1980. That
+//! Builds that are to be reproducible (ko, jib, Nix, buildpacks, Bazel, npm) give every file the same time. That
 //! says nothing about versions: such a file gets no Last-Modified, and its tag is made of size, inode and change time.
 
 use std::io::{Cursor, Write};
@@ -20,9 +20,12 @@ use crate::semantics::conditional::Validators;
 use crate::semantics::date;
 use crate::semantics::etag::EntityTag;
 
-/// The second of January 1980 (ZIP archives, and so buildpacks, know no earlier time than the first), in seconds
-/// since 1970. Earlier modification times stand for "none".
-const EARLIEST: i64 = 315_619_200;
+/// The first of January 1990, in seconds since 1970. Earlier modification times stand for "none": tools that make all times
+/// the same take one of 1970, or one soon after 1980, where ZIP archives begin (Gradle: 1980, Yarn: 1984, npm: 1985).
+const EARLIEST: i64 = 631_152_000;
+
+/// The first of January 2000, which is Bazel's time for everything.
+const BAZEL: (i64, i64) = (946_684_800, 0);
 
 /// The mark of weak tags, two quotes, up to three numbers of 16 hexadecimal digits and the name of a coding, three dashes.
 const TAG_CAPACITY: usize = 2 + 2 + 3 * 16 + 4 + 3;
@@ -78,7 +81,7 @@ impl Stamp {
     pub(super) fn new(stat: &Stat, clock: &Clock) -> Stamp {
         let (seconds, nanos) = (stat.st_mtime, stat.st_mtime_nsec as i64);
         let mut tag = Cursor::new([0; TAG_CAPACITY]);
-        let modified = if seconds >= EARLIEST {
+        let modified = if tells_version(stat) {
             write!(tag, "\"{:x}-{:x}\"", stat.st_size, nanoseconds(seconds, nanos))
                 .expect("two numbers fit where three do");
             Some(clock.not_later_than_now(seconds.unsigned_abs()))
@@ -124,6 +127,12 @@ impl Stamp {
     fn tag(&self) -> &[u8] {
         &self.tag[..self.tag_length]
     }
+}
+
+/// Whether the modification time is one, and no stand-in that all versions of the file have.
+pub(super) fn tells_version(stat: &Stat) -> bool {
+    let modified = (stat.st_mtime, stat.st_mtime_nsec as i64);
+    modified.0 >= EARLIEST && modified != BAZEL
 }
 
 /// Wraps around after the year 2554, which for a tag is as good as not.

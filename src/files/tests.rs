@@ -560,7 +560,8 @@ fn the_tag_changes_with_the_size_and_with_the_time() {
 #[test]
 fn times_that_say_nothing_make_no_last_modified() {
     let place = Place::new();
-    for seconds in [0, 1, 315_532_801] {
+    // 1970 and 1980, and those of Gradle, Yarn, npm and Bazel.
+    for seconds in [0, 1, 315_532_801, 318_211_200, 456_789_000, 499_162_500, 946_684_800] {
         place.write("x", "1");
         let touch = || {
             let file = File::options().write(true).open(place.root().join("x")).unwrap();
@@ -611,18 +612,53 @@ fn a_root_must_be_a_directory() {
 }
 
 #[test]
-fn a_root_that_was_replaced_is_noticed() {
-    let place = Place::new();
-    let [files, _] = &place.services;
-    let (root, aside) = (place.root(), place.directory.path().join("aside"));
-    files.check().unwrap();
-    fs::rename(&root, &aside).unwrap();
-    assert_eq!(files.check().unwrap_err().kind(), io::ErrorKind::NotFound);
-    fs::create_dir(&root).unwrap();
-    assert!(files.check().unwrap_err().to_string().contains("restart"));
-    fs::remove_dir(&root).unwrap();
-    fs::rename(&aside, &root).unwrap();
-    files.check().unwrap();
+fn a_root_that_is_gone_is_noticed_and_one_in_its_place_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let (root, aside) = (directory.path().join("root"), directory.path().join("aside"));
+    let text = |files: &Files, name: &str| {
+        let response = files.serve(&head(Method::GET, &format!("/{name}"), &[]), name);
+        String::from_utf8(response.body.into_bytes().unwrap().to_vec()).unwrap()
+    };
+    for bytes in [0, cache::DEFAULT_BYTES] {
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("x"), "1").unwrap();
+        let files = Files::new(&root).unwrap().with_cache_bytes(bytes);
+        files.check().unwrap();
+        fs::rename(&root, &aside).unwrap();
+        assert_eq!(files.check().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(text(&files, "x"), "1", "it is still there under another name");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("x"), "2").unwrap();
+        fs::write(root.join("y"), "new").unwrap();
+        files.check().unwrap();
+        files.cache.let_pass(Duration::from_secs(2));
+        assert_eq!([text(&files, "x"), text(&files, "y")], ["2", "new"]);
+        fs::remove_dir_all(&aside).unwrap();
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
+
+/// As git-sync does it: a link is renamed over another, and the directory behind the old one is removed.
+#[test]
+fn a_root_that_is_a_link_is_followed_without_a_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let publish = |version: &str| {
+        fs::create_dir(path(version)).unwrap();
+        fs::write(path(version).join("x"), version).unwrap();
+        symlink(version, path("link")).unwrap();
+        fs::rename(path("link"), path("current")).unwrap();
+    };
+    publish("1");
+    for bytes in [0, cache::DEFAULT_BYTES] {
+        let files = Files::new(&path("current")).unwrap().with_cache_bytes(bytes);
+        for version in ["2", "3"].map(|version| format!("{version}-{bytes}")) {
+            publish(&version);
+            files.cache.let_pass(Duration::from_secs(2));
+            let response = files.serve(&head(Method::GET, "/x", &[]), "x");
+            assert_eq!(response.body.into_bytes().unwrap(), version.as_bytes());
+        }
+    }
 }
 
 #[test]

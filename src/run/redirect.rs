@@ -100,7 +100,8 @@ fn as_seen_here(config: &Config) -> Config {
     Config { port, tls_cert_file: None, tls_key_file: None, virtual_hosts: Vec::new(), ..config.clone() }
 }
 
-/// What it is served with: little of everything. Heads are as large as those that the main port takes.
+/// What it is served with: little of everything. Requests are as large as those that the main port takes; bodies are
+/// read and not kept.
 fn own_config(config: &Config) -> Config {
     Config {
         reactor_count: 1,
@@ -111,7 +112,7 @@ fn own_config(config: &Config) -> Config {
         max_head_bytes: config.max_head_bytes,
         max_headers: config.max_headers,
         max_uri_bytes: config.max_uri_bytes,
-        max_body_size_in_bytes: 64 * 1024,
+        max_body_size_in_bytes: config.max_body_size_in_bytes,
         head_timeout: Duration::from_secs(5),
         body_timeout: Duration::from_secs(5),
         write_timeout: Duration::from_secs(10),

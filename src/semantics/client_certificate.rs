@@ -3,6 +3,9 @@
 //!
 //! Knows no sockets and no TLS.
 
+#[cfg(feature = "tls")]
+mod distinguished_name;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -67,7 +70,8 @@ impl ClientCertificate {
         self
     }
 
-    /// Whom it names: `C=DE, O=Shop, CN=cart`.
+    /// Whom it names: `C=DE, O=Shop, CN=cart`. Characters that have a meaning in this text have a backslash in front where
+    /// they are part of a value (RFC 4514 section 2.4).
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
@@ -139,10 +143,9 @@ impl ClientCertificate {
         let mut parts = Parts { der: der.to_owned(), ..Parts::default() };
         if let Ok((_, certificate)) = X509Certificate::from_der(der) {
             let subject = certificate.subject();
-            parts.subject = subject.to_string();
-            parts.common_name =
-                subject.iter_common_name().next().and_then(|name| name.as_str().ok()).map(str::to_owned);
-            parts.issuer = certificate.issuer().to_string();
+            parts.subject = distinguished_name::shown(subject);
+            parts.common_name = subject.iter_common_name().next().and_then(distinguished_name::text);
+            parts.issuer = distinguished_name::shown(certificate.issuer());
             parts.serial = hexadecimal(certificate.raw_serial());
             parts.not_after = certificate.validity().not_after.timestamp();
             let names = certificate.subject_alternative_name().ok().flatten();

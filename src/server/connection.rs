@@ -51,6 +51,8 @@ pub(super) struct Connection {
     pub(super) deadline: Deadline,
     /// Whether the poller knows it.
     pub(super) watched: bool,
+    /// Whether it is among those that wait with their handshake.
+    pub(super) waits_for_handshake: bool,
     waiting: Waiting,
     remote: SocketAddr,
     /// Taken down with the first request, when the handshake is over.
@@ -129,6 +131,8 @@ enum Next {
     Wait,
     /// Go on after the others had their turn.
     Yield,
+    /// Go on with the handshake when there is time for that.
+    ShakeHands,
     /// It is over.
     Close,
 }
@@ -154,6 +158,10 @@ pub(super) fn serve(
                 return Some(reactor);
             }
             Next::Yield => break,
+            Next::ShakeHands => {
+                reactor.park_shaking(connection);
+                return Some(reactor);
+            }
             Next::Close => {
                 reactor.close(connection);
                 return Some(reactor);
@@ -206,6 +214,7 @@ impl Connection {
             token,
             deadline: Deadline::new(now),
             watched: false,
+            waits_for_handshake: false,
             seat: None,
             waiting: Waiting::No,
             remote,
@@ -306,7 +315,7 @@ impl Connection {
             if self.stream.is_handshaking() && !reactor.may_shake_hands() {
                 // Its time runs meanwhile.
                 self.wait(reactor, Waiting::Handshake, false);
-                return Next::Yield;
+                return Next::ShakeHands;
             }
             if reads == 0 {
                 return Next::Yield;

@@ -4,6 +4,7 @@
 //! a batch of events: everything it is at is in the struct.
 
 mod date;
+mod handshakes;
 mod mail;
 mod records;
 
@@ -20,6 +21,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 pub(super) use self::date::{Date, current_date};
+use self::handshakes::Handshakes;
 use self::records::SPARE;
 use super::connection::{Buffer, Connection, InFlight, serve};
 use super::deadlines::Deadlines;
@@ -35,8 +37,6 @@ use crate::app::request_id::Generator;
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// How many events one look at the poller may bring.
 const EVENTS: usize = 256;
-/// How many steps of handshakes one batch may bring: a signature can take a millisecond, and others wait.
-const HANDSHAKES: u32 = 4;
 /// How much one read may bring.
 pub(super) const ROOMY: usize = 32 * 1024;
 /// One event loop's state.
@@ -63,8 +63,8 @@ pub(super) struct Reactor {
     date_second: u64,
     ids: Generator,
     state: State,
-    /// How many steps of handshakes may still be taken in this batch.
-    handshakes: u32,
+    /// Connections that have to wait with their handshake.
+    handshakes: Handshakes,
     /// The request whose handler runs inline.
     pub(super) running: Option<InFlight>,
     spare_received: Vec<Arc<Received>>,
@@ -151,7 +151,7 @@ impl Reactor {
             date_second: 0,
             ids: Generator::new(),
             state: State::Starting,
-            handshakes: HANDSHAKES,
+            handshakes: Handshakes::default(),
             running: None,
             spare_received: Vec::with_capacity(SPARE),
             spare_input: None,
@@ -203,7 +203,8 @@ impl Reactor {
                     if ready.readable {
                         connection.became_readable(ready.ending);
                     }
-                    if ready.readable || (ready.writable && connection.has_output()) {
+                    let has_work = ready.readable || (ready.writable && connection.has_output());
+                    if has_work && !connection.waits_for_handshake {
                         return place.take();
                     }
                 }
@@ -213,7 +214,7 @@ impl Reactor {
                 }
             }
         }
-        self.next_expired()
+        self.next_handshake().or_else(|| self.next_expired())
     }
 
     /// The next connection whose deadline has passed. Those come after the events, which may have brought what was
@@ -264,7 +265,7 @@ impl Reactor {
 
     /// How long to wait: not at all with work left over, else until the next deadline.
     fn timeout(&self) -> Option<Duration> {
-        if !self.again.is_empty() {
+        if !self.again.is_empty() || !self.handshakes.is_empty() {
             return Some(Duration::ZERO);
         }
         if !self.shared.clock.is_real() {
@@ -281,7 +282,7 @@ impl Reactor {
     fn gather(&mut self) {
         self.batch.clear();
         self.dealt_with = 0;
-        self.handshakes = HANDSHAKES;
+        self.handshakes.turn();
         let left_over = self.again.drain(..);
         self.batch.extend(left_over.map(|token| Ready { token, readable: true, writable: true, ending: false }));
         self.batch.extend(self.events.iter().filter(|event| event.token() != WAKER).map(|event| Ready {
@@ -334,6 +335,15 @@ impl Reactor {
         let token = connection.token;
         self.connections[token] = Place::Here(connection);
         self.again.push(token);
+    }
+
+    /// Keeps a connection whose handshake goes on when it is its turn.
+    pub(super) fn park_shaking(&mut self, mut connection: Box<Connection>) {
+        self.deadlines.watch(connection.token, &mut connection.deadline);
+        connection.waits_for_handshake = true;
+        let token = connection.token;
+        self.connections[token] = Place::Here(connection);
+        self.handshakes.wait(token);
     }
 
     /// Closes a connection.

@@ -4,8 +4,6 @@ use super::beside_nginx::{Answer, Case, How, Rule};
 
 /// More ranges than this are too many, as `rws::semantics::range::MAX_RANGES` says.
 const MANY: usize = 32;
-/// Ranges with no more bytes between them than this are sent as one.
-const GAP: u64 = 80;
 
 /// In the order in which they are tried.
 pub(crate) const RULES: &[Rule] = &[
@@ -17,10 +15,10 @@ pub(crate) const RULES: &[Rule] = &[
         how: How::Says(accept_ranges),
     },
     Rule {
-        request: "a file from before 1980",
-        nginx: "`Last-Modified` in 1970",
+        request: "a file from before 1990, or from 2000-01-01T00:00:00Z",
+        nginx: "that time as `Last-Modified`",
         rws: "no `Last-Modified`, and no date matches",
-        why: "such a time comes from a reproducible image build and says nothing about versions",
+        why: "such a time comes from a reproducible build and says nothing about versions",
         how: How::Says(timeless),
     },
     Rule {
@@ -137,7 +135,7 @@ pub(crate) const RULES: &[Rule] = &[
         how: How::Reads(large_numbers),
     },
     Rule {
-        request: "ranges that overlap, or have at most 80 bytes between them",
+        request: "ranges that overlap or touch",
         nginx: "each as a part of its own; 200 if they are longer than the file together",
         rws: "one range that covers them",
         why: "RFC 9110 section 15.3.7.2: the answer is shorter, and never longer than the file",
@@ -316,7 +314,7 @@ fn large_numbers(case: &Case) -> Option<Case> {
     elements.iter().any(is_large).then(|| case.with("Range", format!("bytes={}", set.join(","))))
 }
 
-/// Puts ranges that are close together where the first of them stands, until none are.
+/// Puts ranges that overlap or touch where the first of them stands, until none do.
 fn merged(case: &Case) -> Option<Case> {
     let length: u64 = match case.file {
         "/one.txt" => 1,
@@ -335,7 +333,7 @@ fn merged(case: &Case) -> Option<Case> {
     };
     let mut ranges: Vec<(u64, u64)> = parse(case.value("Range")?)?.into_iter().filter_map(within).collect();
     let count = ranges.len();
-    let close = |a: (u64, u64), b: (u64, u64)| a.0 <= b.1 + GAP + 1 && b.0 <= a.1 + GAP + 1;
+    let close = |a: (u64, u64), b: (u64, u64)| a.0 <= b.1 + 1 && b.0 <= a.1 + 1;
     while let Some((i, j)) = (0..ranges.len())
         .flat_map(|i| (i + 1..ranges.len()).map(move |j| (i, j)))
         .find(|&(i, j)| close(ranges[i], ranges[j]))

@@ -17,7 +17,7 @@ use rws::server::clock::Clock;
 use super::client::{Authority, TlsClient, acceptor, authority, connect_with, usual};
 use super::support::{Site, config, get_of};
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls/fixtures").join(name)
 }
 

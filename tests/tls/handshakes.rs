@@ -2,17 +2,24 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConnection;
 use rustls::version::TLS13;
 use rws::config::Config;
+use rws::net::tls::identity::Identity;
+use rws::net::tls::{Acceptor, Certificate, Terms};
 use rws::server::clock::Clock;
 use rws::server::observe::Outcome;
 use rws::server::stats::ErrorKind;
 
+use super::certificates::fixture;
 use super::client::{
-    connect_with, over, read_raw, send, session, settle, shake_hands, site, site_on, take_output, usual, wants,
+    authority, connect_with, over, read_raw, send, session, settle, shake_hands, site, site_on, take_output, usual,
+    wants,
 };
 use super::support::{Client, Site, config, get_of, until};
 
@@ -128,6 +135,45 @@ fn handshakes_leave_the_latency_of_others_alone() {
     took.sort();
     let p95 = took[took.len() * 95 / 100];
     assert!(p95 < Duration::from_millis(250), "the 95th percentile was {p95:?}, at most {:?}", took.last());
+}
+
+/// Requests are answered between the signatures of handshakes that all began before them.
+#[test]
+fn requests_are_answered_between_handshakes() {
+    const COUNT: usize = 60;
+    let site = slow_to_sign();
+    let hello = {
+        let other = ClientConnection::new(usual(), "other.example".try_into().unwrap());
+        take_output(&mut other.unwrap())
+    };
+    // Whoever tests us may be slow to come back with the next request: one good round is enough.
+    let answered = (0..5).map(|_| {
+        let mut client = send(&site, get_of("/text"));
+        assert_eq!(client.reply().status, 200);
+        let mut begun: Vec<TcpStream> = (0..COUNT).map(|_| raw(&site)).collect();
+        begun.iter_mut().for_each(|socket| socket.write_all(&hello).unwrap());
+        begun.iter().for_each(|socket| socket.set_nonblocking(true).unwrap());
+        let mut answered = 0;
+        while begun.iter().any(|socket| socket.peek(&mut [0]).is_err()) {
+            client.send(get_of("/text"));
+            assert_eq!(client.reply().text(), "Hello");
+            answered += 1;
+        }
+        answered
+    });
+    let best = answered.max().unwrap();
+    assert!(best > COUNT / 3, "{best} requests were answered while {COUNT} handshakes were under way");
+}
+
+/// A server whose signatures take long, except for localhost.
+fn slow_to_sign() -> Site {
+    let (_, certificate, key) = authority();
+    let load = |certificate: &Path, key: &Path| Arc::new(Identity::load(certificate, key).unwrap());
+    let slow = load(&fixture("rsa.crt"), &fixture("rsa.pkcs8.key"));
+    let quick = Certificate { domains: vec!["localhost".to_owned()], identity: load(certificate, key) };
+    let certificates = vec![Certificate { domains: Vec::new(), identity: slow }, quick];
+    let acceptor = Acceptor::new(Terms { certificates, clients: None, allows_tls12: true }).unwrap();
+    Site::of(config(), Clock::default(), |server| server.with_tls(Some(Arc::new(acceptor))))
 }
 
 #[test]

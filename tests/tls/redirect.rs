@@ -62,6 +62,18 @@ fn requests_are_sent_on_logged_and_counted() {
 }
 
 #[test]
+fn an_upload_is_sent_on_unless_the_https_port_would_refuse_it_too() {
+    let mut server = redirecting(&[("MAX_BODY_SIZE_IN_BYTES", "200000")]).start();
+    let plain = plain(&mut server);
+    for (length, status) in [(65_536, 308), (65_537, 308), (200_000, 308), (200_001, 413)] {
+        let head = format!("POST /up HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n");
+        let reply = Client::new(plain).unwrap().ask(&(head + &"x".repeat(length))).unwrap();
+        assert_eq!(reply.status, status, "{length}");
+    }
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
 fn it_leads_to_443_in_a_cluster_and_anywhere_by_setting() {
     let cases = [(None, "https://a.test/"), (Some("8443"), "https://a.test:8443/")];
     for (to, expected) in cases {

@@ -6,10 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, ETAG, VARY};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, ETAG};
 
 use self::eligible::{Eligible, judge};
-use super::{Middleware, Next};
+use super::{Middleware, Next, vary};
 use crate::app::body::{Body, Kind};
 use crate::app::compression::{self, Compressing, Levels, Streams};
 use crate::app::request::Request;
@@ -80,6 +80,9 @@ const MIN_SIZE: u64 = 1024;
 const AT_ONCE: usize = 128 * 1024;
 
 const MAX_STREAMS: usize = 32;
+
+/// What decides how a response that could be compressed goes out.
+const VARY_BY: &str = "Accept-Encoding";
 
 impl Compression {
     /// With all codings of this build: zstd, brotli and gzip, or gzip alone without the cargo feature `compression`.
@@ -216,7 +219,7 @@ impl Middleware for Compression {
             Eligible::NotModified => revalidated(&mut response, &received.head),
             Eligible::Yes if !self.wants(&response) => {}
             Eligible::Yes => {
-                add_vary(&mut response);
+                vary::add(response.headers_mut(), VARY_BY);
                 let accepted = Accepted::of(received.head.values("accept-encoding"));
                 if let Some(coding) = accepted.best(&self.codings) {
                     self.code(&mut response, coding);
@@ -247,25 +250,10 @@ fn weaken(response: &mut Response) {
 /// A 304 has the tag that the 200 would have had. Which that is, its body would tell; but the client tells too: if all the
 /// tags it has are weak, it has the response compressed, and a cache takes no strong tag for that (RFC 9111 section 4.3.4).
 fn revalidated(response: &mut Response, head: &RequestHead) {
-    add_vary(response);
+    vary::add(response.headers_mut(), VARY_BY);
     let mut tags = head.values("if-none-match").flat_map(etag::list).peekable();
     if tags.peek().is_some() && tags.all(etag::EntityTag::is_weak) {
         weaken(response);
-    }
-}
-
-/// Adds Accept-Encoding to what the response varies by, unless that is everything.
-fn add_vary(response: &mut Response) {
-    const NAME: &str = "Accept-Encoding";
-    let values = response.headers().iter().filter(|(name, _)| *name == VARY).map(|(_, value)| value.as_bytes());
-    let before = values.collect::<Vec<_>>().join(&b", "[..]);
-    let merged = match &before[..] {
-        b"" => Ok(HeaderValue::from_static(NAME)),
-        b"*" => return,
-        _ => HeaderValue::from_bytes(&[&before, NAME.as_bytes()].join(&b", "[..])),
-    };
-    if let Ok(merged) = merged {
-        response.headers_mut().insert(VARY, merged);
     }
 }
 

@@ -47,6 +47,8 @@ mod tests {
             (&["Accept", "Cookie"], "Origin", "Accept, Cookie, Origin"),
             (&["Accept", "Origin"], "Origin", "Accept|Origin"),
             (&["*"], "Origin", "*"),
+            (&["Accept", "*"], "Origin", "Accept|*"),
+            (&["Origin"], "Accept-Encoding", "Origin, Accept-Encoding"),
             (&["Original"], "Origin", "Original, Origin"),
             (&["Origin"], "Origin, Access-Control-Request-Method", "Origin, Access-Control-Request-Method"),
         ] {

@@ -5,7 +5,7 @@ use http::Method;
 use super::Rules;
 use crate::config::PREFIX;
 use crate::config::error::{Notice, full_name};
-use crate::semantics::csp;
+use crate::semantics::{cache_control, csp};
 
 /// What the other settings of CORS are about.
 const ORIGINS: [&str; 2] = ["CORS_ALLOW_ORIGINS", "CORS_ALLOW_ALL"];
@@ -16,6 +16,7 @@ impl Rules<'_> {
         self.cors_has_origins();
         self.policies_look_right();
         self.strict_transport_security_is_sent();
+        self.shared_caches_keep_nothing_of_users();
     }
 
     /// Fetch standard, "CORS protocol and credentials": where there are credentials, `*` stands for nothing.
@@ -109,6 +110,24 @@ impl Rules<'_> {
             self.report.notice(Notice::new("HSTS", message));
         }
     }
+
+    /// RFC 9111 section 3.5: what was asked for with credentials is kept for everybody only if the answer says so.
+    fn shared_caches_keep_nothing_of_users(&mut self) {
+        let config = self.config;
+        let Some(value) = &config.static_cache_control else { return };
+        let is_asked = !config.auth_basic.is_empty() || !config.auth_bearer.is_empty();
+        let has = |name: &&str| cache_control::has(value, name);
+        if !is_asked || ["private", "no-store", "no-cache"].iter().any(has) {
+            return;
+        }
+        if let Some(directive) = ["public", "s-maxage", "must-revalidate"].iter().find(|name| has(name)) {
+            let message = format!(
+                "has {directive}, which lets a CDN keep files that were asked for with a password or a token, and give \
+                 them to everybody: write private instead"
+            );
+            self.report.notice(Notice::new("STATIC_CACHE_CONTROL", message));
+        }
+    }
 }
 
 fn is_star(name: &str) -> bool {
@@ -183,6 +202,7 @@ mod tests {
             (&[NAMED, WITH, ("CORS_ALLOW_METHODS", "put"), ("CORS_MAX_AGE", "86400")][..], String::new()),
             (&[("CORS_ALLOW_ALL", "true"), ("CORS_ALLOW_METHODS", "*"), ("CORS_ALLOW_HEADERS", "*")], String::new()),
             (&[("CORS_ALLOW_ALL", "false"), ("CORS_ALLOW_CREDENTIALS", "false")], String::new()),
+            (&[NAMED, ("CORS_ALLOW_CREDENTIALS", "")], String::new()),
             (&[WITH], format!("CORS_ALLOW_CREDENTIALS {idle}")),
             (&[("CORS_ALLOW_METHODS", "PUT")], format!("CORS_ALLOW_METHODS {idle}")),
             (&[("CORS_MAX_AGE", "1h")], format!("CORS_MAX_AGE {idle}")),
@@ -219,6 +239,30 @@ mod tests {
             ),
         ] {
             assert_eq!(told(settings), wanted, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_cdn_would_give_to_everybody_is_told() {
+        let told =
+            |auth: &str, cache: &str| told(&[(auth, "ada:correct-horse-battery"), ("STATIC_CACHE_CONTROL", cache)]);
+        for (auth, cache, directive) in [
+            ("AUTH_BASIC", "public, max-age=60", Some("public")),
+            ("AUTH_BEARER", "s-maxage=60", Some("s-maxage")),
+            ("AUTH_BASIC", "max-age=60, must-revalidate", Some("must-revalidate")),
+            ("AUTH_BASIC", "max-age=60", None),
+            ("AUTH_BASIC", "public, no-cache", None),
+            ("AUTH_BASIC", "private, max-age=60", None),
+            ("AUTH_BASIC", "", None),
+            ("AUTH_REALM", "public, max-age=60", None),
+        ] {
+            let wanted = directive.map_or(String::new(), |directive| {
+                format!(
+                    "STATIC_CACHE_CONTROL has {directive}, which lets a CDN keep files that were asked for with a \
+                     password or a token, and give them to everybody: write private instead"
+                )
+            });
+            assert_eq!(told(auth, cache), wanted, "{auth} {cache}");
         }
     }
 

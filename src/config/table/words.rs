@@ -74,6 +74,9 @@ impl Variable {
                 range(min, max, show_millis)
             ),
             Kind::Port { .. } => "must be a port number from 0 to 65535, or empty for none".to_owned(),
+            Kind::Boolean { .. } if self.default.is_empty() => {
+                "must be true or false (also 1 or 0, yes or no, on or off), or empty for false".to_owned()
+            }
             Kind::Boolean { .. } => "must be true or false (also 1 or 0, yes or no, on or off)".to_owned(),
             Kind::Address { .. } => "must be an IPv4 or IPv6 address".to_owned(),
             Kind::Codings { .. } => {

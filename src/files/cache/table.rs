@@ -91,29 +91,32 @@ impl<T> Table<T> {
     }
 
     /// Keeps `slot` in place of what is known under its name; else in an empty place; else in place of the one that was
-    /// checked the longest time ago, provided that was before `idle`. Otherwise it is not kept.
+    /// checked the longest time ago, provided that was before `idle`. Otherwise it is not kept; nor is it when a thread that
+    /// looked later was faster.
     pub(super) fn put(&self, at: Address, slot: Slot<T>, idle: u64) {
         let _hand = self.lock();
         let set = &self.sets[at.set];
         let ranks = set.slots.iter().map(|place| match &*place.load() {
+            Some(old) if old.name == slot.name && old.checked() > slot.checked() => (0, u64::MAX),
             Some(old) if old.name == slot.name => (0, 0),
             None => (1, 0),
             Some(old) if old.checked() < idle => (2, old.checked()),
             Some(_) => (3, 0),
         });
-        if let Some((way, (rank, _))) = ranks.enumerate().min_by_key(|(_, rank)| *rank)
-            && rank < 3
+        if let Some((way, rank)) = ranks.enumerate().min_by_key(|(_, rank)| *rank)
+            && rank != (0, u64::MAX)
+            && rank.0 < 3
         {
             set.slots[way].store(Some(Arc::new(slot)));
             set.marks[way].store(at.mark, Ordering::Release);
         }
     }
 
-    /// Forgets what is known under `name`.
-    pub(super) fn remove(&self, at: Address, name: &[u8]) {
+    /// Forgets what is known under `name`, unless it was found later than at `now`.
+    pub(super) fn remove(&self, at: Address, name: &[u8], now: u64) {
         let _hand = self.lock();
         for place in &self.sets[at.set].slots {
-            if place.load().as_ref().is_some_and(|slot| *slot.name == *name) {
+            if place.load().as_ref().is_some_and(|slot| *slot.name == *name && slot.checked() <= now) {
                 place.store(None);
             }
         }
@@ -165,10 +168,21 @@ mod tests {
         put(&table, b"b", 2, 5, 0);
         put(&table, b"a", 3, 5, 0);
         assert_eq!((get(&table, b"a"), get(&table, b"b"), table.len()), (Some(3), Some(2), 2));
-        table.remove(table.address(b"a"), b"a");
+        table.remove(table.address(b"a"), b"a", 5);
         assert_eq!((get(&table, b"a"), get(&table, b"b")), (None, Some(2)));
         put(&table, b"a", 4, 5, 0);
         assert_eq!(get(&table, b"a"), Some(4));
+    }
+
+    #[test]
+    fn who_looked_earlier_and_comes_later_changes_nothing() {
+        let table = Table::new(1);
+        put(&table, b"a", 2, 8, 0);
+        put(&table, b"a", 1, 7, 0);
+        table.remove(table.address(b"a"), b"a", 7);
+        assert_eq!((get(&table, b"a"), table.len()), (Some(2), 1));
+        put(&table, b"a", 3, 8, 0);
+        assert_eq!(get(&table, b"a"), Some(3));
     }
 
     #[test]

@@ -205,6 +205,26 @@ fn names_without_files_do_not_crowd_out_files() {
 
 const IDLE_AND_MORE: Duration = Duration::from_secs(31);
 
+/// What was not there a moment ago must not be missing again only because there is no room to keep it.
+#[test]
+fn a_file_that_comes_and_cannot_be_kept_is_found_each_time() {
+    let place = Place::new(DEFAULT_BYTES);
+    for n in 0..DESCRIPTORS {
+        place.write(&format!("hot{n}"), large(b'h'));
+    }
+    // Whoever asks in the moment in which one thread looks and others go on.
+    for round in 0..3 {
+        (0..DESCRIPTORS).for_each(|n| assert_eq!(place.find(&format!("hot{n}")).unwrap().length, 100_000));
+        if round == 0 {
+            assert_eq!(place.find("new").unwrap_err(), Refusal::NotFound);
+            place.write("new", large(b'n'));
+        } else {
+            assert_eq!([place.text("new").len(), place.text("new").len()], [100_000; 2]);
+        }
+        place.pass(SECOND + SECOND / 20);
+    }
+}
+
 #[test]
 fn few_descriptors_are_kept_and_not_for_long() {
     let place = Place::new(DEFAULT_BYTES);
@@ -297,7 +317,11 @@ fn one_thread_looks_again_and_the_others_go_on_unless_it_is_too_late() {
     assert!(is_fresh(&slot, after(0)) && is_fresh(&slot, after(PERIOD - 1)) && is_fresh(&slot, 0));
     assert!(!is_fresh(&slot, after(PERIOD)), "the first one looks");
     assert!(is_fresh(&slot, after(PERIOD)), "the others go on");
-    let late = after(PERIOD) + PERIOD + GRACE;
+    assert!(is_fresh(&slot, after(PERIOD + GRACE - 1)) && !is_fresh(&slot, after(PERIOD + GRACE)), "but not for long");
+    assert!(is_fresh(&slot, after(PERIOD + GRACE)), "somebody else looks");
+    slot.confirm(after(PERIOD));
+    assert!(is_fresh(&slot, after(2 * PERIOD - 1)) && !is_fresh(&slot, after(2 * PERIOD)), "it was still so");
+    let late = slot.checked() + PERIOD + GRACE;
     assert!(!is_fresh(&slot, late) && !is_fresh(&slot, late), "everybody looks");
 }
 

@@ -144,6 +144,12 @@ impl Told {
     /// Of more files nothing is told: whoever reads of so many knows.
     const MOST: usize = 100;
 
+    /// Of how many files something was told.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.names.lock().unwrap().len()
+    }
+
     /// Tells that the sibling of `name` is older than the file, and so not used.
     pub(super) fn stale(&self, name: &Name, coding: Coding) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);

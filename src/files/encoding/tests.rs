@@ -333,3 +333,25 @@ fn no_more_than_so_many_are_compressed_while_they_are_sent() {
     drop(running);
     assert_eq!(field(&get(), "content-encoding"), Some("gzip"));
 }
+
+/// Both are replaced at once, as a ConfigMap is, and the sibling is still remembered as it was.
+#[test]
+fn nobody_is_told_of_an_old_sibling_that_was_just_replaced() {
+    const PART: Duration = Duration::from_millis(600);
+    let gzip: Fields<'_> = &[("Accept-Encoding", "gzip")];
+    let place = Place::new();
+    let told = || place.kept.encodings.told.count();
+    place.write("x.js", text(2_000), 0).write("x.js.gz", "old", 0);
+    ask(&place.kept, Method::GET, "/x.js", &[]);
+    place.kept.cache.let_pass(PART);
+    assert_eq!(body(&mut ask(&place.kept, Method::GET, "/x.js", gzip)), b"old");
+    place.write("x.js", text(3_000), 100).write("x.js.gz", "new", 100);
+    place.kept.cache.let_pass(PART);
+    assert_ne!(body(&mut ask(&place.kept, Method::GET, "/x.js", gzip)), b"old", "that of another version");
+    assert_eq!(told(), 0);
+    place.later();
+    assert_eq!(body(&mut ask(&place.kept, Method::GET, "/x.js", gzip)), b"new");
+    place.write("x.js", text(4_000), 200).later();
+    assert_ne!(body(&mut ask(&place.kept, Method::GET, "/x.js", gzip)), b"new", "that of another version");
+    assert_eq!(told(), 1);
+}

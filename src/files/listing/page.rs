@@ -104,7 +104,9 @@ impl Listing {
         let files = self.items.len() - directories;
         let count =
             |number: usize, one: &str, many: &str| format!("{} {}", number, if number == 1 { one } else { many });
-        let size: u64 = self.items.iter().filter(|item| !item.is_directory).map(|item| item.size).sum();
+        let sizes = self.items.iter().filter(|item| !item.is_directory).map(|item| item.size);
+        // Sparse files can be longer together than any number tells.
+        let size = sizes.fold(0, u64::saturating_add);
         let what = match (directories, files) {
             (0, 0) => return "Nothing is in this folder.".to_owned(),
             (_, 0) => count(directories, "folder", "folders"),

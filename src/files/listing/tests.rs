@@ -291,3 +291,21 @@ fn programs_get_what_nginx_would_give_them() {
         assert_eq!(answer.text.starts_with('['), is_json, "{accept}");
     }
 }
+
+/// Three sparse files can be longer together than 64 bits tell.
+#[test]
+fn sizes_without_end_have_a_sum() {
+    let item = |name: &str| Item {
+        name: name.into(),
+        is_directory: false,
+        size: i64::MAX as u64,
+        modified: None,
+        key: name.into(),
+    };
+    let listing = Listing { items: ["a", "b", "c"].map(item).into(), is_cut: false };
+    let index = Name::parse("").unwrap();
+    let mut page = String::new();
+    let mut response = page::answer(&listing, Order::default(), "/", &index);
+    response.body_mut().read_to_string(&mut page).unwrap();
+    assert!(page.contains("3 files, 16 EiB"), "{page}");
+}

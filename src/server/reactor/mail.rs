@@ -64,10 +64,23 @@ impl Reactor {
         self.returned.push_back(connection);
     }
 
+    /// The next connection whose handshake may go on.
+    pub(super) fn next_handshake(&mut self) -> Option<Box<Connection>> {
+        while !self.handshakes.is_empty() {
+            let now = self.tick();
+            let token = self.handshakes.next(now)?;
+            let Some(place) = self.connections.get_mut(token) else { continue };
+            if let Some(mut connection) = place.take() {
+                connection.waits_for_handshake = false;
+                return Some(connection);
+            }
+        }
+        None
+    }
+
     /// Whether another step of a handshake may be taken before others have their turn.
     pub(in crate::server) fn may_shake_hands(&mut self) -> bool {
-        let may = self.handshakes > 0;
-        self.handshakes = self.handshakes.saturating_sub(1);
-        may
+        let now = self.tick();
+        self.handshakes.step(now)
     }
 }

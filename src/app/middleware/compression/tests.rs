@@ -1,7 +1,7 @@
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH, SET_COOKIE};
+use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH, SET_COOKIE, VARY};
 use http::{HeaderName, Method, StatusCode};
 
 use super::*;
