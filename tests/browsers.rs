@@ -22,7 +22,26 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use chromium::Browser;
 use support::{Server, rws};
+
+/// One browser for all cases, since it is what takes the time.
+#[test]
+fn a_browser_makes_of_the_settings_what_they_are_for() {
+    let Some(mut browser) = Browser::start() else { return };
+    let cases: [fn(&mut Browser); 6] = [
+        cors::a_page_sees_what_its_origin_is_allowed,
+        cors::where_all_origins_are_allowed_any_page_sees_the_answers_but_not_with_cookies,
+        policies::a_policy_keeps_markup_from_running_scripts,
+        policies::a_policy_that_only_reports_stops_nothing,
+        policies::built_in_pages_keep_their_own_policy,
+        policies::other_sites_cannot_put_a_page_into_a_frame,
+    ];
+    for case in cases {
+        browser.complaints.clear();
+        case(&mut browser);
+    }
+}
 
 /// A page with a script in it and one beside it, which tell that they ran, also whoever frames it.
 const PAGE: &str = "<!doctype html><title>page</title><p id=text>text</p>\

@@ -24,7 +24,10 @@ fn the_reference_is_what_the_code_says() {
     let (written, after) = rest.split_once(END).expect("the reference has an end");
     let expected = format!("\n{}\n", reference());
     if std::env::var_os("RWS_UPDATE_DOCS").is_some() {
-        fs::write(PATH, format!("{before}{BEGIN}{expected}{END}{after}")).expect("the document can be written");
+        // The other tests read it meanwhile: they shall see the one or the other.
+        let beside = format!("{PATH}.new");
+        fs::write(&beside, format!("{before}{BEGIN}{expected}{END}{after}")).expect("the document can be written");
+        fs::rename(beside, PATH).expect("the document can be replaced");
     } else {
         assert_eq!(written, expected, "run RWS_UPDATE_DOCS=1 cargo test --test configuration_docs");
     }

@@ -29,6 +29,25 @@ use support::{Client, PATIENCE, Reply, free_port, let_pass, program};
 
 const IMAGE: &str = "localhost/rws:test";
 
+/// cargo looks for the file of a target without a path before it builds anything.
+#[test]
+fn what_cargo_looks_for_is_in_the_build() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sent = fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let sent: Vec<&str> = sent.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let mut targets = 0;
+    for (header, directory) in [("[[example]]", "examples"), ("[[bench]]", "benches"), ("[[test]]", "tests")] {
+        for section in manifest.split(header).skip(1) {
+            let section = section.split("\n[").next().unwrap();
+            let has_path = section.lines().any(|line| line.starts_with("path ="));
+            assert!(has_path || sent.contains(&directory), "needs a path, or !{directory} in .dockerignore: {section}");
+            targets += 1;
+        }
+    }
+    assert!(targets >= 4, "{targets}");
+}
+
 #[test]
 fn the_image_runs_as_a_cluster_runs_it() {
     let Some(podman) = Podman::prepare() else { return };

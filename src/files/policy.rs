@@ -12,6 +12,7 @@ use super::entry::Entry;
 use super::fallback::Spa;
 use crate::semantics::cache_control;
 use crate::semantics::head::RequestHead;
+use crate::semantics::target::is_below;
 
 /// What can be chosen about the serving of files. The default is the plainest: no caching policy, no fallback, no listings.
 #[derive(Clone, Debug, Default)]
@@ -94,34 +95,9 @@ impl Rules {
     }
 }
 
-/// Whether `path` is `prefix` or begins with its segments: `/api` has `/api/users`, and not `/apiary`.
-pub(super) fn is_below(path: &str, prefix: &str) -> bool {
-    let rest = path.strip_prefix(prefix.trim_end_matches('/'));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn prefixes_are_compared_by_segments() {
-        let cases = [
-            ("/api", "/api", true),
-            ("/api", "/api/", true),
-            ("/api/", "/api", true),
-            ("/api/users/1", "/api", true),
-            ("/api/users/1", "/api/", true),
-            ("/apiary", "/api", false),
-            ("/v1/api", "/api", false),
-            ("/", "/api", false),
-            ("", "/api", false),
-            ("/anything", "/", true),
-        ];
-        for (path, prefix, expected) in cases {
-            assert_eq!(is_below(path, prefix), expected, "{path} below {prefix}");
-        }
-    }
 
     #[test]
     fn what_may_not_be_stored_is_never_immutable() {

@@ -253,6 +253,13 @@ pub fn decode_segment(segment: &str) -> Result<Cow<'_, str>, DecodeError> {
     percent_decode_str(segment).decode_utf8().map_err(|_| DecodeError::Utf8)
 }
 
+/// Whether `path` is `prefix` or begins with its segments: `/api` has `/api/users`, and not `/apiary`. A slash at the end
+/// of `prefix` means nothing. Both are compared as they are written, without decoding.
+pub fn is_below(path: &str, prefix: &str) -> bool {
+    let rest = path.strip_prefix(prefix.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -328,6 +335,25 @@ mod tests {
             for text in [format!("[{v6}]"), format!("[{v6}]:{port}"), format!("{v4}:{port}"), name.clone(), format!("{name}:{port}")] {
                 prop_assert!(is_authority(text.as_bytes()), "{}", text);
             }
+        }
+    }
+
+    #[test]
+    fn prefixes_are_compared_by_segments() {
+        let cases = [
+            ("/api", "/api", true),
+            ("/api", "/api/", true),
+            ("/api/", "/api", true),
+            ("/api/users/1", "/api", true),
+            ("/api/users/1", "/api/", true),
+            ("/apiary", "/api", false),
+            ("/v1/api", "/api", false),
+            ("/", "/api", false),
+            ("", "/api", false),
+            ("/anything", "/", true),
+        ];
+        for (path, prefix, expected) in cases {
+            assert_eq!(is_below(path, prefix), expected, "{path} below {prefix}");
         }
     }
 }

@@ -79,9 +79,7 @@ fn fetched(browser: &mut Browser, url: &str, options: &Value) -> Value {
     browser.evaluate("window.told")
 }
 
-#[test]
-fn a_page_sees_what_its_origin_is_allowed() {
-    let Some(mut browser) = Browser::start() else { return };
+pub(crate) fn a_page_sees_what_its_origin_is_allowed(browser: &mut Browser) {
     let (mut site, _files) = site(&[]);
     let own = format!("http://{}", site.address());
     let mut api = rws(&[
@@ -98,37 +96,35 @@ fn a_page_sees_what_its_origin_is_allowed() {
     let answer = |status: u16, text: &str| json!({ "status": status, "text": text, "id": true, "server": false });
 
     browser.open(&own);
-    assert_eq!(fetched(&mut browser, &url("/demo/plaintext"), &json!({})), answer(200, "Hello, World!"));
+    assert_eq!(fetched(browser, &url("/demo/plaintext"), &json!({})), answer(200, "Hello, World!"));
     let fields = json!({ "X-Custom": "1", "Content-Type": "application/json" });
-    assert_eq!(fetched(&mut browser, &url("/demo/echo"), &put(fields)), answer(200, "{}"), "a preflight");
+    assert_eq!(fetched(browser, &url("/demo/echo"), &put(fields)), answer(200, "{}"), "a preflight");
     for (path, status) in [("/nowhere", 404), ("/demo/status/503", 503)] {
-        assert_eq!(fetched(&mut browser, &url(path), &json!({}))["status"], status, "errors can be read");
+        assert_eq!(fetched(browser, &url(path), &json!({}))["status"], status, "errors can be read");
     }
     for (path, options) in [
         ("/demo/echo", put(json!({ "X-Other": "1" }))),
         ("/demo/echo", json!({ "method": "DELETE" })),
         ("/healthz", json!({})),
     ] {
-        assert_eq!(fetched(&mut browser, &url(path), &options), denied, "{path} {options}");
+        assert_eq!(fetched(browser, &url(path), &options), denied, "{path} {options}");
     }
 
     // The same page by another name is of another origin.
     browser.open(&own.replace("127.0.0.1", "localhost"));
     for options in [json!({}), put(json!({}))] {
-        assert_eq!(fetched(&mut browser, &url("/demo/echo"), &options), denied, "{options}");
+        assert_eq!(fetched(browser, &url("/demo/echo"), &options), denied, "{options}");
     }
     assert_eq!((site.stop(), api.stop()), (0, 0));
 }
 
-#[test]
-fn where_all_origins_are_allowed_any_page_sees_the_answers_but_not_with_cookies() {
-    let Some(mut browser) = Browser::start() else { return };
+pub(crate) fn where_all_origins_are_allowed_any_page_sees_the_answers_but_not_with_cookies(browser: &mut Browser) {
     let (mut site, _files) = site(&[]);
     let mut api = rws(&[("CORS_ALLOW_ALL", "true"), ("CORS_ALLOW_HEADERS", "*"), ("CORS_ALLOW_METHODS", "*")]).start();
     let url = format!("http://{}/demo/echo", api.address());
     browser.open(&format!("http://{}", site.address()));
     let patch = |credentials: &str| json!({ "method": "PATCH", "headers": { "X-Any": "1" }, "body": "a", "credentials": credentials });
-    assert_eq!(fetched(&mut browser, &url, &patch("omit"))["text"], "a");
-    assert_eq!(fetched(&mut browser, &url, &patch("include")), json!({ "error": "TypeError" }));
+    assert_eq!(fetched(browser, &url, &patch("omit"))["text"], "a");
+    assert_eq!(fetched(browser, &url, &patch("include")), json!({ "error": "TypeError" }));
     assert_eq!((site.stop(), api.stop()), (0, 0));
 }

@@ -6,9 +6,7 @@ use crate::chromium::Browser;
 use crate::site;
 use crate::support::{let_pass, rws};
 
-#[test]
-fn a_policy_keeps_markup_from_running_scripts() {
-    let Some(mut browser) = Browser::start() else { return };
+pub(crate) fn a_policy_keeps_markup_from_running_scripts(browser: &mut Browser) {
     for (policy, inline) in [(&[][..], true), (&[("CSP", "default-src 'self'")], false)] {
         let (mut site, _files) = site(policy);
         browser.open(&format!("http://{}/", site.address()));
@@ -19,9 +17,7 @@ fn a_policy_keeps_markup_from_running_scripts() {
     assert!(browser.complaints.iter().any(|said| said.contains("Content Security Policy")), "{:?}", browser.complaints);
 }
 
-#[test]
-fn a_policy_that_only_reports_stops_nothing() {
-    let Some(mut browser) = Browser::start() else { return };
+pub(crate) fn a_policy_that_only_reports_stops_nothing(browser: &mut Browser) {
     let (mut site, _files) = site(&[("CSP_REPORT_ONLY", "default-src 'self'; report-uri /csp-reports")]);
     browser.open(&format!("http://{}/", site.address()));
     browser.wait_for("window.beside === true && window.inline === true");
@@ -29,9 +25,7 @@ fn a_policy_that_only_reports_stops_nothing() {
     assert_eq!(site.stop(), 0);
 }
 
-#[test]
-fn built_in_pages_keep_their_own_policy() {
-    let Some(mut browser) = Browser::start() else { return };
+pub(crate) fn built_in_pages_keep_their_own_policy(browser: &mut Browser) {
     let mut server = rws(&[("CSP", "default-src 'none'"), ("SECURITY_HEADERS", "true")]).start();
     browser.open(&format!("http://{}/", server.address()));
     browser.wait_for("document.body.innerText.includes('rws is running')");
@@ -41,9 +35,7 @@ fn built_in_pages_keep_their_own_policy() {
     assert_eq!(server.stop(), 0);
 }
 
-#[test]
-fn other_sites_cannot_put_a_page_into_a_frame() {
-    let Some(mut browser) = Browser::start() else { return };
+pub(crate) fn other_sites_cannot_put_a_page_into_a_frame(browser: &mut Browser) {
     // The same page by another name is another site.
     for (settings, host, framed) in [
         (&[][..], "localhost", true),

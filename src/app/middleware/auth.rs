@@ -27,6 +27,7 @@ use crate::app::problem::Problem;
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::semantics::credentials::{Credentials, credentials};
+use crate::semantics::target::is_below;
 
 /// Either of two schemes: what [`BasicAuth::or`] makes. Its 401 has both challenges.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl Gate {
 
     /// Whether nobody is asked on this path.
     fn is_open(&self, path: &str) -> bool {
-        !self.open.is_empty() && self.open.iter().any(|prefix| covers(prefix, path)) && is_plain(path)
+        !self.open.is_empty() && self.open.iter().any(|prefix| is_below(path, prefix)) && is_plain(path)
     }
 
     fn handle(&self, request: Request, next: Next<'_>) -> Response {
@@ -149,12 +150,6 @@ fn busy() -> Response {
         .with_header(RETRY_AFTER, 1.into())
         .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
         .into_response()
-}
-
-/// Whether `path` is `prefix` or lies under it, by whole segments.
-fn covers(prefix: &str, path: &str) -> bool {
-    let prefix = prefix.trim_end_matches('/');
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether every reading of `path` leads to the same place: a handler that decodes it first and then resolves `..` must not

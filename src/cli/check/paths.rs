@@ -6,6 +6,7 @@ use super::server::{Listener, Server};
 use super::settings::Known;
 use super::workload::ProbeKind;
 use crate::config::PREFIX;
+use crate::semantics::target::is_below;
 
 const LIVEZ: &str = "/livez";
 
@@ -76,8 +77,7 @@ impl Server<'_> {
         if config.demo_routes && path.starts_with("/demo/") {
             return Some(Answer::Route("a demonstration route".to_owned()));
         }
-        let prefix = config.static_prefix.trim_end_matches('/');
-        let below = path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let below = is_below(path, &config.static_prefix);
         if self.settings.text("STATIC_DIR").is_some() {
             return below.then(|| Answer::Route("a file of RWS_CONFIG_STATIC_DIR".to_owned()));
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::client::{self, Wish};
 use crate::files::name::Name;
-use crate::files::policy::is_below;
 use crate::semantics::head::RequestHead;
+use crate::semantics::target::is_below;
 
 /// The page that a single-page application has for all its views: what is answered for `/orders/7`, where there is no file,
 /// so that a view can be reloaded and sent to others.
