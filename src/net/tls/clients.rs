@@ -92,6 +92,12 @@ pub fn refused_client(error: &io::Error) -> Option<String> {
             "none of the authorities issued what it presented, or the chain to them is incomplete".to_owned()
         }
         Error::InvalidCertificate(CertificateError::BadSignature) => "it does not have the key".to_owned(),
+        Error::InvalidCertificate(CertificateError::Other(other)) => match other.to_string().as_str() {
+            "UnsupportedCertVersion" => {
+                "it is of X.509 version 1 or 2: have it issued with extensions, as version 3".into()
+            }
+            reason => reason.to_owned(),
+        },
         Error::InvalidCertificate(error) => error.to_string(),
         _ => return None,
     };
