@@ -30,11 +30,11 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
 pub(super) fn text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     let bytes = attribute.as_slice();
     match attribute.attr_value().tag() {
-        Tag::BmpString if bytes.len() % 2 == 0 => {
+        Tag::BmpString if bytes.len().is_multiple_of(2) => {
             let units: Vec<u16> = bytes.chunks_exact(2).map(|unit| u16::from_be_bytes([unit[0], unit[1]])).collect();
             String::from_utf16(&units).ok()
         }
-        Tag::UniversalString if bytes.len() % 4 == 0 => {
+        Tag::UniversalString if bytes.len().is_multiple_of(4) => {
             let unit = |unit: &[u8]| char::from_u32(u32::from_be_bytes([unit[0], unit[1], unit[2], unit[3]]));
             bytes.chunks_exact(4).map(unit).collect()
         }
