@@ -14,6 +14,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use rustix::fs::{AtFlags, Dir, FileType, Stat};
 use serde_json::json;
 
+pub(super) use self::page::escaped;
 use super::Files;
 use super::fallback::vary_by_client;
 use super::name::Name;

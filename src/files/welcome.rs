@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
+use super::listing::escaped;
 use super::refusal;
 use crate::app::response::Response;
 use crate::config::Config;
@@ -52,7 +53,7 @@ impl Welcome {
             Some(_) => ELSEWHERE,
         };
         let template = TEMPLATE.replace("{{admin}}", metrics);
-        let page = paths.iter().fold(template, |page, (placeholder, path)| page.replace(placeholder, &escape(path)));
+        let page = paths.iter().fold(template, |page, (placeholder, path)| page.replace(placeholder, &escaped(path)));
         Welcome { page: page.into() }
     }
 
@@ -70,22 +71,6 @@ impl Welcome {
             .with_header(NOSNIFF, HeaderValue::from_static("nosniff"))
             .with_body(self.page.clone())
     }
-}
-
-/// `text` for HTML, between tags or between quotes.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

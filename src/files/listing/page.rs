@@ -231,7 +231,7 @@ fn grouped(number: u64) -> String {
 
 /// `text` for HTML, between tags or between quotes. Control characters become visible, and those that would change the
 /// direction of what follows, and so make `exe.txt` of `txt.exe`, are replaced.
-fn escaped(text: &str) -> String {
+pub(in crate::files) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
