@@ -97,7 +97,8 @@ fn messages<'a>(lines: &'a [Value], key: &str) -> Vec<(&'a str, String)> {
 #[test]
 fn a_check_that_fails_takes_the_pod_out_and_brings_it_back_and_says_so_once() {
     let site = Site::start("ready", &[], &[]);
-    assert_eq!(site.server.get("/readyz").text(), "ok");
+    // Checks that are not critical may take longer than the start.
+    site.until_it("/readyz", |reply| reply.text() == "ok");
     assert_eq!(site.server.metric(r#"rws_health_check_up{check="db"}"#), 1.0);
     site.order("db", "fail");
     let reply = site.until("/readyz", 503);
