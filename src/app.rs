@@ -33,6 +33,7 @@ pub mod compression;
 pub mod context;
 pub mod error;
 pub mod extract;
+pub mod feed;
 pub mod handler;
 mod interop;
 pub mod into_response;
@@ -47,6 +48,7 @@ pub mod route_info;
 pub mod router;
 pub mod service;
 pub mod testing;
+pub(crate) mod upgrade;
 
 pub use self::application::App;
 pub use self::body::{Body, BodyError};
@@ -57,6 +59,7 @@ pub use self::extract::{
     ClientCertificate, ClientIp, ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path,
     Query, RequestId, State, Trace,
 };
+pub use self::feed::{BodySender, SendError};
 pub use self::handler::Handler;
 pub use self::into_response::{Html, IntoResponse, Redirect, ResponseParts};
 pub use self::method::{MethodRouter, any, delete, get, head, on, options, patch, post, put};

@@ -11,7 +11,7 @@
 //! | 1 | [`config`] | `semantics` |
 //! | 2 | [`app`] | `semantics` |
 //! | 3 | [`error`] | `app`, `net`, `config` |
-//! | 3 | [`server`] | `semantics`, `proto`, `net`, `config`, `app::{service, request, response, body, request_id}` |
+//! | 3 | [`server`] | `semantics`, `proto`, `net`, `config`, `app::{service, request, response, body, feed, upgrade, request_id}` |
 //! | 4 | [`ops`] | `semantics`, `app`, `config`, `server::{clock, lifecycle, observe, stats, vitals}` |
 //! | 4 | [`files`] | `semantics`, `app`, `config` |
 //! | 5 | [`run`], `cli`, `main` | everything |

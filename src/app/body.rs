@@ -1,12 +1,16 @@
-//! Bodies of requests and responses: nothing, bytes, a part of a file, or a blocking reader.
+//! Bodies of requests and responses: nothing, bytes, a part of a file, a blocking reader, or what another thread sends.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use http::StatusCode;
+
+use super::feed::{BodySender, Feed, FeedReader, LIMIT, Terms};
+use super::upgrade::Upgraded;
 
 /// The body of a [`Request`](super::request::Request) or a [`Response`](super::response::Response).
 ///
@@ -27,12 +31,16 @@ pub(crate) enum Kind {
         reader: Box<dyn Read + Send>,
         length: Option<u64>,
     },
+    /// What is put into it by other threads.
+    Feed(FeedReader),
+    /// No body: the connection speaks this from now on. Only in a response with status 101.
+    Upgrade(Box<dyn Upgraded>),
 }
 
 /// `length` bytes of `file` from `offset`; what the server sends with sendfile(2).
 #[derive(Debug)]
 pub(crate) struct FilePart {
-    pub(crate) file: std::sync::Arc<File>,
+    pub(crate) file: Arc<File>,
     pub(crate) offset: u64,
     pub(crate) length: u64,
 }
@@ -49,8 +57,33 @@ impl Body {
         Body { kind: Kind::Reader { reader: Box::new(reader), length } }
     }
 
+    /// A body that other threads send piece by piece, while no thread waits for them. It is chunked.
+    ///
+    /// ```
+    /// use rws::app::{App, Body, TestClient, get};
+    ///
+    /// fn count() -> Body {
+    ///     let (sender, body) = Body::channel();
+    ///     std::thread::spawn(move || (1..=3).try_for_each(|n| sender.send(format!("{n}\n"))));
+    ///     body
+    /// }
+    ///
+    /// let client = TestClient::new(App::new().route("/", get(count)))?;
+    /// assert_eq!(client.get("/").send().text(), "1\n2\n3\n");
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    pub fn channel() -> (BodySender, Body) {
+        let feed = Feed::new(LIMIT, Terms::default());
+        (BodySender::new(feed.clone()), Body::feed(feed))
+    }
+
+    /// A body of what is put into `feed`.
+    pub(crate) fn feed(feed: Arc<Feed>) -> Self {
+        Body { kind: Kind::Feed(FeedReader::new(feed)) }
+    }
+
     /// `length` bytes of `file` from `offset`, sent without copying them through the process where the connection allows.
-    pub fn file(file: impl Into<std::sync::Arc<File>>, offset: u64, length: u64) -> Self {
+    pub fn file(file: impl Into<Arc<File>>, offset: u64, length: u64) -> Self {
         Body { kind: Kind::File(FilePart { file: file.into(), offset, length }) }
     }
 
@@ -61,6 +94,8 @@ impl Body {
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::File(part) => Some(part.length),
             Kind::Reader { length, .. } => *length,
+            Kind::Feed(_) => None,
+            Kind::Upgrade(_) => Some(0),
         }
     }
 }
@@ -147,7 +182,7 @@ impl From<BodyError> for io::Error {
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.kind {
-            Kind::Empty => Ok(0),
+            Kind::Empty | Kind::Upgrade(_) => Ok(0),
             Kind::Bytes(bytes) => {
                 let n = bytes.len().min(buffer.len());
                 bytes.copy_to_slice(&mut buffer[..n]);
@@ -167,6 +202,7 @@ impl Read for Body {
                 Ok(n)
             }
             Kind::Reader { reader, .. } => reader.read(buffer),
+            Kind::Feed(feed) => feed.read(buffer),
         }
     }
 }

@@ -173,6 +173,13 @@ impl Connection {
             Kind::Bytes(bytes) => self.send_bytes(bytes),
             Kind::File(part) if part.length == 0 => {}
             Kind::File(part) => self.output.set_tail(Tail::File(part)),
+            // The server refuses 101 until it can hand a connection over.
+            Kind::Upgrade(_) => {}
+            Kind::Feed(feed) => {
+                let reader = Box::new(feed);
+                self.phase = Phase::Pull(Box::new(Pulling { reader, left: None, framing, lease: None }));
+                return 0;
+            }
             Kind::Reader { reader, length } => {
                 self.phase = Phase::Pull(Box::new(Pulling { reader, left: length, framing, lease: None }));
                 return 0;
