@@ -41,6 +41,8 @@ pub(super) struct Route {
     /// Middleware of the routers it was nested from, the outermost first.
     pub(super) layers: Layers,
     pub(super) at: &'static Location<'static>,
+    /// The host it is for, if not for all.
+    pub(super) host: Option<Arc<str>>,
 }
 
 impl Router {
@@ -74,6 +76,15 @@ impl Router {
             ..route.inside(&router.layers)
         };
         self.fallbacks.extend(router.fallbacks.into_iter().map(under));
+        self
+    }
+
+    /// The same router, for messages: its routes say which host they are for.
+    pub(super) fn on_host(mut self, host: &str) -> Self {
+        let host = Arc::from(host);
+        for route in self.routes.iter_mut().chain(&mut self.fallbacks) {
+            route.host = Some(Arc::clone(&host));
+        }
         self
     }
 
@@ -111,7 +122,7 @@ impl Router {
 impl Route {
     #[track_caller]
     fn new(pattern: String, methods: MethodRouter) -> Self {
-        Route { pattern, methods, layers: Layers::default(), at: Location::caller() }
+        Route { pattern, methods, layers: Layers::default(), at: Location::caller(), host: None }
     }
 
     /// The route with more middleware around it.
