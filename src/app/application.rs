@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::build::{self, BuiltApp, Host, Plan};
 use super::error::{BuildError, BuildErrors};
 use super::handler::Handler;
-use super::method::MethodRouter;
+use super::method::{MethodRouter, any};
 use super::middleware::Middleware;
 use super::parts::Parts;
-use super::router::Router;
+use super::router::{Route, Router};
 use super::service::EndpointKind;
 
 /// An application: routes, middleware around all of them, and states for their handlers.
@@ -130,6 +130,34 @@ impl App {
     #[track_caller]
     pub fn fallback_route(mut self, methods: MethodRouter) -> Self {
         self.plan.router = self.plan.router.fallback_route(methods);
+        self
+    }
+
+    /// Answers with `handler` what a path has no handler for, in place of a 405 without words, on all paths of the
+    /// application but those of probes and metrics. OPTIONS goes on being answered with 204.
+    ///
+    /// `Allow` is added, and a 200 becomes a 405. The handler takes no body and no path parameters; a second one is an error.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use rws::app::{App, TestClient, get};
+    ///
+    /// let app = App::new().route("/", get(|| "hello")).method_not_allowed(|method: Method| format!("{method} is nothing here"));
+    /// let answer = TestClient::new(app)?.delete("/").send();
+    /// assert_eq!((answer.status().as_u16(), answer.text()), (405, "DELETE is nothing here"));
+    /// assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    #[track_caller]
+    pub fn method_not_allowed<H: Handler<M>, M: 'static>(mut self, handler: H) -> Self {
+        let route = Route::new(String::new(), any(handler));
+        match &self.plan.not_allowed {
+            Some(first) => {
+                let (route, with) = (Box::new(route.info_anywhere()), Box::new(first.info_anywhere()));
+                self.plan.errors.push(BuildError::Duplicate { route, with });
+            }
+            None => self.plan.not_allowed = Some(route),
+        }
         self
     }
 

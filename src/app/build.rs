@@ -9,14 +9,14 @@ use matchit::InsertError;
 pub use self::built::BuiltApp;
 use self::built::{Entry, Fallback, PathTable, Site};
 pub(super) use self::hosts::Host;
-use self::hosts::Hosts;
 use self::methods::MethodTable;
 use super::context::{Context, States};
 use super::error::{BuildError, BuildErrors};
+use super::handler::Erased;
 use super::middleware::Layers;
 use super::route_info::RouteInfo;
 use super::router::{Route, Router};
-use super::service::{Endpoint, EndpointKind, Pace};
+use super::service::{BodyUse, Endpoint, EndpointKind, Pace};
 
 mod automatic;
 mod built;
@@ -32,6 +32,8 @@ const UNMATCHED: &str = "_unmatched";
 pub(super) struct Plan {
     pub(super) router: Router,
     pub(super) hosts: Vec<(Host, Router)>,
+    /// What answers methods that a path has no handler for.
+    pub(super) not_allowed: Option<Route>,
     pub(super) states: States,
     pub(super) errors: Vec<BuildError>,
 }
@@ -39,6 +41,7 @@ pub(super) struct Plan {
 /// Makes a service of an application, or tells every mistake in it.
 pub(super) fn build(plan: Plan) -> Result<BuiltApp, BuildErrors> {
     let mut builder = Builder::new(plan.router.layers, plan.states, plan.errors);
+    builder.not_allowed = plan.not_allowed.and_then(|route| builder.not_allowed(route));
     builder.app.site = builder.add_site(plan.router.routes, plan.router.fallbacks);
     builder.keep_built_in();
     for (host, router) in plan.hosts {
@@ -84,6 +87,7 @@ struct Builder {
     patterns: Vec<RouteInfo>,
     /// The paths of probes and the like, which all hosts have, with their tables.
     built_in: Vec<(RouteInfo, usize)>,
+    not_allowed: Option<Arc<dyn Erased>>,
     errors: Vec<BuildError>,
 }
 
@@ -96,7 +100,17 @@ impl Builder {
         let server_wide = Entry::new(layers.clone(), Box::new(no_methods), unmatched);
         let app = BuiltApp::new(not_found, server_wide);
         let (site, patterns, built_in) = (Site::default(), Vec::new(), Vec::new());
-        Builder { layers, states, app, site, patterns, built_in, errors }
+        Builder { layers, states, app, site, patterns, built_in, not_allowed: None, errors }
+    }
+
+    /// The handler of a route that answers in the place of a 405.
+    fn not_allowed(&mut self, mut route: Route) -> Option<Arc<dyn Erased>> {
+        let info = route.info_anywhere();
+        let handler = route.methods.handlers.pop()?;
+        let body = (handler.body != BodyUse::Ignored).then(|| "it takes a body, which nobody reads for it".to_owned());
+        let missing = (handler.check)(&self.app.not_found().context).into_iter().chain(body);
+        self.errors.extend(missing.map(|reason| BuildError::Extractor { route: Box::new(info.clone()), reason }));
+        Some(handler.handler.into())
     }
 
     /// Adds everything that one host, or all others, can be asked for.
@@ -178,6 +192,8 @@ impl Builder {
     fn add_routes(&mut self, group: Group, context: &Context) {
         let mut methods = MethodTable::default();
         let mut shared: Option<Layers> = None;
+        let is_own = group.routes.iter().all(|route| route.methods.kind == EndpointKind::Route);
+        let not_allowed = self.not_allowed.clone().filter(|_| is_own);
         let first = self.app.routes.len();
         for route in group.routes {
             let layers = self.layers_around(&route);
@@ -187,7 +203,7 @@ impl Builder {
             shared = Some(shared.map_or_else(|| layers.clone(), |outer| common(&outer, &layers)));
         }
         self.check_clashes(first);
-        let answer = automatic::OtherMethods::new(methods.finish());
+        let answer = automatic::OtherMethods::new(methods.finish()).or(not_allowed);
         let automatic = Entry::new(shared.unwrap_or_default(), Box::new(answer), context.clone());
         self.app.paths.push(PathTable { methods, automatic });
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::handler::Handler;
 use super::method::{MethodRouter, any};
 use super::middleware::{Layers, Middleware};
+use super::route_info::RouteInfo;
 use super::service::EndpointKind;
 
 /// Routes by path.
@@ -121,8 +122,13 @@ impl Router {
 
 impl Route {
     #[track_caller]
-    fn new(pattern: String, methods: MethodRouter) -> Self {
+    pub(super) fn new(pattern: String, methods: MethodRouter) -> Self {
         Route { pattern, methods, layers: Layers::default(), at: Location::caller(), host: None }
+    }
+
+    /// What messages call it if it is for all paths.
+    pub(super) fn info_anywhere(&self) -> RouteInfo {
+        RouteInfo::of_all(self, "/…")
     }
 
     /// The route with more middleware around it.

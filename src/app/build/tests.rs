@@ -114,6 +114,41 @@ fn methods_have_their_handlers_and_the_rest_is_automatic() {
 }
 
 #[test]
+fn other_methods_have_one_answer_on_all_paths_but_built_in_ones() {
+    let explain = |method: Method, MatchedPath(path): MatchedPath| format!("no {method} of {path}");
+    let api = Router::new().route("/{id}", get(tell)).layer(wrap("api"));
+    let app = App::new()
+        .route("/", get(|| "got"))
+        .nest("/api", api)
+        .host("a.b", Router::new().route("/", post(|| "posted")))
+        .fallback_route(post(|| "posted"))
+        .mount("/healthz", get(|| "ok"), EndpointKind::Probe)
+        .method_not_allowed(explain);
+    let client = client(app);
+    for (method, host, path, status, text, allow) in [
+        (Method::GET, "", "/", 200, "got", None),
+        (Method::PUT, "", "/", 405, "no PUT of /", Some("GET, HEAD, OPTIONS")),
+        (Method::PUT, "", "/api/7", 405, "api(no PUT of /api/{id})", Some("GET, HEAD, OPTIONS")),
+        (Method::GET, "a.b", "/", 405, "no GET of /", Some("OPTIONS, POST")),
+        (Method::GET, "", "/none", 405, "no GET of _unmatched", Some("OPTIONS, POST")),
+        (Method::OPTIONS, "", "/", 204, "", Some("GET, HEAD, OPTIONS")),
+    ] {
+        let answer = client.request(method.clone(), path).header("host", host).send();
+        assert_eq!((answer.status().as_u16(), answer.text()), (status, text), "{method} {path}");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+    assert_eq!(client.put("/healthz").send().content_type(), Some("application/problem+json"));
+
+    let hidden = App::new().route("/", get(|| "got")).method_not_allowed(|| http::StatusCode::NOT_FOUND);
+    assert_eq!(TestClient::new(hidden).unwrap().put("/").send().status(), 404);
+    let wrong = App::new().method_not_allowed(|_: State<u32>, _: String| "").method_not_allowed(|| "");
+    let text = wrong.build().unwrap_err().to_string();
+    for part in ["already answered by * /… (", "the application has no such state", "it takes a body"] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+}
+
+#[test]
 fn head_is_answered_as_get_without_the_body() {
     let app = App::new().route("/", get(|| "got")).route("/own", get(|| "got").head(|| ([("x-own", "head")], ())));
     let client = client(app);
