@@ -38,6 +38,7 @@ pub use app::{
 pub use error::Error;
 pub use http::{self, StatusCode};
 pub use prometheus;
+pub use run::{ServerHandle, TestServer};
 pub use server::Server;
 
 /// The program in the README, compiled.
