@@ -30,12 +30,16 @@ fn hello() {
 
 #[test]
 fn json_api() {
-    let example = Example::start("json_api", &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("items.db");
+    let settings = [("ITEMS_DB", file.to_str().unwrap())];
+    let example = Example::start("json_api", &settings);
     for (id, name) in [(1, "cup"), (2, "plate"), (3, "cupboard")] {
         let created = example.ask("POST", "/items", &json!({ "name": name }).to_string());
         assert_eq!((created.status, created.json()), (201, json!({ "id": id, "name": name })));
     }
     assert_eq!(example.ask("GET", "/items/2", "").json()["name"], "plate");
+    assert_eq!(example.ask("GET", "/items", "").json().as_array().unwrap().len(), 3);
     assert_eq!(example.ask("GET", "/items?name=cup", "").json().as_array().unwrap().len(), 2);
     assert_eq!(example.ask("GET", "/items?name=cup&limit=1", "").json().as_array().unwrap().len(), 1);
     assert_eq!(example.ask("DELETE", "/items/2", "").status, 204);
@@ -54,7 +58,43 @@ fn json_api() {
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method} {target}");
         assert!(answer.body.contains(detail), "{method} {target}: {}", answer.body);
     }
+    example.wait_until_ok();
+    assert_eq!(example.ask("GET", "/readyz/database", "").status, 200);
     example.stop();
+
+    let example = Example::start("json_api", &settings);
+    assert_eq!(example.ask("GET", "/items/3", "").json()["name"], "cupboard", "it is in the file");
+    // What the database says is for the log.
+    rusqlite::Connection::open(&file).unwrap().execute_batch("DROP TABLE items").unwrap();
+    let answer = example.ask("GET", "/items/3", "");
+    assert_eq!((answer.status, answer.header("content-type")), (503, Some("application/problem+json")));
+    assert!(!answer.body.contains("no such table"), "{}", answer.body);
+    let said = example.stop();
+    assert!(said.contains("no such table"), "{said}");
+}
+
+#[test]
+fn testing() {
+    let example = Example::start("testing", &[]);
+    assert_eq!(example.ask("GET", "/hello/you", "").body, "Hello, you!\n");
+    for sum in [3, 6] {
+        assert_eq!(example.ask("POST", "/deposits", r#"{"amount":3}"#).json(), json!({ "amount": sum }));
+    }
+    example.stop();
+}
+
+#[test]
+fn embedding() {
+    let example = Example::start("embedding", &[]);
+    let end = Instant::now() + PATIENCE;
+    while example.ask("GET", "/jobs", "").body.starts_with("0 ") {
+        assert!(Instant::now() < end, "the program does nothing else");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    example.wait_until_ok();
+    assert!(example.ask("GET", "/metrics", "").body.contains(r#"http_route="/jobs""#));
+    let said = example.stop();
+    assert!(said.contains("the program ends"), "{said}");
 }
 
 #[test]
