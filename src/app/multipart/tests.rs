@@ -55,7 +55,8 @@ const END: &str = "--AaB03x--\r\n";
 #[test]
 fn forms_are_the_same_however_they_are_cut() {
     let long = "x\r\n-".repeat(30_000);
-    let cases: [(String, &[(&str, Option<&str>, &str)]); 16] = [
+    type Expected<'a> = &'a [(&'a str, Option<&'a str>, &'a str)];
+    let cases: [(String, Expected<'_>); 16] = [
         (END.to_owned(), &[]),
         (part("name=a", "1") + END, &[("a", None, "1")]),
         (part("name=a", "1") + "--AaB03x--", &[("a", None, "1")]),
