@@ -205,13 +205,14 @@ impl Field<'_> {
     pub fn save_to(&mut self, path: impl AsRef<Path>) -> Result<u64, MultipartError> {
         let path = path.as_ref();
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let (file, written) = self.store(dir)?;
+        // As any new file has them: the umask applies.
+        let (file, written) = self.store(dir, 0o666)?;
         file.persist(path).map_err(|error| MultipartError::Io(error.error))?;
         Ok(written)
     }
 
-    /// Stores what is left of it in the directory `dir`, under a name that nobody can guess. The file vanishes with the
-    /// value unless it is [persisted](NamedTempFile::persist).
+    /// Stores what is left of it in the directory `dir`, under a name that nobody can guess, for nobody but this
+    /// process' user to read. The file vanishes with the value unless it is [persisted](NamedTempFile::persist).
     ///
     /// ```
     /// use rws::app::{Multipart, MultipartError};
@@ -225,12 +226,11 @@ impl Field<'_> {
     /// # Ok::<(), MultipartError>(())
     /// ```
     pub fn save_to_temp(&mut self, dir: impl AsRef<Path>) -> Result<NamedTempFile, MultipartError> {
-        self.store(dir.as_ref()).map(|(file, _)| file)
+        self.store(dir.as_ref(), 0o600).map(|(file, _)| file)
     }
 
-    fn store(&mut self, dir: &Path) -> Result<(NamedTempFile, u64), MultipartError> {
-        // As any new file has them: the umask applies.
-        let permissions = Permissions::from_mode(0o666);
+    fn store(&mut self, dir: &Path, mode: u32) -> Result<(NamedTempFile, u64), MultipartError> {
+        let permissions = Permissions::from_mode(mode);
         let new = tempfile::Builder::new().prefix(".upload-").permissions(permissions).tempfile_in(dir);
         let mut file = new.map_err(MultipartError::Io)?;
         let written = self.copy_to(file.as_file_mut())?;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
@@ -330,5 +331,39 @@ fn text_fields_that_are_missing_or_wrong_are_named() {
     ] {
         assert_eq!(error.to_string(), said);
         assert_eq!(error.into_response().status(), 422);
+    }
+}
+
+/// What forms are made of, and what looks like it.
+const TOKENS: [&str; 16] = [
+    "--AaB03x\r\n",
+    "--AaB03x--",
+    "\r\n--AaB03x\r\n",
+    "\r\n--AaB03x--\r\n",
+    "--AaB03x",
+    "--",
+    "\r\n",
+    "\r",
+    "\n",
+    " ",
+    "\r\n\r\n",
+    "Content-Disposition: form-data; name=a",
+    "Content-Disposition: form-data; name=\"b\"; filename=\"c\"\r\n\r\n",
+    "Content-Type: text/plain\r\n",
+    "--AaB03x\r\nContent-Disposition: form-data; name=a\r\n\r\n",
+    "text",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_mean_the_same_however_they_are_cut(
+        tokens in prop::collection::vec(0..TOKENS.len(), 0..24),
+        size in 1usize..40,
+    ) {
+        let bytes: String = tokens.iter().map(|&token| TOKENS[token]).collect();
+        let (whole, cut) = (parts(form(bytes.as_bytes(), usize::MAX)), parts(form(bytes.as_bytes(), size)));
+        prop_assert_eq!(whole.map_err(|error| error.status()), cut.map_err(|error| error.status()), "{:?}", bytes);
     }
 }
