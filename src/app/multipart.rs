@@ -30,7 +30,7 @@ use std::task::{Context as Waiting, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::stream::Stream;
-use http::header::CONTENT_DISPOSITION;
+use http::HeaderMap;
 
 use super::body::Body;
 use super::context::Context;
@@ -40,6 +40,7 @@ use super::request::Request;
 use super::service::BodyUse;
 
 mod boundary;
+mod disposition;
 mod error;
 mod field;
 mod limits;
@@ -52,6 +53,7 @@ pub use self::limits::MultipartLimits;
 pub use self::texts::TextFields;
 pub use tempfile::NamedTempFile;
 
+use self::disposition::Disposition;
 use self::source::Source;
 
 /// A form with files, read field by field; the last argument of a handler.
@@ -146,9 +148,9 @@ impl Multipart {
         let Some(field) = self.drive(|form, waiting| form.parser.poll_next_field(waiting))? else { return Ok(None) };
         self.source.end_header();
         self.count()?;
-        let name = name(&field)?;
-        let field = &*self.current.insert(field);
-        let (file_name, headers) = (field.file_name().map(str::to_owned), field.headers().clone());
+        let headers = field.headers().clone();
+        let Disposition { name, file_name } = named(&headers)?;
+        self.current = Some(field);
         Ok(Some(Field::new(self, name, file_name, headers)))
     }
 
@@ -194,11 +196,9 @@ impl Multipart {
 }
 
 /// The field's name; each has one (RFC 7578 section 4.2).
-fn name(field: &multer::Field<'_>) -> Result<String, MultipartError> {
-    let disposition = field.headers().get(CONTENT_DISPOSITION).map_or(&[][..], |value| value.as_bytes());
-    let is_form_data = disposition.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"form-data"));
-    let name = field.name().filter(|_| is_form_data);
-    name.map(str::to_owned).ok_or_else(|| MultipartError::malformed("a field has no name in its Content-Disposition"))
+fn named(headers: &HeaderMap) -> Result<Disposition, MultipartError> {
+    let reason = "a field has no Content-Disposition that is form-data with a name, in UTF-8";
+    disposition::of(headers).ok_or_else(|| MultipartError::malformed(reason))
 }
 
 impl fmt::Debug for Multipart {

@@ -90,6 +90,26 @@ fn forms_are_the_same_however_they_are_cut() {
 }
 
 #[test]
+fn names_are_what_the_header_says() {
+    let cases = [
+        ("name=a", Some(("a", None))),
+        ("NAME = \"a\" ; FileName=b c ;", Some(("a", Some("b c")))),
+        ("filename=\"a; name=b\"; name=c", Some(("c", Some("a; name=b")))),
+        ("name=\"a\\\"b\\\\\"; filename=\"C:\\dir\\x\"", Some(("a\"b\\", Some("C:\\dir\\x")))),
+        ("name=a; name=b; filename*=UTF-8''x", Some(("a", None))),
+        ("filename=a", None),
+        ("name=\"a", None),
+        ("name=\"a\" b", None),
+        ("name", None),
+    ];
+    for (parameters, expected) in cases {
+        let found = parts(form((part(parameters, "1") + END).as_bytes(), 50)).ok();
+        let found = found.as_ref().map(|parts| (&*parts[0].0, parts[0].1.as_deref()));
+        assert_eq!(found, expected, "{parameters}");
+    }
+}
+
+#[test]
 fn what_is_no_form_is_malformed() {
     let header = |fields: &str| format!("--AaB03x\r\n{fields}\r\n\r\n1\r\n{END}");
     let cases = [
