@@ -41,6 +41,8 @@ mod interop;
 pub mod into_response;
 pub mod method;
 pub mod middleware;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 mod parts;
 pub mod problem;
 pub mod request;
@@ -70,6 +72,8 @@ pub use self::handler::Handler;
 pub use self::into_response::{Html, IntoResponse, Redirect, ResponseParts};
 pub use self::method::{MethodRouter, any, delete, get, head, on, options, patch, post, put};
 pub use self::middleware::{Middleware, Next};
+#[cfg(feature = "multipart")]
+pub use self::multipart::{Multipart, MultipartError, MultipartLimits};
 pub use self::problem::Problem;
 pub use self::request::Request;
 pub use self::response::Response;

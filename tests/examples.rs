@@ -232,6 +232,24 @@ fn readiness() {
     }
 }
 
+/// More of it is in tests/upload.rs.
+#[cfg(feature = "multipart")]
+#[test]
+fn upload() {
+    let dir = tempfile::tempdir().unwrap();
+    let example = Example::start("upload", &[("UPLOAD_DIR", dir.path().to_str().unwrap())]);
+    assert!(example.ask("GET", "/", "").body.contains("multipart/form-data"));
+    assert_eq!(example.ask("PUT", "/raw/cup.txt", "a cup").body, "cup.txt: 5 bytes\n");
+    assert_eq!(fs::read(dir.path().join("cup.txt")).unwrap(), b"a cup");
+    for (method, target, status) in
+        [("PUT", "/raw/cup.txt", 409), ("PUT", "/raw/..%2Fcup", 422), ("PUT", "/raw/.profile", 422), ("POST", "/", 415)]
+    {
+        assert_eq!(example.ask(method, target, "x").status, status, "{method} {target}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    example.stop();
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn tls() {
