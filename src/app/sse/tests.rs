@@ -201,7 +201,8 @@ fn the_last_event_id_is_what_the_client_says() {
         .route("/number", get(|last: Option<LastEventId<u8>>| last.map_or("none".into(), |id| id.0.to_string())))
         .route("/must", get(|LastEventId(id): LastEventId| id));
     let client = TestClient::new(app).unwrap();
-    let cases: [(&str, Option<&[u8]>, Result<&str, &str>); 8] = [
+    type Case<'c> = (&'c str, Option<&'c [u8]>, Result<&'c str, &'c str>);
+    let cases: [Case<'_>; 8] = [
         ("/any", None, Ok("none")),
         ("/any", Some(b""), Ok("none")),
         ("/any", Some("ünï 1".as_bytes()), Ok("ünï 1")),
