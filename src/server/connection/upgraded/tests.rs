@@ -152,15 +152,24 @@ fn lines(desk: &Arc<Desk>) -> Response {
     Response { status: StatusCode::SWITCHING_PROTOCOLS, body: Body { kind }, ..Response::default() }
 }
 
+/// A stream without an end, with a sign of life every ten seconds.
+fn endless(desk: &Arc<Desk>) -> Body {
+    let terms = Terms { is_endless: true, keep_alive: Some((Duration::from_secs(10), ":\n".into())) };
+    let feed = Feed::new(LIMIT, terms);
+    desk.feeds.send(feed.clone()).unwrap();
+    Body::feed(feed)
+}
+
 impl Site {
     fn start() -> Site {
         let ((heard, hears), (feeds, fed), (open, gate)) = (unbounded(), unbounded(), unbounded());
         let (recorder, recorded) = unbounded();
         let desk = Arc::new(Desk { heard, feeds, gate });
-        let slow = desk.clone();
+        let (slow, events) = (desk.clone(), desk.clone());
         let service = App::new()
             .route("/text", get(|| "Hello"))
             .route("/lines", any(move || lines(&desk)))
+            .route("/events", get(move || endless(&events)))
             .route("/slow", any(move || lines(&slow)).blocking())
             .build()
             .unwrap();
@@ -387,5 +396,48 @@ fn stopping_is_told_and_bounded() {
     assert!(site.report.is_empty());
     site.pass(3);
     rude.expect_end();
+    assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
+}
+
+const EVENTS: &str = "GET /events HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn endless_feeds_show_that_they_live_and_end_with_their_client() {
+    let site = Site::start();
+    let mut peer = site.send(EVENTS);
+    let feed = site.feeds.recv().unwrap();
+    assert!(peer.head().contains("chunked"));
+    let chunk = |peer: &mut Peer| [peer.line(), peer.line()].concat();
+    for _ in 0..3 {
+        site.pass(10);
+        assert_eq!(chunk(&mut peer), "2\r\n:\n", "a sign of life");
+        assert_eq!(peer.line(), "\r\n");
+    }
+    // Half of the time, something that is sent, and half of it again: not yet.
+    site.pass(5);
+    feed.put("x\n".into()).unwrap();
+    assert_eq!(chunk(&mut peer) + &peer.line(), "2\r\nx\n\r\n");
+    site.pass(5);
+    feed.put("y\n".into()).unwrap();
+    assert_eq!(chunk(&mut peer) + &peer.line(), "2\r\ny\n\r\n");
+    peer.0.get_ref().shutdown(Shutdown::Write).unwrap();
+    peer.0.read_to_end(&mut Vec::new()).unwrap();
+    assert!(feed.closed().is_some());
+    site.until_deserted();
+}
+
+#[test]
+fn a_drain_ends_endless_feeds_cleanly() {
+    let site = Site::start();
+    let mut peer = site.send(EVENTS);
+    let feed = site.feeds.recv().unwrap();
+    peer.head();
+    feed.put("last\n".into()).unwrap();
+    site.stop.drain(false, 15);
+    let mut rest = String::new();
+    peer.0.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "5\r\nlast\n\r\n0\r\n\r\n");
+    assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Closed), "it is gone by now");
+    drop(peer);
     assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
 }
