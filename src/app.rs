@@ -51,6 +51,7 @@ pub mod response;
 pub mod route_info;
 pub mod router;
 pub mod service;
+pub mod sse;
 pub mod testing;
 pub(crate) mod upgrade;
 
@@ -79,4 +80,5 @@ pub use self::request::Request;
 pub use self::response::Response;
 pub use self::route_info::RouteInfo;
 pub use self::router::Router;
+pub use self::sse::{Event, LastEventId, Sse, SseBroadcast, SseSender};
 pub use self::testing::{TestClient, TestResponse};

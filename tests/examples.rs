@@ -198,6 +198,23 @@ fn graceful_drain() {
 }
 
 #[test]
+fn sse() {
+    let example = Example::start("sse", &[]);
+    assert!(example.ask("GET", "/", "").body.contains(r#"<script src="/page.js">"#));
+    assert!(example.ask("GET", "/page.js", "").body.contains(r#"new EventSource("/events")"#));
+    let mut events = example.send("GET", "/events", "");
+    let mut head = [0; 12];
+    events.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    assert_eq!(example.ask("POST", "/events", "It rains").status, 204);
+    example.stop();
+    let mut rest = String::new();
+    events.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("data: It rains\nid: 1\n\n"), "{rest}");
+    assert!(rest.ends_with("\r\n0\r\n\r\n"), "the stream does not end cleanly: {rest}");
+}
+
+#[test]
 fn readiness() {
     let dir = tempfile::tempdir().unwrap();
     let [file, elsewhere] = ["visits.db", "elsewhere.db"].map(|name| dir.path().join(name));
