@@ -47,6 +47,7 @@ pub mod response;
 pub mod route_info;
 pub mod router;
 pub mod service;
+pub mod span;
 pub mod testing;
 pub(crate) mod upgrade;
 
