@@ -52,6 +52,7 @@ pub mod route_info;
 pub mod router;
 pub mod service;
 pub mod sse;
+pub mod span;
 pub mod testing;
 pub(crate) mod upgrade;
 

@@ -57,7 +57,7 @@ pub use crate::semantics::client_certificate::ClientCertificate;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor that leaves the body alone",
     label = "a handler cannot take this in any place but the last",
-    note = "Path, Query, State, HeaderMap, Method, RequestId, ConnectInfo, ClientCertificate, Extension and `Result`s of them are; what takes the body (Json, Form, Bytes, String, Body, Request) goes last",
+    note = "Path, Query, State, HeaderMap, Method, Uri, RequestId, ConnectInfo, ClientCertificate, Extension and `Result`s of them are; what takes the body (Json, Form, Bytes, String, Body, Request) goes last",
     note = "implement `FromRequestParts` for your own extractors"
 )]
 pub trait FromRequestParts: Sized {
