@@ -49,6 +49,8 @@ pub mod router;
 pub mod service;
 pub mod testing;
 pub(crate) mod upgrade;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use self::application::App;
 pub use self::body::{Body, BodyError};
@@ -70,3 +72,5 @@ pub use self::response::Response;
 pub use self::route_info::RouteInfo;
 pub use self::router::Router;
 pub use self::testing::{TestClient, TestResponse};
+#[cfg(feature = "websocket")]
+pub use self::websocket::{WebSocket, WebSocketUpgrade};
