@@ -181,7 +181,7 @@ impl fmt::Display for SourcePanicked {
 
 impl std::error::Error for SourcePanicked {}
 
-fn go_home(shared: &Shared, connection: Box<Connection>) {
+pub(super) fn go_home(shared: &Shared, connection: Box<Connection>) {
     shared.reactors[connection.reactor].send(Mail::Return(connection));
 }
 
@@ -191,7 +191,7 @@ impl Connection {
         match self.output.flush(&mut self.stream) {
             Ok(Flushed::Blocked(_) | Flushed::More) => false,
             Ok(Flushed::All) => {
-                if !matches!(self.phase, Phase::Pull(_))
+                if !self.is_sending()
                     && let Some(finishing) = &mut self.finishing
                 {
                     finishing.ended = Some(shared.clock.now());
@@ -212,7 +212,7 @@ impl Connection {
     }
 
     /// A response that cannot be completed: the client must not take it for whole.
-    fn cut_short(&mut self, shared: &Shared, framing: Length, error: &io::Error) {
+    pub(super) fn cut_short(&mut self, shared: &Shared, framing: Length, error: &io::Error) {
         let panicked = error.get_ref().is_some_and(|inner| inner.is::<SourcePanicked>());
         if panicked {
             shared.stats.handler_panics.fetch_add(1, Ordering::Relaxed);
