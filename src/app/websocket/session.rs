@@ -77,10 +77,8 @@ struct Signs {
     seen: Option<Instant>,
     /// When it was asked since.
     pinged: Option<Instant>,
-    /// What was left to be written after the last time, if it was too much.
-    left: usize,
-    /// User code ran, while nobody looked.
-    ran: bool,
+    /// Nothing was read for a while, because user code ran or too much was to be written.
+    hidden: bool,
 }
 
 /// What was heard since the last time.
@@ -119,14 +117,13 @@ impl Upgraded for Session {
         let mut wire = Wire::new(input, output);
         self.look_for_signs(&wire, now);
         let next = self.step(&mut wire, now);
-        // What is little goes into the system's memory, whether somebody is there or not.
-        self.signs.left = if matches!(next, Step::Write(_)) { wire.output.len() } else { 0 };
+        self.signs.hidden |= matches!(next, Step::Write(_));
         let used = if self.end.is_some() { input.len() } else { wire.used };
         Advanced { used, next }
     }
 
     fn run(&mut self) {
-        self.signs.ran = true;
+        self.signs.hidden = true;
         if let Some(call) = self.callbacks.on_open.take() {
             call(&self.socket);
         }
@@ -166,7 +163,8 @@ impl Session {
             self.send(wire, now);
             self.watch(wire, now);
             if self.end.is_none() && self.is_congested(wire) {
-                return Step::Write(self.deadline());
+                // How long the other end may take nothing is the server's to bound.
+                return Step::Write(self.close_by);
             }
             if self.end.is_none() && !self.receive(wire) {
                 return Step::Wait(self.deadline());
@@ -184,7 +182,7 @@ impl Session {
             self.fail(CloseCode::INTERNAL_ERROR, "", wire);
         }
         if self.news.is_lost {
-            self.lose(wire);
+            self.lose();
         }
     }
 
@@ -228,12 +226,12 @@ impl Session {
                 let _ = self.context.flush(wire);
             }
             Ok(Received::Pong(_) | Received::Frame(_)) => {}
-            Err(Error::Io(_)) if self.news.has_ended => self.lose(wire),
+            Err(Error::Io(_)) if self.news.has_ended => self.lose(),
             Err(Error::Io(_)) => return false,
             Err(Error::Capacity(error)) => self.fail(CloseCode::MESSAGE_TOO_BIG, &error.to_string(), wire),
             Err(Error::Utf8(_)) => self.fail(CloseCode::INVALID_PAYLOAD, "text must be UTF-8", wire),
             Err(Error::Protocol(error)) => self.fail(CloseCode::PROTOCOL_ERROR, &error.to_string(), wire),
-            Err(_) => self.lose(wire),
+            Err(_) => self.lose(),
         }
         true
     }
@@ -261,8 +259,7 @@ impl Session {
     }
 
     /// The end, without a word: nobody would hear it.
-    fn lose(&mut self, wire: &mut Wire<'_>) {
-        wire.output.clear();
+    fn lose(&mut self) {
         self.finish(self.socket.closing().cloned().unwrap_or_else(Closed::lost));
     }
 
@@ -271,10 +268,10 @@ impl Session {
         self.socket.end();
     }
 
-    /// Bytes that arrive or are taken show that the other end is there; while user code ran, nobody could have seen them.
+    /// Bytes that arrive show that the other end is there; while none were read, nobody could have seen them.
     fn look_for_signs(&mut self, wire: &Wire<'_>, now: Instant) {
-        let has_ran = std::mem::take(&mut self.signs.ran);
-        if self.signs.seen.is_none() || has_ran || wire.has_input() || wire.output.len() < self.signs.left {
+        let was_hidden = std::mem::take(&mut self.signs.hidden);
+        if self.signs.seen.is_none() || was_hidden || wire.has_input() {
             (self.signs.seen, self.signs.pinged) = (Some(now), None);
         }
     }
@@ -285,7 +282,7 @@ impl Session {
             return;
         }
         if self.close_by.is_some() || self.signs.pinged.is_some() {
-            return self.lose(wire);
+            return self.lose();
         }
         self.signs.pinged = Some(now);
         let _ = self.context.write(wire, Received::Ping(bytes::Bytes::new()));
