@@ -58,6 +58,57 @@ fn json_api() {
 }
 
 #[test]
+fn middleware() {
+    let example = Example::start("middleware", &[]);
+    let long = "x".repeat(65);
+    for (method, target, field, body, status, expected) in [
+        ("GET", "/", "", "", 200, "Hello!\n"),
+        ("GET", "/none", "", "", 404, "Not Found"),
+        ("GET", "/admin", "", "", 401, ""),
+        ("GET", "/admin", "Authorization: Basic YWRhOmxvdmVsYWNl\r\n", "", 200, "Hello, ada!\n"),
+        ("GET", "/count/3", "", "", 200, "counted to 3\n"),
+        ("GET", "/count/1000000000000", "", "", 503, "could not be answered in time"),
+        ("POST", "/orders", "", "two cups", 201, "ordered: two cups\n"),
+        ("POST", "/orders", "", &long, 413, "too large"),
+        ("POST", "/orders", "", "a plate", 201, "ordered: a plate\n"),
+        ("POST", "/orders", "", "a cupboard", 429, "too many requests"),
+    ] {
+        let answer = Answer::read(&mut example.send_with(method, target, field, body));
+        assert_eq!(answer.status, status, "{method} {target}: {}", answer.body);
+        assert!(answer.body.contains(expected), "{method} {target}: {}", answer.body);
+        let timing = answer.header("server-timing").unwrap_or_else(|| panic!("{method} {target} has no timing"));
+        assert!(timing.strip_prefix("app;dur=").is_some_and(|time| time.parse::<f64>().is_ok()), "{timing}");
+    }
+    example.stop();
+}
+
+#[test]
+fn error_handling() {
+    let example = Example::start("error_handling", &[]);
+    let order = |from: u8, to: u8, cents: u32| json!({ "from": from, "to": to, "cents": cents }).to_string();
+    let problem = Some("application/problem+json");
+    for (method, target, body, status, content_type, expected) in [
+        ("GET", "/accounts/1", "", 200, Some("application/json"), "1000"),
+        ("POST", "/transfers", &*order(1, 2, 300), 204, None, ""),
+        ("GET", "/accounts/1", "", 200, Some("application/json"), "700"),
+        ("GET", "/accounts/2", "", 200, Some("application/json"), "350"),
+        ("POST", "/transfers", &order(2, 1, 400), 409, problem, r#""missing_cents":50"#),
+        ("POST", "/transfers", &order(1, 9, 1), 404, problem, "there is no account 9"),
+        ("GET", "/accounts/1", "", 200, Some("application/json"), "700"),
+        ("GET", "/accounts/x", "", 400, problem, "id"),
+        ("POST", "/transfers", r#"{"from":1,"to":2}"#, 422, problem, "cents"),
+        ("GET", "/accounts/3", "", 500, problem, "Internal Server Error"),
+    ] {
+        let answer = example.ask(method, target, body);
+        assert_eq!((answer.status, answer.header("content-type")), (status, content_type), "{target}: {}", answer.body);
+        assert!(answer.body.contains(expected), "{method} {target}: {}", answer.body);
+        assert!(!answer.body.contains("invalid digit"), "the cause is not the client's business: {}", answer.body);
+    }
+    let said = example.stop();
+    assert!(said.contains("invalid digit"), "the cause is in the log:\n{said}");
+}
+
+#[test]
 fn static_site() {
     let example = Example::start("static_site", &[("RWS_CONFIG_STATIC_DIR", "examples/site")]);
     let page = example.ask("GET", "/", "");
@@ -319,13 +370,18 @@ impl Example {
 
     /// Sends one request; JSON, if there is a body.
     fn send(&self, method: &str, target: &str, body: &str) -> TcpStream {
+        self.send_with(method, target, "", body)
+    }
+
+    /// The same with more header fields, each with the end of its line.
+    fn send_with(&self, method: &str, target: &str, fields: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).expect("it accepts connections");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let json = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let length = body.len();
         write!(
             stream,
-            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{json}Content-Length: {length}\r\n\r\n{body}"
+            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{fields}{json}Content-Length: {length}\r\n\r\n{body}"
         )
         .expect("it takes a request");
         stream
