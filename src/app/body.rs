@@ -36,6 +36,7 @@ pub(crate) enum Kind {
     /// What is put into it by other threads.
     Feed(FeedReader),
     /// No body: the connection speaks this from now on. Only in a response with status 101.
+    #[cfg_attr(not(feature = "websocket"), allow(dead_code, reason = "no other protocol does"))]
     Upgrade(Box<dyn Upgraded>),
 }
 

@@ -215,6 +215,7 @@ impl Feed {
     }
 
     /// How many bytes wait.
+    #[cfg_attr(not(feature = "websocket"), allow(dead_code, reason = "no other protocol does"))]
     pub(crate) fn waiting(&self) -> usize {
         self.state().waiting
     }

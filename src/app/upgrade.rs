@@ -39,6 +39,7 @@ pub(crate) struct Advanced {
 
 /// What a protocol wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "websocket"), allow(dead_code, reason = "no other protocol does"))]
 pub(crate) enum Step {
     /// To be called when something happens, at the latest then.
     Wait(Option<Instant>),
