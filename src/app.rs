@@ -52,8 +52,11 @@ pub mod route_info;
 pub mod router;
 pub mod service;
 pub mod sse;
+pub mod span;
 pub mod testing;
 pub(crate) mod upgrade;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use self::application::App;
 pub use self::body::{Body, BodyError};
@@ -82,3 +85,5 @@ pub use self::route_info::RouteInfo;
 pub use self::router::Router;
 pub use self::sse::{Event, LastEventId, Sse, SseBroadcast, SseSender};
 pub use self::testing::{TestClient, TestResponse};
+#[cfg(feature = "websocket")]
+pub use self::websocket::{WebSocket, WebSocketUpgrade};

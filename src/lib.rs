@@ -47,3 +47,8 @@ pub use server::Server;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs in the guide to the framework, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/FRAMEWORK.md")]
+struct Framework;

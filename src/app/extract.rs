@@ -57,7 +57,7 @@ pub use crate::semantics::client_certificate::ClientCertificate;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor that leaves the body alone",
     label = "a handler cannot take this in any place but the last",
-    note = "Path, Query, State, HeaderMap, Method, RequestId, ConnectInfo, ClientCertificate, Extension and `Result`s of them are; what takes the body (Json, Form, Bytes, String, Body, Request) goes last",
+    note = "Path, Query, State, HeaderMap, Method, Uri, RequestId, ConnectInfo, ClientCertificate, Extension and `Result`s of them are; what takes the body (Json, Form, Bytes, String, Body, Request) goes last",
     note = "implement `FromRequestParts` for your own extractors"
 )]
 pub trait FromRequestParts: Sized {
@@ -249,7 +249,9 @@ fn short_name<T: ?Sized>() -> String {
 
 /// 415, naming what is taken instead.
 fn unsupported(expected: &str) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail(format!("the request body must be {expected}"))
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .with_detail(format!("the request body must be {expected}"))
+        .with_field("content-type", format!("must be {expected}"))
 }
 
 /// The media type of the request body in lower case, without parameters; empty if there is none.

@@ -15,6 +15,7 @@ use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::app::route_info::RouteInfo;
 use crate::app::service::{BodyUse, Endpoint, EndpointKind, Pace, Resolved, Service};
+use crate::app::span;
 use crate::semantics::head::{RequestHead, Span};
 
 /// An application that is ready to be served.
@@ -124,6 +125,13 @@ impl BuiltApp {
         }
     }
 
+    fn answer(&self, request: Request) -> Response {
+        match self.entries.get(request.resolved.endpoint as usize) {
+            Some(entry) if request.resolved.endpoint != 0 => entry.run(request),
+            _ => self.automatic(&request).run(request),
+        }
+    }
+
     pub(super) fn not_found(&self) -> &Entry {
         &self.entries[0]
     }
@@ -148,9 +156,11 @@ impl Service for BuiltApp {
     }
 
     fn call(&self, request: Request) -> Response {
-        match self.entries.get(request.resolved.endpoint as usize) {
-            Some(entry) if request.resolved.endpoint != 0 => entry.run(request),
-            _ => self.automatic(&request).run(request),
+        match self.endpoints.get(request.resolved.endpoint as usize) {
+            Some(endpoint) if endpoint.kind == EndpointKind::Route => {
+                span::within(&endpoint.template, request, |request| self.answer(request))
+            }
+            _ => self.answer(request),
         }
     }
 }
