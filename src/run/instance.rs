@@ -87,8 +87,7 @@ impl Parts {
     pub(super) fn start(self, listener: TcpListener) -> Result<Instance, Error> {
         let Parts { assembly, live, logs, .. } = &self;
         let main_port = listener.local_addr().map_err(ErrorKind::System)?.port();
-        let mut beside = Beside::default();
-        beside.admin = AdminPort::open(assembly, live, logs, &listener)?;
+        let mut beside = Beside { admin: AdminPort::open(assembly, live, logs, &listener)?, redirect: None };
         let opened = RedirectPort::open(assembly, live, logs, main_port).map(|port| beside.redirect = port);
         match opened.and_then(|()| self.start_main(listener, &beside)) {
             Ok(main) => Ok(Instance { beside, ..main }),
