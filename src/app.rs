@@ -31,6 +31,8 @@ pub mod body;
 pub mod build;
 pub mod compression;
 pub mod context;
+#[cfg(feature = "cookies")]
+pub mod cookies;
 pub mod error;
 pub mod extract;
 pub mod feed;
@@ -56,7 +58,11 @@ pub use self::application::App;
 pub use self::body::{Body, BodyError};
 pub use self::build::BuiltApp;
 pub use self::context::Context;
+#[cfg(feature = "cookies")]
+pub use self::cookies::{CookieKey, Cookies, PrivateCookies, SignedCookies};
 pub use self::error::{BuildError, BuildErrors};
+#[cfg(feature = "typed-header")]
+pub use self::extract::TypedHeader;
 pub use self::extract::{
     ClientCertificate, ClientIp, ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path,
     Query, RequestId, State, Trace,

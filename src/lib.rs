@@ -36,6 +36,8 @@ pub use app::{
     TestClient, any, delete, get, patch, post, put,
 };
 pub use error::Error;
+#[cfg(feature = "typed-header")]
+pub use headers;
 pub use http::{self, StatusCode};
 pub use prometheus;
 pub use server::Server;

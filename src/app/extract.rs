@@ -20,6 +20,8 @@ mod path;
 mod query;
 mod state;
 mod trace;
+#[cfg(feature = "typed-header")]
+mod typed_header;
 mod urlencoded;
 
 pub use self::extension::Extension;
@@ -29,6 +31,8 @@ pub use self::path::Path;
 pub use self::query::Query;
 pub use self::state::State;
 pub use self::trace::Trace;
+#[cfg(feature = "typed-header")]
+pub use self::typed_header::TypedHeader;
 pub use crate::semantics::client_certificate::ClientCertificate;
 
 /// Something that is made from a request without its body; any argument of a handler.
