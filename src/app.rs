@@ -31,6 +31,8 @@ pub mod body;
 pub mod build;
 pub mod compression;
 pub mod context;
+#[cfg(feature = "cookies")]
+pub mod cookies;
 pub mod error;
 pub mod extract;
 pub mod feed;
@@ -39,6 +41,8 @@ mod interop;
 pub mod into_response;
 pub mod method;
 pub mod middleware;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 mod parts;
 pub mod problem;
 pub mod request;
@@ -47,6 +51,8 @@ pub mod response;
 pub mod route_info;
 pub mod router;
 pub mod service;
+pub mod span;
+pub mod sse;
 pub mod testing;
 pub(crate) mod upgrade;
 #[cfg(feature = "websocket")]
@@ -56,7 +62,11 @@ pub use self::application::App;
 pub use self::body::{Body, BodyError};
 pub use self::build::BuiltApp;
 pub use self::context::Context;
+#[cfg(feature = "cookies")]
+pub use self::cookies::{CookieKey, Cookies, PrivateCookies, SignedCookies};
 pub use self::error::{BuildError, BuildErrors};
+#[cfg(feature = "typed-header")]
+pub use self::extract::TypedHeader;
 pub use self::extract::{
     ClientCertificate, ClientIp, ConnectInfo, Extension, Form, FromRequest, FromRequestParts, Json, MatchedPath, Path,
     Query, RequestId, State, Trace,
@@ -66,11 +76,14 @@ pub use self::handler::Handler;
 pub use self::into_response::{Html, IntoResponse, Redirect, ResponseParts};
 pub use self::method::{MethodRouter, any, delete, get, head, on, options, patch, post, put};
 pub use self::middleware::{Middleware, Next};
+#[cfg(feature = "multipart")]
+pub use self::multipart::{Multipart, MultipartError, MultipartLimits};
 pub use self::problem::Problem;
 pub use self::request::Request;
 pub use self::response::Response;
 pub use self::route_info::RouteInfo;
 pub use self::router::Router;
+pub use self::sse::{Event, LastEventId, Sse, SseBroadcast, SseSender};
 pub use self::testing::{TestClient, TestResponse};
 #[cfg(feature = "websocket")]
 pub use self::websocket::{WebSocket, WebSocketUpgrade};

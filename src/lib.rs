@@ -36,11 +36,19 @@ pub use app::{
     TestClient, any, delete, get, patch, post, put,
 };
 pub use error::Error;
+#[cfg(feature = "typed-header")]
+pub use headers;
 pub use http::{self, StatusCode};
 pub use prometheus;
+pub use run::{ServerHandle, TestServer};
 pub use server::Server;
 
 /// The program in the README, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs in the guide to the framework, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/FRAMEWORK.md")]
+struct Framework;

@@ -17,6 +17,7 @@ use rws::app::service::Service;
 use rws::app::{App, Json, Path, get};
 use rws::config::Config;
 use rws::files::Files;
+use rws::ops::diagnostics;
 use rws::ops::log_writer::{LogHandle, LogWriter};
 use rws::ops::metrics::Metrics;
 use rws::ops::telemetry::Telemetry;
@@ -101,10 +102,12 @@ fn app(directory: &std::path::Path) -> App {
         .route("/user/{id}", get(|Path(id): Path<u64>| if id == 42 { "Hello, World!" } else { "who?" }))
 }
 
-/// A server with everything on, whose log goes nowhere.
+/// A server with everything on, whose logs go nowhere.
 fn serve(directory: &std::path::Path) -> (Running, LogHandle) {
     let config = Config { reactor_count: 2, ..Config::default() };
     let service = Arc::new(app(directory).build().unwrap());
+    let (diagnostics, _) = LogWriter::spawn("diagnostics", io::sink(), 64).unwrap();
+    tracing::subscriber::set_global_default(diagnostics::subscriber(&config, diagnostics).0).unwrap();
     let (log, _) = LogWriter::spawn("access-log", io::sink(), 64).unwrap();
     let metrics = Metrics::new(prometheus::Registry::new(), Arc::default(), Default::default(), vec![log.clone()]);
     let telemetry = Telemetry::new(&config, Arc::new(metrics.unwrap()), service.endpoints(), log.clone());

@@ -20,6 +20,8 @@ mod path;
 mod query;
 mod state;
 mod trace;
+#[cfg(feature = "typed-header")]
+mod typed_header;
 mod urlencoded;
 
 pub use self::extension::Extension;
@@ -29,6 +31,8 @@ pub use self::path::Path;
 pub use self::query::Query;
 pub use self::state::State;
 pub use self::trace::Trace;
+#[cfg(feature = "typed-header")]
+pub use self::typed_header::TypedHeader;
 pub use crate::semantics::client_certificate::ClientCertificate;
 
 /// Something that is made from a request without its body; any argument of a handler.
@@ -53,7 +57,7 @@ pub use crate::semantics::client_certificate::ClientCertificate;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an extractor that leaves the body alone",
     label = "a handler cannot take this in any place but the last",
-    note = "Path, Query, State, HeaderMap, Method, RequestId, ConnectInfo, ClientCertificate, Extension and `Result`s of them are; what takes the body (Json, Form, Bytes, String, Body, Request) goes last",
+    note = "Path, Query, State, HeaderMap, Method, Uri, RequestId, ConnectInfo, ClientCertificate, Extension and `Result`s of them are; what takes the body (Json, Form, Bytes, String, Body, Request) goes last",
     note = "implement `FromRequestParts` for your own extractors"
 )]
 pub trait FromRequestParts: Sized {
@@ -245,7 +249,9 @@ fn short_name<T: ?Sized>() -> String {
 
 /// 415, naming what is taken instead.
 fn unsupported(expected: &str) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail(format!("the request body must be {expected}"))
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .with_detail(format!("the request body must be {expected}"))
+        .with_field("content-type", format!("must be {expected}"))
 }
 
 /// The media type of the request body in lower case, without parameters; empty if there is none.

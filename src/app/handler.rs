@@ -47,12 +47,17 @@ use super::service::BodyUse;
 /// assert_eq!(client.get("/items/seven").send().status(), 400);
 /// # Ok::<(), rws::app::BuildErrors>(())
 /// ```
+///
+/// The compiler does not tell which argument of a function keeps it from being a handler. It does as soon as it knows how many
+/// there are: `get::<_, (_, _, _)>(show)` says it of a function with two, by one `_` more.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
-    label = "this does not fit as a handler",
-    note = "a handler is a plain `fn` or closure (never `async`) that is `Send + Sync + 'static`, with at most 8 arguments",
-    note = "every argument must be `FromRequestParts` (Path, Query, State, HeaderMap …); only the last may be `FromRequest` (Json, Form, Bytes, String, Body, Request)",
-    note = "what it returns must be `IntoResponse`: text, `Json`, `Response`, a tuple with `StatusCode` and headers, or a `Result` of those"
+    label = "not a handler",
+    note = "its arguments are extractors, 8 at most: Path, Query, State, HeaderMap …, and in the last place also what takes the body: Json, Form, Bytes, String, Body, Request",
+    note = "types of yours in them need a derive: `Deserialize` in Path, Query, Form and Json, `Clone` in State and Extension, `Serialize` in a Json that is returned",
+    note = "its result is `IntoResponse`: text, `Json`, `StatusCode`, `Response`, a tuple that ends in one, or a `Result` of two of them",
+    note = "it is a plain `fn` or closure that may block, never `async`, and it is `Send + Sync + 'static`",
+    note = "to be told what does not fit, write one `_` more than it has arguments: `get::<_, (_, _, _)>(…)` for two"
 )]
 pub trait Handler<M>: Send + Sync + 'static {
     /// How the handler takes request bodies, which follows from its last argument.

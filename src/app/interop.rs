@@ -1,11 +1,18 @@
 //! Conversions to and from the messages of the `http` crate, for code that is written against those.
 
+use http::header::HOST;
 use http::uri::InvalidUri;
+use http::{StatusCode, Uri, Version};
 
 use super::body::Body;
+use super::context::Context;
+use super::extract::{FromRequest, FromRequestParts};
 use super::into_response::IntoResponse;
+use super::problem::Problem;
 use super::request::Request;
 use super::response::{Headers, Response};
+use super::service::BodyUse;
+use super::testing::{TestClient, TestResponse};
 
 impl<B: Into<Body>> IntoResponse for http::Response<B> {
     fn into_response(self) -> Response {
@@ -49,6 +56,60 @@ impl TryFrom<Request> for http::Request<Body> {
     }
 }
 
+/// The request target, as it came. 400 where [`Uri`] does not understand it.
+impl FromRequestParts for Uri {
+    type Rejection = Problem;
+
+    fn from_request_parts(request: &mut Request, _: &Context) -> Result<Self, Problem> {
+        request.head().target().parse().map_err(|error| bad_target(&error))
+    }
+}
+
+impl FromRequestParts for Version {
+    type Rejection = Problem;
+
+    fn from_request_parts(request: &mut Request, _: &Context) -> Result<Self, Problem> {
+        Ok(request.head().version())
+    }
+}
+
+/// The whole request, with a body that is still to be read. 400 where [`Uri`] does not understand the target.
+impl FromRequest for http::Request<Body> {
+    type Rejection = Problem;
+
+    const BODY: BodyUse = BodyUse::Stream;
+
+    fn from_request(request: Request, _: &Context) -> Result<Self, Problem> {
+        request.try_into().map_err(|error| bad_target(&error))
+    }
+}
+
+fn bad_target(error: &InvalidUri) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST).with_detail(format!("the request target is no URI: {error}"))
+}
+
+impl TestClient {
+    /// Sends a request of the `http` crate. Without a `Host` the authority of its URI becomes it; extensions are not sent.
+    ///
+    /// ```
+    /// use rws::app::{App, TestClient, get};
+    ///
+    /// let client = TestClient::new(App::new().route("/", get(|| "hello")))?;
+    /// let request = http::Request::get("http://notes.example/").body("")?;
+    /// assert_eq!(client.send(request).text(), "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send<B: Into<Body>>(&self, request: http::Request<B>) -> TestResponse {
+        let (head, body) = request.into_parts();
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let mut sent = self.request(head.method, target).body(body);
+        if let Some(authority) = head.uri.authority().filter(|_| !head.headers.contains_key(HOST)) {
+            sent = sent.header("host", authority.as_str());
+        }
+        head.headers.iter().fold(sent, |sent, (name, value)| sent.header(name.as_str(), value)).send()
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -88,5 +149,35 @@ mod tests {
         let client = TestClient::new(App::new().route("/x", post(handler))).unwrap();
         let response = client.post("/x?a=b").header("X-Name", "value").body("text").send();
         assert_eq!(response.text(), "POST /x?a=b HTTP/1.1 value Some(7) 4");
+    }
+
+    #[test]
+    fn handlers_take_and_tests_send_what_http_has() {
+        fn handler(uri: Uri, version: Version, request: http::Request<Body>) -> http::Response<Body> {
+            let (head, body) = request.into_parts();
+            let said = format!("{uri} {version:?} {:?} {:?} ", head.headers.get(HOST), head.headers.get("x-name"));
+            http::Response::new([said.into_bytes(), body.into_bytes().unwrap().to_vec()].concat().into())
+        }
+        let client = TestClient::new(App::new().route("/x", post(handler))).unwrap();
+        let cases = [
+            (None, r#"/x?a=b HTTP/1.1 Some("notes.example") Some("value") text"#),
+            (Some("other.example"), r#"/x?a=b HTTP/1.1 Some("other.example") Some("value") text"#),
+        ];
+        for (host, expected) in cases {
+            let request = http::Request::post("http://notes.example/x?a=b").header("x-name", "value");
+            let request = host.into_iter().fold(request, |request, host| request.header(HOST, host));
+            assert_eq!(client.send(request.body("text").unwrap()).text(), expected);
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_no_uri_is_the_clients_mistake() {
+        let client = TestClient::new(App::new().route("/{*path}", post(|uri: Uri| uri.to_string()))).unwrap();
+        let long = format!("/{}", "a".repeat(usize::from(u16::MAX)));
+        let refused = client.post(&long).send();
+        assert_eq!(
+            (refused.status(), refused.content_type()),
+            (StatusCode::BAD_REQUEST, Some("application/problem+json"))
+        );
     }
 }

@@ -39,7 +39,8 @@ use super::response::{Headers, Response};
     message = "`{Self}` is not something a handler can return",
     label = "not a response",
     note = "text, bytes, `StatusCode`, `Json`, `Html`, `Redirect`, `Problem`, `Body` and `Response` are, and tuples that end in one, and `Result`s of them",
-    note = "wrap a value that implements `Serialize` in `Json(…)`; implement `IntoResponse` for your own error types"
+    note = "wrap a value that implements `Serialize` in `Json(…)`; implement `IntoResponse` for your own error types",
+    note = "what an `async fn` returns is a future: handlers and middleware are plain functions that may block"
 )]
 pub trait IntoResponse {
     /// Makes it one.

@@ -17,8 +17,8 @@ use super::response::{Headers, Response};
 /// An error response as `application/problem+json` (RFC 9457).
 ///
 /// Each member with invalid input goes into the extension member `errors`, which is a list of objects with a `detail` and,
-/// where the place is known, either `field` (the name of a parameter of path, query or form) or `pointer` (a JSON pointer
-/// into the request body, as a URI fragment, RFC 6901 section 6).
+/// where the place is known, either `field` (the name of a parameter of path, query or form, or of a header field) or `pointer`
+/// (a JSON pointer into the request body, as a URI fragment, RFC 6901 section 6).
 ///
 /// ```
 /// use http::StatusCode;
@@ -106,7 +106,7 @@ impl Problem {
         self
     }
 
-    /// The same problem with one more entry in `errors`: a parameter of path, query or form, by name.
+    /// The same problem with one more entry in `errors`: a parameter of path, query or form, or a header field, by name.
     pub fn with_field(self, name: impl Into<String>, detail: impl Into<String>) -> Self {
         self.with_error(Place::Field(name.into()), detail.into())
     }
@@ -155,7 +155,7 @@ impl Problem {
 }
 
 impl FieldError {
-    /// The name of a parameter of path, query or form.
+    /// The name of a parameter of path, query or form, or of a header field.
     pub fn field(&self) -> Option<&str> {
         match &self.place {
             Place::Field(name) => Some(name),

@@ -9,6 +9,7 @@ mod buffer;
 mod feeding;
 mod incoming;
 mod output;
+mod pushing;
 mod receive;
 mod secure;
 pub(super) mod upgraded;

@@ -602,6 +602,9 @@ fn app() -> App {
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
         .route("/fed/{name}", any(fed))
+        .route("/written/{n}", get(|Path(n): Path<usize>| written(n, Then::End)))
+        .route("/badly-written/{n}", get(|Path(n): Path<usize>| written(n, Then::Fail)))
+        .route("/panicking-writer/{n}", get(|Path(n): Path<usize>| written(n, Then::Panic)))
         .route("/sleep/{ms}", get(sleep))
         .route("/sleep-blocking/{ms}", get(sleep).blocking())
         .route("/panic", any(|| -> StatusCode { panic!("{ON_PURPOSE}") }))
@@ -659,6 +662,18 @@ fn stream(n: usize, announced: Option<u64>, then: Then) -> Response {
 fn gated_stream(Path(name): Path<String>, State(gate): TheGate) -> Response {
     let source = Source { at: 0, left: 10, then: Then::End, gate: Some((gate, name)) };
     Response::stream(source)
+}
+
+/// `n` bytes of [`pattern`] in pieces of a thousand, after which it does as it is told.
+fn written(n: usize, then: Then) -> Body {
+    Body::writer(move |out| {
+        pattern(n).chunks(1000).try_for_each(|piece| out.write_all(piece))?;
+        match then {
+            Then::End => Ok(()),
+            Then::Fail => Err(io::Error::other("on purpose")),
+            Then::Panic => panic!("{ON_PURPOSE}"),
+        }
+    })
 }
 
 /// A body that the test itself sends, with the sender that [`Gate::sender`] gives it.

@@ -56,13 +56,38 @@ fn queries_are_read_by_name() {
     assert_eq!(ask(all, |c| c.get("/x?a=b+c&a=%C3%A9&d")), ok(r#"[("a", "b c"), ("a", "é"), ("d", "")]"#));
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exact {
+    #[serde(rename = "the name")]
+    _name: u32,
+}
+
 #[test]
-fn a_bad_query_names_the_parameter() {
-    let bad = problem(page, |c| c.get("/x?number=2&size=many"));
-    assert_eq!(bad["status"], 400);
-    assert_eq!(bad["errors"], json!([{"field": "size", "detail": "invalid digit found in string"}]));
-    let missing = problem(page, |c| c.get("/x"));
-    assert_eq!((&missing["status"], &missing["detail"]), (&400.into(), &"the query: missing field `number`".into()));
+fn a_bad_query_or_form_names_the_parameter() {
+    fn exact_query(_: Query<Exact>) {}
+    fn exact_form(_: Form<Exact>) {}
+    fn list(_: Query<(u8, u8)>) {}
+    let unknown = "unknown field `other`, expected `the name`";
+    for (sent, field, reason) in [
+        ("", "the name", "missing field `the name`"),
+        ("other=1", "other", unknown),
+        ("the+name=1&the+name=2", "the name", "duplicate field `the name`"),
+        ("the+name=x", "the name", "invalid digit found in string"),
+        ("the+name=", "the name", "cannot parse integer from empty string"),
+    ] {
+        let query = problem(exact_query, |c| c.get(&format!("/x?{sent}")));
+        assert_eq!((&query["status"], &query["errors"]), (&json!(400), &json!([{"field": field, "detail": reason}])));
+        let urlencoded = "application/x-www-form-urlencoded";
+        let form = problem(exact_form, |c| c.post("/x").header("content-type", urlencoded).body(sent));
+        assert_eq!((&form["status"], &form["errors"]), (&json!(422), &query["errors"]), "{form}");
+        for (problem, what) in [(query, "the query"), (form, "the form")] {
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.starts_with(&format!("{what}: ")) && detail.contains(&format!("`{field}`")), "{detail}");
+        }
+    }
+    let no_name = problem(list, |c| c.get("/x"));
+    assert!(no_name["errors"][0]["detail"].is_string() && no_name["errors"][0]["field"].is_null(), "{no_name}");
 }
 
 #[test]
@@ -95,7 +120,9 @@ fn json_needs_its_media_type() {
         let client = TestClient::new(App::new().route("/x", any(order))).unwrap();
         assert_eq!(sent(&client), status, "{media_type}");
     }
-    assert_eq!(ask(order, |c| c.post("/x").body("{}")).0, 415);
+    let none = problem(order, |c| c.post("/x").body("{}"));
+    assert_eq!(none["status"], 415);
+    assert_eq!(none["errors"], json!([{"field": "content-type", "detail": "must be application/json"}]));
 }
 
 #[test]

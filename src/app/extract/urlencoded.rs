@@ -12,14 +12,22 @@ pub(super) fn decode<T: DeserializeOwned>(input: &[u8], what: &str, status: Stat
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(input));
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let reason = error.inner().to_string();
-        let problem = Problem::new(status);
-        // Errors of the whole, a missing field among them, have no path.
-        match error.path().iter().next() {
-            None => problem.with_detail(format!("{what}: {reason}")).with_unplaced(reason),
-            Some(_) => {
-                let field = error.path().to_string();
-                problem.with_detail(format!("{what}: `{field}`: {reason}")).with_field(field, reason)
-            }
-        }
+        // Errors of the whole, a missing member among them, have no path.
+        let field = match error.path().iter().next() {
+            None => return whole(&reason, what, status),
+            Some(_) => error.path().to_string(),
+        };
+        Problem::new(status).with_detail(format!("{what}: `{field}`: {reason}")).with_field(field, reason)
     })
+}
+
+/// An error of the whole. Those that serde has about a single member begin with its name.
+fn whole(reason: &str, what: &str, status: StatusCode) -> Problem {
+    let problem = Problem::new(status).with_detail(format!("{what}: {reason}"));
+    let about = ["missing field `", "duplicate field `", "unknown field `"];
+    let name = about.iter().find_map(|about| reason.strip_prefix(about)?.split('`').next());
+    match name {
+        Some(name) => problem.with_field(name, reason),
+        None => problem.with_unplaced(reason),
+    }
 }

@@ -15,7 +15,7 @@ use super::incoming::Lease;
 use super::output::Tail;
 use super::upgraded::Speaking;
 use super::{Connection, Failure, InFlight, Phase};
-use crate::app::body::{Body, Kind};
+use crate::app::body::{Body, Kind, Write};
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::app::service::Service;
@@ -47,12 +47,21 @@ pub(in crate::server) struct Finishing {
 
 /// A response whose body is read while it is written.
 pub(super) struct Pulling {
-    pub(super) reader: Box<dyn io::Read + Send>,
+    pub(super) source: Source,
     /// How many bytes are still to come, if that was promised.
     pub(super) left: Option<u64>,
     pub(super) framing: Length,
     /// Through which the reader may read the request's body.
     pub(super) lease: Option<Arc<Lease>>,
+}
+
+/// Where its bytes come from.
+pub(super) enum Source {
+    Reader(Box<dyn io::Read + Send>),
+    /// Not called yet.
+    Writer(Write),
+    /// A writer that was called.
+    Gone,
 }
 
 /// Runs the handler. A panic is an answer too.
@@ -187,7 +196,13 @@ impl Connection {
                 return 0;
             }
             Kind::Reader { reader, length } => {
-                self.phase = Phase::Pull(Box::new(Pulling { reader, left: length, framing, lease: None }));
+                let source = Source::Reader(reader);
+                self.phase = Phase::Pull(Box::new(Pulling { source, left: length, framing, lease: None }));
+                return 0;
+            }
+            Kind::Writer(write) => {
+                let source = Source::Writer(write);
+                self.phase = Phase::Pull(Box::new(Pulling { source, left: None, framing, lease: None }));
                 return 0;
             }
         }

@@ -284,3 +284,6 @@ fn come_home(shared: &Shared, connection: Box<Connection>, worker: &Worker) {
     }
     go_home(shared, connection);
 }
+
+#[cfg(test)]
+mod tests;
