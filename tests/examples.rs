@@ -249,6 +249,52 @@ fn readiness() {
     }
 }
 
+#[cfg(feature = "websocket")]
+#[test]
+fn chat() {
+    use tungstenite::protocol::{Role, WebSocket};
+
+    let example = Example::start("chat", &[("CHAT_LIMIT", "2")]);
+    let page = example.ask("GET", "/", "");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(page.body, fs::read_to_string(Path::new(ROOT).join("examples/chat/index.html")).unwrap());
+    assert_eq!(example.ask("GET", "/chat", "").status, 426);
+
+    let connect = || {
+        let stream = TcpStream::connect(example.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        tungstenite::client(format!("ws://{}/chat", example.address), stream)
+    };
+    let hear = |socket: &mut WebSocket<TcpStream>| socket.read().unwrap().into_text().unwrap().to_string();
+    let (mut one, _) = connect().unwrap();
+    assert_eq!(hear(&mut one), "someone has come: 1 here");
+    let (mut two, _) = connect().unwrap();
+    for socket in [&mut one, &mut two] {
+        assert_eq!(hear(socket), "someone has come: 2 here");
+    }
+    let Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(refused))) = connect() else {
+        panic!("a third one is let in")
+    };
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].as_bytes()), (503, &b"5"[..]));
+    assert!(example.ask("GET", "/metrics", "").body.contains("chat_connections 2"));
+    example.wait_until_ok();
+
+    one.send("hello".into()).unwrap();
+    assert_eq!((hear(&mut one), hear(&mut two)), ("hello".to_owned(), "hello".to_owned()));
+    two.send(tungstenite::Message::Binary(vec![1].into())).unwrap();
+    let tungstenite::Message::Close(Some(frame)) = two.read().unwrap() else { panic!("binary is not for chats") };
+    assert_eq!(u16::from(frame.code), 1003);
+    two.flush().ok();
+    assert_eq!(hear(&mut one), "someone has gone: 1 here");
+    assert!(matches!(WebSocket::from_raw_socket(two.into_inner(), Role::Client, None).read(), Err(_)));
+
+    let reader = thread::spawn(move || one.read());
+    let said = example.stop();
+    assert!(said.contains("someone has come") && said.contains(r#""active":2"#), "{said}");
+    let Ok(tungstenite::Message::Close(Some(frame))) = reader.join().unwrap() else { panic!("no goodbye") };
+    assert_eq!(u16::from(frame.code), 1001);
+}
+
 /// More of it is in tests/upload.rs.
 #[cfg(feature = "multipart")]
 #[test]
