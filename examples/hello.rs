@@ -1,7 +1,4 @@
-//! Run with `cargo run --example hello`, then `curl localhost:7878/hello/world`.
-//!
-//! One route. Probes, metrics, the access log and the drain come with it: see `curl localhost:7878/readyz?verbose` and
-//! `curl localhost:7878/metrics`. RWS_CONFIG_PORT and the other variables of docs/CONFIGURATION.md set it up.
+//! Run with `cargo run --example hello`, then `curl localhost:7878/hello/world` and `curl localhost:7878/readyz?verbose`.
 
 use std::process::ExitCode;
 

@@ -41,6 +41,8 @@ mod interop;
 pub mod into_response;
 pub mod method;
 pub mod middleware;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 mod parts;
 pub mod problem;
 pub mod request;
@@ -49,9 +51,12 @@ pub mod response;
 pub mod route_info;
 pub mod router;
 pub mod service;
+pub mod sse;
 pub mod span;
 pub mod testing;
 pub(crate) mod upgrade;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use self::application::App;
 pub use self::body::{Body, BodyError};
@@ -71,9 +76,14 @@ pub use self::handler::Handler;
 pub use self::into_response::{Html, IntoResponse, Redirect, ResponseParts};
 pub use self::method::{MethodRouter, any, delete, get, head, on, options, patch, post, put};
 pub use self::middleware::{Middleware, Next};
+#[cfg(feature = "multipart")]
+pub use self::multipart::{Multipart, MultipartError, MultipartLimits};
 pub use self::problem::Problem;
 pub use self::request::Request;
 pub use self::response::Response;
 pub use self::route_info::RouteInfo;
 pub use self::router::Router;
+pub use self::sse::{Event, LastEventId, Sse, SseBroadcast, SseSender};
 pub use self::testing::{TestClient, TestResponse};
+#[cfg(feature = "websocket")]
+pub use self::websocket::{WebSocket, WebSocketUpgrade};

@@ -40,6 +40,7 @@ pub use error::Error;
 pub use headers;
 pub use http::{self, StatusCode};
 pub use prometheus;
+pub use run::{ServerHandle, TestServer};
 pub use server::Server;
 
 /// The program in the README, compiled.

@@ -30,12 +30,16 @@ fn hello() {
 
 #[test]
 fn json_api() {
-    let example = Example::start("json_api", &[]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("items.db");
+    let settings = [("ITEMS_DB", file.to_str().unwrap())];
+    let example = Example::start("json_api", &settings);
     for (id, name) in [(1, "cup"), (2, "plate"), (3, "cupboard")] {
         let created = example.ask("POST", "/items", &json!({ "name": name }).to_string());
         assert_eq!((created.status, created.json()), (201, json!({ "id": id, "name": name })));
     }
     assert_eq!(example.ask("GET", "/items/2", "").json()["name"], "plate");
+    assert_eq!(example.ask("GET", "/items", "").json().as_array().unwrap().len(), 3);
     assert_eq!(example.ask("GET", "/items?name=cup", "").json().as_array().unwrap().len(), 2);
     assert_eq!(example.ask("GET", "/items?name=cup&limit=1", "").json().as_array().unwrap().len(), 1);
     assert_eq!(example.ask("DELETE", "/items/2", "").status, 204);
@@ -54,7 +58,94 @@ fn json_api() {
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{method} {target}");
         assert!(answer.body.contains(detail), "{method} {target}: {}", answer.body);
     }
+    example.wait_until_ok();
+    assert_eq!(example.ask("GET", "/readyz/database", "").status, 200);
     example.stop();
+
+    let example = Example::start("json_api", &settings);
+    assert_eq!(example.ask("GET", "/items/3", "").json()["name"], "cupboard", "it is in the file");
+    // What the database says is for the log.
+    rusqlite::Connection::open(&file).unwrap().execute_batch("DROP TABLE items").unwrap();
+    let answer = example.ask("GET", "/items/3", "");
+    assert_eq!((answer.status, answer.header("content-type")), (503, Some("application/problem+json")));
+    assert!(!answer.body.contains("no such table"), "{}", answer.body);
+    let said = example.stop();
+    assert!(said.contains("no such table"), "{said}");
+}
+
+#[test]
+fn testing() {
+    let example = Example::start("testing", &[]);
+    assert_eq!(example.ask("GET", "/hello/you", "").body, "Hello, you!\n");
+    for sum in [3, 6] {
+        assert_eq!(example.ask("POST", "/deposits", r#"{"amount":3}"#).json(), json!({ "amount": sum }));
+    }
+    example.stop();
+}
+
+#[test]
+fn embedding() {
+    let example = Example::start("embedding", &[]);
+    let end = Instant::now() + PATIENCE;
+    while example.ask("GET", "/jobs", "").body.starts_with("0 ") {
+        assert!(Instant::now() < end, "the program does nothing else");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    example.wait_until_ok();
+    assert!(example.ask("GET", "/metrics", "").body.contains(r#"http_route="/jobs""#));
+    let said = example.stop();
+    assert!(said.contains("the program ends"), "{said}");
+}
+
+#[test]
+fn middleware() {
+    let example = Example::start("middleware", &[]);
+    let long = "x".repeat(65);
+    for (method, target, field, body, status, expected) in [
+        ("GET", "/", "", "", 200, "Hello!\n"),
+        ("GET", "/none", "", "", 404, "Not Found"),
+        ("GET", "/admin", "", "", 401, ""),
+        ("GET", "/admin", "Authorization: Basic YWRhOmxvdmVsYWNl\r\n", "", 200, "Hello, ada!\n"),
+        ("GET", "/count/3", "", "", 200, "counted to 3\n"),
+        ("GET", "/count/1000000000000", "", "", 503, "could not be answered in time"),
+        ("POST", "/orders", "", "two cups", 201, "ordered: two cups\n"),
+        ("POST", "/orders", "", &long, 413, "too large"),
+        ("POST", "/orders", "", "a plate", 201, "ordered: a plate\n"),
+        ("POST", "/orders", "", "a cupboard", 429, "too many requests"),
+    ] {
+        let answer = Answer::read(&mut example.send_with(method, target, field, body));
+        assert_eq!(answer.status, status, "{method} {target}: {}", answer.body);
+        assert!(answer.body.contains(expected), "{method} {target}: {}", answer.body);
+        let timing = answer.header("server-timing").unwrap_or_else(|| panic!("{method} {target} has no timing"));
+        assert!(timing.strip_prefix("app;dur=").is_some_and(|time| time.parse::<f64>().is_ok()), "{timing}");
+    }
+    example.stop();
+}
+
+#[test]
+fn error_handling() {
+    let example = Example::start("error_handling", &[]);
+    let order = |from: u8, to: u8, cents: u32| json!({ "from": from, "to": to, "cents": cents }).to_string();
+    let problem = Some("application/problem+json");
+    for (method, target, body, status, content_type, expected) in [
+        ("GET", "/accounts/1", "", 200, Some("application/json"), "1000"),
+        ("POST", "/transfers", &*order(1, 2, 300), 204, None, ""),
+        ("GET", "/accounts/1", "", 200, Some("application/json"), "700"),
+        ("GET", "/accounts/2", "", 200, Some("application/json"), "350"),
+        ("POST", "/transfers", &order(2, 1, 400), 409, problem, r#""missing_cents":50"#),
+        ("POST", "/transfers", &order(1, 9, 1), 404, problem, "there is no account 9"),
+        ("GET", "/accounts/1", "", 200, Some("application/json"), "700"),
+        ("GET", "/accounts/x", "", 400, problem, "id"),
+        ("POST", "/transfers", r#"{"from":1,"to":2}"#, 422, problem, "cents"),
+        ("GET", "/accounts/3", "", 500, problem, "Internal Server Error"),
+    ] {
+        let answer = example.ask(method, target, body);
+        assert_eq!((answer.status, answer.header("content-type")), (status, content_type), "{target}: {}", answer.body);
+        assert!(answer.body.contains(expected), "{method} {target}: {}", answer.body);
+        assert!(!answer.body.contains("invalid digit"), "the cause is not the client's business: {}", answer.body);
+    }
+    let said = example.stop();
+    assert!(said.contains("invalid digit"), "the cause is in the log:\n{said}");
 }
 
 #[test]
@@ -107,6 +198,23 @@ fn graceful_drain() {
 }
 
 #[test]
+fn sse() {
+    let example = Example::start("sse", &[]);
+    assert!(example.ask("GET", "/", "").body.contains(r#"<script src="/page.js">"#));
+    assert!(example.ask("GET", "/page.js", "").body.contains(r#"new EventSource("/events")"#));
+    let mut events = example.send("GET", "/events", "");
+    let mut head = [0; 12];
+    events.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    assert_eq!(example.ask("POST", "/events", "It rains").status, 204);
+    example.stop();
+    let mut rest = String::new();
+    events.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("data: It rains\nid: 1\n\n"), "{rest}");
+    assert!(rest.ends_with("\r\n0\r\n\r\n"), "the stream does not end cleanly: {rest}");
+}
+
+#[test]
 fn readiness() {
     let dir = tempfile::tempdir().unwrap();
     let [file, elsewhere] = ["visits.db", "elsewhere.db"].map(|name| dir.path().join(name));
@@ -139,6 +247,24 @@ fn readiness() {
     {
         assert!(said.contains(line), "{line} is missing:\n{said}");
     }
+}
+
+/// More of it is in tests/upload.rs.
+#[cfg(feature = "multipart")]
+#[test]
+fn upload() {
+    let dir = tempfile::tempdir().unwrap();
+    let example = Example::start("upload", &[("UPLOAD_DIR", dir.path().to_str().unwrap())]);
+    assert!(example.ask("GET", "/", "").body.contains("multipart/form-data"));
+    assert_eq!(example.ask("PUT", "/raw/cup.txt", "a cup").body, "cup.txt: 5 bytes\n");
+    assert_eq!(fs::read(dir.path().join("cup.txt")).unwrap(), b"a cup");
+    for (method, target, status) in
+        [("PUT", "/raw/cup.txt", 409), ("PUT", "/raw/..%2Fcup", 422), ("PUT", "/raw/.profile", 422), ("POST", "/", 415)]
+    {
+        assert_eq!(example.ask(method, target, "x").status, status, "{method} {target}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    example.stop();
 }
 
 #[cfg(feature = "tls")]
@@ -302,13 +428,18 @@ impl Example {
 
     /// Sends one request; JSON, if there is a body.
     fn send(&self, method: &str, target: &str, body: &str) -> TcpStream {
+        self.send_with(method, target, "", body)
+    }
+
+    /// The same with more header fields, each with the end of its line.
+    fn send_with(&self, method: &str, target: &str, fields: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).expect("it accepts connections");
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let json = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let length = body.len();
         write!(
             stream,
-            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{json}Content-Length: {length}\r\n\r\n{body}"
+            "{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{fields}{json}Content-Length: {length}\r\n\r\n{body}"
         )
         .expect("it takes a request");
         stream

@@ -10,6 +10,8 @@ mod deadlines;
 mod drain;
 #[path = "wire/exchanges.rs"]
 mod exchanges;
+#[path = "wire/feeds.rs"]
+mod feeds;
 #[path = "wire/refusals.rs"]
 mod refusals;
 #[path = "wire/streams.rs"]

@@ -31,11 +31,16 @@ pub(crate) enum Kind {
         reader: Box<dyn Read + Send>,
         length: Option<u64>,
     },
+    /// What a function writes.
+    Writer(Write),
     /// What is put into it by other threads.
     Feed(FeedReader),
     /// No body: the connection speaks this from now on. Only in a response with status 101.
     Upgrade(Box<dyn Upgraded>),
 }
+
+/// Writes a body, once, and says whether it is complete.
+pub(crate) type Write = Box<dyn FnOnce(&mut dyn io::Write) -> io::Result<()> + Send>;
 
 /// `length` bytes of `file` from `offset`; what the server sends with sendfile(2).
 #[derive(Debug)]
@@ -55,6 +60,30 @@ impl Body {
     /// (and cut off or aborted if the reader disagrees), without one it is chunked.
     pub fn reader(reader: impl Read + Send + 'static, length: Option<u64>) -> Self {
         Body { kind: Kind::Reader { reader: Box::new(reader), length } }
+    }
+
+    /// A body that a function writes, on a worker, once the head is sent: for what writes to a [`Write`](io::Write) anyway,
+    /// an archive or a table. It is chunked; what is written gathers to 32 KiB or until it is flushed, and writing waits
+    /// for the client, within RWS_CONFIG_WRITE_TIMEOUT, after which it fails.
+    ///
+    /// If the function fails or panics the body is cut short, so that the client does not take it for whole. Where something
+    /// else reads the body, a middleware that compresses it or a [`TestClient`](super::testing::TestClient), it is written
+    /// into memory first.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use rws::app::{App, Body, TestClient, get};
+    ///
+    /// fn table() -> Body {
+    ///     Body::writer(|out| (1..=3).try_for_each(|n| writeln!(out, "{n};{}", n * n)))
+    /// }
+    ///
+    /// let client = TestClient::new(App::new().route("/", get(table)))?;
+    /// assert_eq!(client.get("/").send().text(), "1;1\n2;4\n3;9\n");
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    pub fn writer(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + 'static) -> Self {
+        Body { kind: Kind::Writer(Box::new(write)) }
     }
 
     /// A body that other threads send piece by piece, while no thread waits for them. It is chunked.
@@ -94,7 +123,7 @@ impl Body {
             Kind::Bytes(bytes) => Some(bytes.len() as u64),
             Kind::File(part) => Some(part.length),
             Kind::Reader { length, .. } => *length,
-            Kind::Feed(_) => None,
+            Kind::Feed(_) | Kind::Writer(_) => None,
             Kind::Upgrade(_) => Some(0),
         }
     }
@@ -108,6 +137,16 @@ impl Body {
             Kind::Bytes(bytes) => Ok(bytes),
             _ => self.read_whole().map(Bytes::from),
         }
+    }
+
+    /// Has a body that is to be written written into memory.
+    fn write_whole(&mut self) -> io::Result<()> {
+        if let Kind::Writer(write) = std::mem::take(&mut self.kind) {
+            let mut all = Vec::new();
+            write(&mut all)?;
+            self.kind = Body::from(all).kind;
+        }
+        Ok(())
     }
 
     fn read_whole(mut self) -> io::Result<Vec<u8>> {
@@ -203,6 +242,10 @@ impl Read for Body {
             }
             Kind::Reader { reader, .. } => reader.read(buffer),
             Kind::Feed(feed) => feed.read(buffer),
+            Kind::Writer(_) => {
+                self.write_whole()?;
+                self.read(buffer)
+            }
         }
     }
 }

@@ -7,31 +7,45 @@ use http::Method;
 use matchit::InsertError;
 
 pub use self::built::BuiltApp;
-use self::built::{Entry, Fallback, PathTable};
+use self::built::{Entry, Fallback, PathTable, Site};
+pub(super) use self::hosts::Host;
 use self::methods::MethodTable;
 use super::context::{Context, States};
 use super::error::{BuildError, BuildErrors};
+use super::handler::Erased;
 use super::middleware::Layers;
 use super::route_info::RouteInfo;
 use super::router::{Route, Router};
-use super::service::{Endpoint, EndpointKind, Pace};
+use super::service::{BodyUse, Endpoint, EndpointKind, Pace};
 
 mod automatic;
 mod built;
+mod hosts;
 mod methods;
 mod pattern;
 
 /// The template of what no route matched, in metrics and logs.
 const UNMATCHED: &str = "_unmatched";
 
-/// Makes a service of a router, or tells every mistake in it.
-pub(super) fn build(router: Router, states: States, errors: Vec<BuildError>) -> Result<BuiltApp, BuildErrors> {
-    let mut builder = Builder::new(router.layers, states, errors);
-    for group in groups(router.routes) {
-        builder.add_path(group);
-    }
-    for group in groups(router.fallbacks) {
-        builder.add_fallback(group);
+/// An application as it was written down.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) router: Router,
+    pub(super) hosts: Vec<(Host, Router)>,
+    /// What answers methods that a path has no handler for.
+    pub(super) not_allowed: Option<Route>,
+    pub(super) states: States,
+    pub(super) errors: Vec<BuildError>,
+}
+
+/// Makes a service of an application, or tells every mistake in it.
+pub(super) fn build(plan: Plan) -> Result<BuiltApp, BuildErrors> {
+    let mut builder = Builder::new(plan.router.layers, plan.states, plan.errors);
+    builder.not_allowed = plan.not_allowed.and_then(|route| builder.not_allowed(route));
+    builder.app.site = builder.add_site(plan.router.routes, plan.router.fallbacks);
+    builder.keep_built_in();
+    for (host, router) in plan.hosts {
+        builder.add_host(host, router);
     }
     builder.finish()
 }
@@ -67,8 +81,13 @@ struct Builder {
     layers: Layers,
     states: Arc<States>,
     app: BuiltApp,
-    /// The first route of each pattern in the tree.
+    /// What is being filled.
+    site: Site,
+    /// The first route of each pattern in its tree.
     patterns: Vec<RouteInfo>,
+    /// The paths of probes and the like, which all hosts have, with their tables.
+    built_in: Vec<(RouteInfo, usize)>,
+    not_allowed: Option<Arc<dyn Erased>>,
     errors: Vec<BuildError>,
 }
 
@@ -79,7 +98,50 @@ impl Builder {
         let not_found = Entry::new(layers.clone(), Box::new(automatic::NotFound), unmatched.clone());
         let no_methods = automatic::OtherMethods::new(methods::allow_all([]));
         let server_wide = Entry::new(layers.clone(), Box::new(no_methods), unmatched);
-        Builder { layers, states, app: BuiltApp::new(not_found, server_wide), patterns: Vec::new(), errors }
+        let app = BuiltApp::new(not_found, server_wide);
+        let (site, patterns, built_in) = (Site::default(), Vec::new(), Vec::new());
+        Builder { layers, states, app, site, patterns, built_in, not_allowed: None, errors }
+    }
+
+    /// The handler of a route that answers in the place of a 405.
+    fn not_allowed(&mut self, mut route: Route) -> Option<Arc<dyn Erased>> {
+        let info = route.info_anywhere();
+        let handler = route.methods.handlers.pop()?;
+        let body = (handler.body != BodyUse::Ignored).then(|| "it takes a body, which nobody reads for it".to_owned());
+        let missing = (handler.check)(&self.app.not_found().context).into_iter().chain(body);
+        self.errors.extend(missing.map(|reason| BuildError::Extractor { route: Box::new(info.clone()), reason }));
+        Some(handler.handler.into())
+    }
+
+    /// Adds everything that one host, or all others, can be asked for.
+    fn add_site(&mut self, routes: Vec<Route>, fallbacks: Vec<Route>) -> Site {
+        for group in groups(routes) {
+            self.add_path(group);
+        }
+        for group in groups(fallbacks) {
+            self.add_fallback(group);
+        }
+        self.check_built_in_parameters();
+        self.site.fallbacks.sort_by_key(Fallback::rank);
+        std::mem::take(&mut self.site)
+    }
+
+    /// Notes which paths hosts of their own have as well: a kubelet asks for them by address.
+    fn keep_built_in(&mut self) {
+        let table = |info: &RouteInfo| self.app.site.tree.at(&info.pattern).map(|found| *found.value);
+        let built_in = self.patterns.drain(..).filter(|info| info.kind != EndpointKind::Route);
+        self.built_in =
+            built_in.filter_map(|info| Some((table(&info).ok()?, info))).map(|(at, info)| (info, at)).collect();
+    }
+
+    fn add_host(&mut self, host: Host, router: Router) {
+        self.patterns = self.built_in.iter().map(|(info, _)| info.clone()).collect();
+        for (info, table) in &self.built_in {
+            // They do not conflict: they come from one tree.
+            let _ = self.site.tree.insert(info.pattern.as_str(), *table);
+        }
+        let site = self.add_site(router.routes, router.fallbacks);
+        self.app.hosts.get_or_insert_default().insert(host, site);
     }
 
     fn add_path(&mut self, group: Group) {
@@ -99,7 +161,7 @@ impl Builder {
         if let Err(reason) = pattern::check(&probe).and_then(|()| in_words(matchit::Router::new().insert(probe, ()))) {
             self.errors.push(BuildError::Pattern { route: Box::new(group.info()), reason });
         }
-        self.app.fallbacks.push(Fallback::new(&group.pattern, self.app.paths.len()));
+        self.site.fallbacks.push(Fallback::new(&group.pattern, self.app.paths.len()));
         let context = self.app.not_found().context.clone();
         self.add_routes(Group { pattern: format!("{}/…", group.pattern), ..group }, &context);
     }
@@ -109,9 +171,9 @@ impl Builder {
         let route = || Box::new(group.info());
         let bad = |reason| BuildError::Pattern { route: route(), reason };
         pattern::check(&group.pattern).map_err(bad)?;
-        let inserted = self.app.tree.insert(group.pattern.as_str(), self.app.paths.len());
+        let inserted = self.site.tree.insert(group.pattern.as_str(), self.app.paths.len());
         if let (Err(InsertError::Conflict { .. }), Some(with)) = (&inserted, self.rival(&group.pattern)) {
-            return Err(BuildError::Conflict { route: route(), with: Box::new(with.clone()) });
+            return Err(in_the_way(group, with));
         }
         in_words(inserted).map_err(bad)?;
         self.patterns.push(group.info());
@@ -130,6 +192,8 @@ impl Builder {
     fn add_routes(&mut self, group: Group, context: &Context) {
         let mut methods = MethodTable::default();
         let mut shared: Option<Layers> = None;
+        let is_own = group.routes.iter().all(|route| route.methods.kind == EndpointKind::Route);
+        let not_allowed = self.not_allowed.clone().filter(|_| is_own);
         let first = self.app.routes.len();
         for route in group.routes {
             let layers = self.layers_around(&route);
@@ -139,7 +203,7 @@ impl Builder {
             shared = Some(shared.map_or_else(|| layers.clone(), |outer| common(&outer, &layers)));
         }
         self.check_clashes(first);
-        let answer = automatic::OtherMethods::new(methods.finish());
+        let answer = automatic::OtherMethods::new(methods.finish()).or(not_allowed);
         let automatic = Entry::new(shared.unwrap_or_default(), Box::new(answer), context.clone());
         self.app.paths.push(PathTable { methods, automatic });
     }
@@ -210,13 +274,20 @@ impl Builder {
     }
 
     fn finish(mut self) -> Result<BuiltApp, BuildErrors> {
-        self.check_built_in_parameters();
         BuildErrors::check(self.errors)?;
-        self.app.fallbacks.sort_by_key(Fallback::rank);
         let allow = methods::allow_all(self.app.paths.iter().map(|path| &path.methods));
         let context = self.app.not_found().context.clone();
         self.app.server_wide = Entry::new(self.layers, Box::new(automatic::OtherMethods::new(allow)), context);
         Ok(self.app)
+    }
+}
+
+/// What `with` is to a group that it leaves no room for.
+fn in_the_way(group: &Group, with: &RouteInfo) -> BuildError {
+    let (route, with) = (Box::new(group.info()), Box::new(with.clone()));
+    match route.kind != with.kind && route.pattern == with.pattern {
+        true => BuildError::Reserved { route, with },
+        false => BuildError::Conflict { route, with },
     }
 }
 

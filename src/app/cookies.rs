@@ -81,6 +81,7 @@ impl Cookies {
     }
 
     /// The same and one more, in place of another of that name.
+    #[allow(clippy::should_implement_trait, reason = "cookies are added everywhere else, too")]
     pub fn add(mut self, cookie: impl Into<Cookie<'static>>) -> Self {
         let cookie = self.completed(cookie.into());
         self.jar.add(cookie);

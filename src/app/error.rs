@@ -55,6 +55,15 @@ pub enum BuildError {
         /// Where the second one was given.
         at: &'static Location<'static>,
     },
+    /// A host that no request can name.
+    Host {
+        /// What was given for a host.
+        host: String,
+        /// Where it was given.
+        at: &'static Location<'static>,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Something that a layer above keeps with the application is wrong: a health check, for instance.
     Part {
         /// What it is.
@@ -106,6 +115,7 @@ impl fmt::Display for BuildError {
             }
             BuildError::Extractor { route, reason } => write!(f, "the handler of {route}: {reason}"),
             BuildError::State { type_name, at } => write!(f, "there is already a state of type {type_name} ({at})"),
+            BuildError::Host { host, at, reason } => write!(f, "host {host:?} ({at}): {reason}"),
             BuildError::Part { part, at, reason } => write!(f, "{part} ({at}): {reason}"),
         }
     }

@@ -249,7 +249,9 @@ fn short_name<T: ?Sized>() -> String {
 
 /// 415, naming what is taken instead.
 fn unsupported(expected: &str) -> Problem {
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail(format!("the request body must be {expected}"))
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .with_detail(format!("the request body must be {expected}"))
+        .with_field("content-type", format!("must be {expected}"))
 }
 
 /// The media type of the request body in lower case, without parameters; empty if there is none.

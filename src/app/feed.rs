@@ -240,6 +240,22 @@ pub(crate) struct FeedReader {
 }
 
 impl FeedReader {
+    /// What it takes from.
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// Takes up to `most` bytes. Never waits.
+    pub(crate) fn take(&mut self, most: usize) -> Taken {
+        if self.rest.is_empty() {
+            match self.feed.take() {
+                Taken::Bytes(bytes) => self.rest = bytes,
+                other => return other,
+            }
+        }
+        Taken::Bytes(self.rest.split_to(most.min(self.rest.len())))
+    }
+
     pub(crate) fn new(feed: Arc<Feed>) -> Self {
         FeedReader { feed, rest: Bytes::new() }
     }

@@ -1,23 +1,36 @@
 //! Middleware: functions around handlers, `fn(Request, Next) -> Response`.
+//!
+//! It stands around an application, a router or a route, with a method `layer` of [`App`](super::App::layer),
+//! [`Router`](super::Router::layer) and [`MethodRouter`](super::MethodRouter::layer). A request passes the application's
+//! first, then that of the routers from the outside in, then the route's; within each the first one added is the outermost.
+//!
+//! Ids of requests need none: the server gives each one, takes over a well-formed `X-Request-Id`, echoes and logs it, before
+//! any middleware runs. [`Request::id`](super::Request::id) and the extractor [`RequestId`](super::RequestId) tell it.
 
 mod auth;
+mod body_limit;
 mod cache_control;
 mod compression;
 mod cors;
+mod function;
 mod rate_limit;
 mod security_headers;
 mod stack;
+mod timeout;
 mod vary;
 
 use std::sync::Arc;
 
 pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Users};
+pub use self::body_limit::BodyLimit;
 pub use self::cache_control::{CacheControl, CacheControlError};
 pub use self::compression::{Coding, Compression, CompressionError};
 pub use self::cors::{Cors, CorsBuilder, CorsError, CorsErrors};
+pub use self::function::{from_fn, map_request, map_response};
 pub use self::rate_limit::{RateLimit, RateLimitError};
 pub use self::security_headers::SecurityHeaders;
 pub use self::stack::Stack;
+pub use self::timeout::{Deadline, Timeout};
 use super::context::Context;
 use super::handler::Erased;
 use super::into_response::IntoResponse;

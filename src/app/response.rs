@@ -1,9 +1,11 @@
 //! The response a handler returns.
 
+mod file;
 mod headers;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+pub use self::file::File;
 pub use self::headers::{Headers, SharedHeaders};
 use super::body::Body;
 

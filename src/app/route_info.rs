@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
 use http::Method;
 
@@ -11,10 +12,12 @@ use super::service::EndpointKind;
 
 /// A route of an application: what it answers and where it comes from.
 ///
-/// Displayed as `GET /users/{id} (shop::show, src/main.rs:12:10)`.
+/// Displayed as `GET /users/{id} (shop::show, src/main.rs:12:10)`; with its host before the pattern, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteInfo {
+    /// The host it is for, if not for all that have no routes of their own; see [`App::host`](super::App::host).
+    pub host: Option<Arc<str>>,
     /// The method, `*` for any.
     pub method: String,
     /// The pattern; for fallbacks their prefix with `/…`.
@@ -36,6 +39,7 @@ impl RouteInfo {
     pub(super) fn of_all(route: &Route, pattern: &str) -> Self {
         let handlers = &route.methods.handlers;
         RouteInfo {
+            host: route.host.clone(),
             method: handlers.iter().map(method).collect::<Vec<_>>().join(", "),
             pattern: pattern.to_owned(),
             handler: handlers.first().map_or("no handler", |handler| handler.name),
@@ -51,7 +55,7 @@ fn method(handler: &MethodHandler) -> &str {
 
 impl fmt::Display for RouteInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} (", self.method, self.pattern)?;
+        write!(f, "{} {}{} (", self.method, self.host.as_deref().unwrap_or_default(), self.pattern)?;
         match self.kind {
             EndpointKind::Route => write!(f, "{}, {})", self.handler, self.at),
             EndpointKind::Probe => f.write_str("built-in probe)"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::handler::Handler;
 use super::method::{MethodRouter, any};
 use super::middleware::{Layers, Middleware};
+use super::route_info::RouteInfo;
 use super::service::EndpointKind;
 
 /// Routes by path.
@@ -41,6 +42,8 @@ pub(super) struct Route {
     /// Middleware of the routers it was nested from, the outermost first.
     pub(super) layers: Layers,
     pub(super) at: &'static Location<'static>,
+    /// The host it is for, if not for all.
+    pub(super) host: Option<Arc<str>>,
 }
 
 impl Router {
@@ -77,6 +80,15 @@ impl Router {
         self
     }
 
+    /// The same router, for messages: its routes say which host they are for.
+    pub(super) fn on_host(mut self, host: &str) -> Self {
+        let host = Arc::from(host);
+        for route in self.routes.iter_mut().chain(&mut self.fallbacks) {
+            route.host = Some(Arc::clone(&host));
+        }
+        self
+    }
+
     /// Takes over the routes of another router as they are. Its middleware goes on counting for them only.
     pub fn merge(mut self, router: Router) -> Self {
         self.routes.extend(router.routes.into_iter().map(|route| route.inside(&router.layers)));
@@ -110,8 +122,13 @@ impl Router {
 
 impl Route {
     #[track_caller]
-    fn new(pattern: String, methods: MethodRouter) -> Self {
-        Route { pattern, methods, layers: Layers::default(), at: Location::caller() }
+    pub(super) fn new(pattern: String, methods: MethodRouter) -> Self {
+        Route { pattern, methods, layers: Layers::default(), at: Location::caller(), host: None }
+    }
+
+    /// What messages call it if it is for all paths.
+    pub(super) fn info_anywhere(&self) -> RouteInfo {
+        RouteInfo::of_all(self, "/…")
     }
 
     /// The route with more middleware around it.

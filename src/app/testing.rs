@@ -1,6 +1,9 @@
 //! Tests of applications without sockets: requests go through routing, middleware, extractors and handlers,
 //! and responses come back as the server would frame them.
 
+#[cfg(feature = "cookies")]
+mod cookies;
+
 use std::io::Read;
 use std::sync::Arc;
 
@@ -43,6 +46,8 @@ use crate::semantics::head::{Field, RequestHead, Span};
 pub struct TestClient {
     service: Box<dyn Service>,
     max_body_bytes: u64,
+    #[cfg(feature = "cookies")]
+    cookies: Option<cookies::Cookies>,
 }
 
 /// The server's default limit for request bodies.
@@ -76,7 +81,37 @@ impl TestClient {
 
     /// A client for any service.
     pub fn of(service: impl Service) -> Self {
-        TestClient { service: Box::new(service), max_body_bytes: MAX_BODY_BYTES }
+        TestClient {
+            service: Box::new(service),
+            max_body_bytes: MAX_BODY_BYTES,
+            #[cfg(feature = "cookies")]
+            cookies: None,
+        }
+    }
+
+    /// The same client with a memory for cookies, as a browser has it: what a response sets goes with later requests, as
+    /// far as its `Path`, `Secure`, `Max-Age` and `Expires` say. A request that brings a `Cookie` field of its own gets
+    /// no other.
+    ///
+    /// ```
+    /// use rws::{App, Request, TestClient, get};
+    /// use rws::http::HeaderName;
+    ///
+    /// fn seen(request: Request) -> String {
+    ///     String::from_utf8_lossy(request.head().field("cookie").unwrap_or_default()).into_owned()
+    /// }
+    ///
+    /// let login = || [(HeaderName::from_static("set-cookie"), "user=7; Path=/")];
+    /// let app = App::new().route("/login", get(move || (login(), "welcome"))).route("/seen", get(seen));
+    /// let client = TestClient::new(app)?.with_cookies();
+    /// client.get("/login").send();
+    /// assert_eq!(client.get("/seen").send().text(), "user=7");
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    #[cfg(feature = "cookies")]
+    pub fn with_cookies(mut self) -> Self {
+        self.cookies = Some(cookies::Cookies::default());
+        self
     }
 
     /// The same client with another limit for request bodies of routes that have none of their own, in bytes (2 MiB by default).
@@ -113,6 +148,33 @@ impl TestRequest<'_> {
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.fields.push((name.to_owned(), value.as_ref().to_vec()));
         self
+    }
+
+    /// Adds `value` to the query, behind what the target has: pairs, a map, or a struct.
+    ///
+    /// ```
+    /// use rws::{App, Query, TestClient, get};
+    ///
+    /// let first = |Query(pairs): Query<Vec<(String, String)>>| format!("{pairs:?}");
+    /// let client = TestClient::new(App::new().route("/", get(first)))?;
+    /// let answer = client.get("/?a=1").query(&[("b", "x y&z")]).send();
+    /// assert_eq!(answer.text(), r#"[("a", "1"), ("b", "x y&z")]"#);
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `value` cannot be written as a query.
+    pub fn query(mut self, value: &impl Serialize) -> Self {
+        let query = serde_urlencoded::to_string(value).expect("a test's value can be written as a query");
+        self.target.push(if self.target.contains('?') { '&' } else { '?' });
+        self.target.push_str(&query);
+        self
+    }
+
+    /// Adds `Authorization` with a bearer token (RFC 6750 section 2.1).
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
     }
 
     /// Has it come through TLS; see [`Request::is_secure`].
@@ -163,12 +225,41 @@ impl TestRequest<'_> {
         if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             fields.insert(0, ("host".to_owned(), b"localhost".to_vec()));
         }
+        client.add_cookies(&target, is_secure, &mut fields);
         let head = assemble(&method, &target, &fields);
         let id = "test".to_owned();
         let received = Received { head, is_secure, client_certificate, id, ..Received::default() };
         let response = client.answer(received, body);
+        client.keep_cookies(&target, &response);
         TestResponse::framed(&method, response)
     }
+}
+
+#[cfg(feature = "cookies")]
+impl TestClient {
+    fn add_cookies(&self, target: &str, is_secure: bool, fields: &mut Vec<(String, Vec<u8>)>) {
+        let has_own = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+        let kept = self.cookies.as_ref().filter(|_| !has_own).and_then(|all| all.field(path_of(target), is_secure));
+        fields.extend(kept.map(|value| ("cookie".to_owned(), value.into_bytes())));
+    }
+
+    fn keep_cookies(&self, target: &str, response: &Response) {
+        if let Some(cookies) = &self.cookies {
+            cookies.keep(path_of(target), &response.headers);
+        }
+    }
+}
+
+#[cfg(feature = "cookies")]
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
+}
+
+#[cfg(not(feature = "cookies"))]
+impl TestClient {
+    fn add_cookies(&self, _: &str, _: bool, _: &mut Vec<(String, Vec<u8>)>) {}
+
+    fn keep_cookies(&self, _: &str, _: &Response) {}
 }
 
 impl TestClient {
@@ -358,6 +449,40 @@ mod tests {
         let client = TestClient::new(App::new().route("/", any(show))).unwrap();
         let answers = [client.get("/"), client.get("/").secure()].map(|request| request.send().text().to_owned());
         assert_eq!(answers, ["false", "true"]);
+    }
+
+    #[cfg(feature = "cookies")]
+    #[test]
+    fn cookies_go_where_they_belong() {
+        let seen =
+            |request: Request| String::from_utf8_lossy(request.head().field("cookie").unwrap_or_default()).into_owned();
+        let set = |request: Request| {
+            let value = HeaderValue::from_bytes(request.head().field("x-set").unwrap_or_default()).unwrap();
+            Response::new(StatusCode::OK).with_header(http::header::SET_COOKIE, value)
+        };
+        let app = App::new().route("/set/{*rest}", any(set)).route("/{*rest}", any(seen));
+        let forgetful = TestClient::new(app).unwrap();
+        forgetful.get("/set/a").header("x-set", "a=1; Path=/").send();
+        assert_eq!(forgetful.get("/see").send().text(), "");
+
+        let client = forgetful.with_cookies();
+        let cases = [
+            // what /set/a/b sets, then a path and what goes there
+            ("a=1; Path=/", "/see", "a=1"),
+            ("a=2; Path=/; HttpOnly", "/see", "a=2"),
+            ("b=3; Path=/deep", "/deep/er", "b=3; a=2"),
+            ("c=4", "/deeper", "a=2"),
+            ("d=5; Path=/; Secure", "/deeper", "a=2"),
+            ("a=; Path=/; Max-Age=0", "/see", ""),
+            ("b=; Path=/deep; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "/deep", ""),
+            ("e=6; Path=/; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "/see?x=/", "e=6"),
+        ];
+        for (cookie, path, expected) in cases {
+            client.get("/set/a/b").header("x-set", cookie).send();
+            assert_eq!(client.get(path).send().text(), expected, "{cookie}");
+        }
+        assert_eq!(client.get("/see").secure().send().text(), "d=5; e=6");
+        assert_eq!(client.get("/see").header("Cookie", "own=1").send().text(), "own=1");
     }
 
     #[test]

@@ -49,6 +49,23 @@ pub struct Effective {
     pub origin: Origin,
 }
 
+impl Loaded {
+    /// Whether the sources say that this is a container of a Kubernetes pod.
+    pub fn in_kubernetes(&self) -> bool {
+        self.in_kubernetes
+    }
+}
+
+impl From<Config> for Loaded {
+    /// A configuration that was made in code: taken as it is, without the checks of [`Config::load`], and outside
+    /// Kubernetes. Of variables there is nothing to tell, so `effective` is empty.
+    fn from(config: Config) -> Self {
+        let (notices, effective) = (Vec::new(), Vec::new());
+        let (settings, overruled) = (Settings::new(), Settings::new());
+        Loaded { config, notices, effective, settings, overruled, in_kubernetes: false }
+    }
+}
+
 impl Effective {
     /// What its name stands for.
     pub fn variable(&self) -> Option<&'static Variable> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::assembly::Assembly;
 use super::built_in;
-use super::process::Process;
+use super::instance::Logs;
 use crate::app::App;
 use crate::config::{Config, Live};
 use crate::error::{Error, ErrorKind};
@@ -21,7 +21,7 @@ use crate::ops::telemetry::Telemetry;
 use crate::server::role::{ADMIN_CONNECTIONS, Role};
 use crate::server::{Running, Server, Stop, Verdict};
 
-/// The admin port of a running process.
+/// The admin port of a running server.
 pub(super) struct AdminPort {
     pages: Arc<Admin>,
     running: Running,
@@ -33,11 +33,11 @@ impl AdminPort {
     pub(super) fn open(
         main: &Assembly,
         live: &Live,
-        in_kubernetes: bool,
-        process: &Process,
+        logs: &Logs,
         listener: &TcpListener,
     ) -> Result<Option<Self>, Error> {
-        let config = live.running().loaded.config.clone();
+        let running = live.running();
+        let config = &running.loaded.config;
         let Some(address) = config.admin_address() else { return Ok(None) };
         let own = listener::bind(address).map_err(|error| ErrorKind::AdminBind(address, error))?;
         let main_address = listener.local_addr().map_err(ErrorKind::System)?;
@@ -58,10 +58,10 @@ impl AdminPort {
             lifecycle: main.lifecycle.clone(),
             vitals: main.vitals.clone(),
             errors: Arc::<RecentErrors>::default(),
-            logs: vec![process.access_log.clone(), process.diagnostics.clone()],
-            in_kubernetes,
+            logs: logs.all(),
+            in_kubernetes: running.loaded.in_kubernetes(),
         });
-        Self::serve(own, &config, pages.map_err(ErrorKind::System)?, live, process).map(Some)
+        Self::serve(own, config, pages.map_err(ErrorKind::System)?, live, logs).map(Some)
     }
 
     fn serve(
@@ -69,7 +69,7 @@ impl AdminPort {
         config: &Config,
         pages: Arc<Admin>,
         live: &Live,
-        process: &Process,
+        logs: &Logs,
     ) -> Result<Self, Error> {
         let Handles { probes, metrics, .. } = pages.handles();
         let app = built_in::mount_probes(App::new(), config, probes);
@@ -77,7 +77,7 @@ impl AdminPort {
         let service = Arc::new(pages.mount(app).build().map_err(ErrorKind::Build)?);
         let endpoints = crate::app::service::Service::endpoints(&*service);
         let here = as_seen_here(config);
-        let telemetry = Arc::new(Telemetry::new(&here, metrics.clone(), endpoints, process.access_log.clone()));
+        let telemetry = Arc::new(Telemetry::new(&here, metrics.clone(), endpoints, logs.access.clone()));
         let followed = telemetry.clone();
         live.follow(move |config| followed.apply(&as_seen_here(config)));
         let server = Server::new(listener, service, telemetry, own_config()).with_role(Role::Admin);

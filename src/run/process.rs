@@ -12,6 +12,7 @@ use serde_json::json;
 use tracing::Level;
 
 use super::exit_code;
+use super::instance::Logs;
 use super::last_words::{self, Circumstances, TERMINATION_LOG_BYTES};
 use super::reload::Reload;
 use crate::config::{Config, ConfigErrors};
@@ -28,10 +29,10 @@ const DIAGNOSTIC_LINES: usize = 1024;
 /// How long the exit waits for the logs to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The process' logs.
+/// What of the process outlives its server.
 pub(super) struct Process {
-    pub(super) access_log: LogHandle,
-    pub(super) diagnostics: LogHandle,
+    access_log: LogHandle,
+    diagnostics: LogHandle,
     /// Changes the level and the format of the diagnostics.
     pub(super) control: diagnostics::Control,
     latest_panic: Arc<ArcSwapOption<String>>,
@@ -56,6 +57,11 @@ impl Process {
             tracing::error!(location, thread, "panic: {message}");
         }));
         Ok(Process { access_log, diagnostics, control, latest_panic })
+    }
+
+    /// Where the server leaves its lines, and whose writers its checks look at.
+    pub(super) fn logs(&self) -> Logs {
+        Logs { access: self.access_log.clone(), diagnostics: Some(self.diagnostics.clone()) }
     }
 
     /// Says how it ended, writes out the logs, and gives the exit code.
@@ -119,12 +125,12 @@ fn tell(report: &Report, circumstances: Circumstances) {
 }
 
 /// Turns signals into commands (SIGTERM: drain; SIGINT: drain without the delay; SIGQUIT: stop; SIGHUP: reload).
-pub(super) fn obey(signals: Receiver<Signal>, stops: Vec<Stop>, reload: Reload) -> io::Result<()> {
+pub(super) fn obey(signals: Receiver<Signal>, stops: Vec<Stop>, reload: Option<Reload>) -> io::Result<()> {
     let obey = move || {
         for signal in signals {
             tracing::info!(?signal, "signal received");
             if signal == Signal::HangUp {
-                reload.ask();
+                reload.iter().for_each(Reload::ask);
                 continue;
             }
             for stop in &stops {

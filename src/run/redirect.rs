@@ -14,7 +14,7 @@ use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
 
 use super::assembly::Assembly;
-use super::process::Process;
+use super::instance::Logs;
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::app::service::{BodyUse, Endpoint, EndpointKind, Pace, Placement, Resolved, Service};
@@ -29,7 +29,7 @@ use crate::server::{Server, Stop, Verdict};
 /// The label of all its requests in metrics and logs.
 const LABEL: &str = "_redirect";
 
-/// The redirect port of a running process.
+/// The redirect port of a running server.
 pub(super) struct RedirectPort {
     stop: Stop,
     thread: JoinHandle<()>,
@@ -37,31 +37,20 @@ pub(super) struct RedirectPort {
 
 impl RedirectPort {
     /// Opens it, if there is to be one, beside a main server that listens on `main_port`.
-    pub(super) fn open(
-        main: &Assembly,
-        live: &Live,
-        in_kubernetes: bool,
-        process: &Process,
-        main_port: u16,
-    ) -> Result<Option<Self>, Error> {
-        let config = live.running().loaded.config.clone();
+    pub(super) fn open(main: &Assembly, live: &Live, logs: &Logs, main_port: u16) -> Result<Option<Self>, Error> {
+        let running = live.running();
+        let config = &running.loaded.config;
         let Some(address) = config.redirect_address() else { return Ok(None) };
         let own = listener::bind(address).map_err(|error| ErrorKind::RedirectBind(address, error))?;
-        let to_port = config.https_port(main_port, in_kubernetes);
-        Self::serve(own, to_port, main, live, process).map(Some)
+        let to_port = config.https_port(main_port, running.loaded.in_kubernetes());
+        Self::serve(own, to_port, main, live, logs).map(Some)
     }
 
-    fn serve(
-        listener: TcpListener,
-        to_port: u16,
-        main: &Assembly,
-        live: &Live,
-        process: &Process,
-    ) -> Result<Self, Error> {
+    fn serve(listener: TcpListener, to_port: u16, main: &Assembly, live: &Live, logs: &Logs) -> Result<Self, Error> {
         let config = live.running().loaded.config.clone();
         let service = Arc::new(ToHttps::new(to_port));
         let here = as_seen_here(&config);
-        let telemetry = Telemetry::new(&here, main.metrics.clone(), service.endpoints(), process.access_log.clone());
+        let telemetry = Telemetry::new(&here, main.metrics.clone(), service.endpoints(), logs.access.clone());
         let telemetry = Arc::new(telemetry.on_redirect_port(config.port));
         let followed = telemetry.clone();
         live.follow(move |config| followed.apply(&as_seen_here(config)));

@@ -52,12 +52,13 @@ pub(super) trait Follower: Send {
     fn look(&mut self) -> Option<bool>;
 }
 
-/// Starts the thread that keeps `live` up to date with `sources`, and each of `followers` with its files.
+/// Starts the thread that keeps `live` up to date with `sources`, if there are any, and each of `followers` with its
+/// files.
 ///
 /// # Errors
 /// When the operating system has no thread to give.
 pub(super) fn start(
-    sources: Sources,
+    sources: Option<Sources>,
     live: Live,
     followers: Vec<Box<dyn Follower>>,
     counters: Counters,
@@ -70,7 +71,7 @@ pub(super) fn start(
 }
 
 /// What the metrics tell of reloads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Counters {
     success: IntCounter,
     failure: IntCounter,
@@ -110,7 +111,7 @@ impl Counters {
 }
 
 struct Reloader {
-    sources: Sources,
+    sources: Option<Sources>,
     live: Live,
     followers: Vec<Box<dyn Follower>>,
     counters: Counters,
@@ -165,7 +166,10 @@ impl Reloader {
 
     /// Returns where the files are.
     fn read(&mut self, cause: Cause) -> Places {
-        let (mut places, outcome) = self.live.reload(&self.sources);
+        let (mut places, outcome) = match &self.sources {
+            Some(sources) => self.live.reload(sources),
+            None => (Places::default(), Outcome::Unchanged),
+        };
         match outcome {
             Outcome::Unchanged if cause == Cause::Asked => {
                 tracing::info!("configuration reloaded: nothing changed");

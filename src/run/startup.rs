@@ -25,23 +25,27 @@ pub(super) struct Startup {
 }
 
 impl Startup {
-    /// Begins, beside the server. If it fails, the server is stopped, and the reason is here.
+    /// Begins, beside the server. If it fails, the server is stopped, and the reason is here. Either way `begun` is
+    /// dropped when it is over.
     ///
     /// # Errors
     /// The operating system's, when it has no thread to give.
-    pub(super) fn begin(self, running: &Running) -> io::Result<Receiver<String>> {
+    pub(super) fn begin(self, running: &Running, begun: impl Send + 'static) -> io::Result<Receiver<String>> {
         let (readiness, stop): (Readiness, Stop) = (running.readiness(), running.stop());
         let (failed, failure) = bounded(1);
         let lifecycle = self.lifecycle.clone();
-        let run = move || match self.run() {
-            Ok(true) => readiness.ready(),
-            Ok(false) => {}
-            // It ends already, and what fails now fails because of that.
-            Err(reason) if lifecycle.state() >= State::Draining => tracing::warn!(reason, "the start was given up"),
-            Err(reason) => {
-                let _ = failed.send(reason);
-                stop.fail();
+        let run = move || {
+            match self.run() {
+                Ok(true) => readiness.ready(),
+                Ok(false) => {}
+                // It ends already, and what fails now fails because of that.
+                Err(reason) if lifecycle.state() >= State::Draining => tracing::warn!(reason, "the start was given up"),
+                Err(reason) => {
+                    let _ = failed.send(reason);
+                    stop.fail();
+                }
             }
+            drop(begun);
         };
         thread::Builder::new().name("rws-startup".into()).spawn(run)?;
         Ok(failure)

@@ -6,10 +6,13 @@
 mod answer;
 pub(super) mod away;
 mod buffer;
+mod feeding;
 mod incoming;
 mod output;
+mod pushing;
 mod receive;
 mod secure;
+pub(super) mod upgraded;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,14 +21,16 @@ use std::time::{Duration, Instant};
 pub(super) use self::answer::Finishing;
 use self::answer::{Pulling, call};
 pub(super) use self::buffer::Buffer;
+use self::feeding::Feeding;
 use self::output::{Flushed, Output};
 use self::receive::Collect;
+use self::upgraded::Speaking;
 use super::accept::Seat;
 use super::deadlines::Deadline;
 use super::reactor::Reactor;
 use super::shared::Shared;
 use super::stats::ErrorKind as Failure;
-use super::workers::{Job, Worker};
+use super::workers::{Job, Work, Worker};
 use crate::app::body::Body;
 use crate::app::request::{Received, Request};
 use crate::app::service::{EndpointKind, Resolved};
@@ -87,6 +92,10 @@ enum Phase {
     Collect(Box<Collect>),
     /// Sending a response whose body is read from somewhere.
     Pull(Box<Pulling>),
+    /// Sending a response whose body other threads send.
+    Feed(Box<Feeding>),
+    /// HTTP is over: speaking another protocol.
+    Upgraded(Box<Speaking>),
     /// Everything is said; reading until the peer has noticed.
     Linger,
 }
@@ -103,6 +112,8 @@ enum Waiting {
     Body,
     Write,
     Linger,
+    /// For whatever a feed or another protocol waits for.
+    Live,
 }
 
 /// A request that is being answered.
@@ -127,6 +138,8 @@ enum Next {
     Stream(InFlight, Resolved),
     /// Have a worker fetch the next bytes of the response.
     Pull,
+    /// Run what the other protocol has for the user's code.
+    Run,
     /// Wait for the peer.
     Wait,
     /// Go on after the others had their turn.
@@ -153,6 +166,13 @@ pub(super) fn serve(
                 shared.submit_pull(connection);
                 return Some(reactor);
             }
+            Next::Run => match upgraded::run_from(shared, reactor, connection, worker) {
+                Ok(back) => {
+                    (reactor, connection) = back;
+                    continue;
+                }
+                Err(left) => return left,
+            },
             Next::Wait => {
                 reactor.park(connection);
                 return Some(reactor);
@@ -175,7 +195,7 @@ pub(super) fn serve(
         if !inline {
             connection.flush_before_leaving();
             reactor.reclaim_input(&mut connection);
-            let job = Job { connection, request, streams, in_flight, since: reactor.now() };
+            let job = Job { connection, work: Work::Request { request, streams }, in_flight, since: reactor.now() };
             let Err(job) = shared.submit(Box::new(job)) else { return Some(reactor) };
             connection = job.connection;
             connection.refuse_overload(&mut reactor, job.in_flight);
@@ -284,6 +304,11 @@ impl Connection {
             {
                 return next;
             }
+            if self.is_live()
+                && let Some(next) = self.go_on_live(reactor)
+            {
+                return next;
+            }
             match self.output.flush(&mut self.stream) {
                 Ok(Flushed::All) if self.waiting == Waiting::Write => self.waiting = Waiting::No,
                 Ok(Flushed::All) => {}
@@ -291,13 +316,23 @@ impl Connection {
                 Ok(Flushed::Blocked(_)) if self.stream.is_handshaking() => {
                     return self.wait(reactor, Waiting::Handshake, false);
                 }
-                Ok(Flushed::Blocked(progress)) => return self.wait(reactor, Waiting::Write, progress),
-                Err(error) => self.broke(reactor.shared(), Failure::Reset, &error),
+                Ok(Flushed::Blocked(progress)) => return self.wait_to_write(reactor, progress),
+                Err(error) => {
+                    self.broke(reactor.shared(), Failure::Reset, &error);
+                    if self.is_live() {
+                        continue;
+                    }
+                }
             }
             if let Phase::Pull(_) = self.phase {
                 return Next::Pull;
             }
-            self.finish_response(reactor);
+            if self.has_more_to_say() {
+                return Next::Yield;
+            }
+            if !matches!(self.phase, Phase::Feed(_)) {
+                self.finish_response(reactor);
+            }
             if let Some(reason) = self.closing.take_if(|_| !matches!(self.phase, Phase::Linger)) {
                 if !self.linger(reason) {
                     return Next::Close;
@@ -306,10 +341,10 @@ impl Connection {
                 self.wait(reactor, Waiting::Linger, false);
                 continue;
             }
-            if self.fresh && !self.input.is_empty() && !matches!(self.phase, Phase::Linger) {
+            if self.may_go_on() {
                 continue;
             }
-            if !self.readable {
+            if !self.readable || self.is_done_reading() {
                 return self.wait_for_peer(reactor);
             }
             if self.stream.is_handshaking() && !reactor.may_shake_hands() {

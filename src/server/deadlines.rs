@@ -16,24 +16,30 @@ pub(super) struct Deadlines {
 /// A connection's own side: when it is due, and when its entry comes up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
-    due: Instant,
+    /// `None`: never.
+    due: Option<Instant>,
     entry: Option<Instant>,
 }
 
 impl Deadline {
     /// Due at `due`, with no entry yet.
     pub(super) fn new(due: Instant) -> Self {
-        Deadline { due, entry: None }
-    }
-
-    /// When it is due.
-    pub(super) fn due(&self) -> Instant {
-        self.due
+        Deadline { due: Some(due), entry: None }
     }
 
     /// Moves the deadline.
     pub(super) fn set(&mut self, due: Instant) {
-        self.due = due;
+        self.due = Some(due);
+    }
+
+    /// Moves the deadline, unless it is earlier anyway.
+    pub(super) fn hasten(&mut self, due: Instant) {
+        self.due = Some(self.due.map_or(due, |before| before.min(due)));
+    }
+
+    /// There is none.
+    pub(super) fn clear(&mut self) {
+        self.due = None;
     }
 
     /// Forgets the entry: it came up while nobody could look.
@@ -45,9 +51,11 @@ impl Deadline {
 impl Deadlines {
     /// Makes sure that the connection is looked at when it is due.
     pub(super) fn watch(&mut self, token: usize, deadline: &mut Deadline) {
-        if deadline.entry.is_none_or(|entry| deadline.due < entry) {
-            deadline.entry = Some(deadline.due);
-            self.heap.push(Reverse((deadline.due, token)));
+        if let Some(due) = deadline.due
+            && deadline.entry.is_none_or(|entry| due < entry)
+        {
+            deadline.entry = Some(due);
+            self.heap.push(Reverse((due, token)));
         }
     }
 
@@ -58,7 +66,7 @@ impl Deadlines {
             return false;
         }
         deadline.entry = None;
-        if deadline.due <= now {
+        if deadline.due.is_some_and(|due| due <= now) {
             return true;
         }
         self.watch(token, deadline);

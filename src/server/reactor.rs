@@ -93,6 +93,11 @@ impl Place {
             }
         }
     }
+
+    /// The same, if it is such a one.
+    fn take_if(&mut self, is_such: impl FnOnce(&Connection) -> bool) -> Option<Box<Connection>> {
+        matches!(self, Place::Here(connection) if is_such(connection)).then(|| self.take()).flatten()
+    }
 }
 
 /// One event of a batch.
@@ -382,8 +387,11 @@ impl Reactor {
         self.state = state;
         if state == State::Stopping {
             let role = self.shared.role;
-            for (_, place) in &mut self.connections {
+            for (token, place) in &mut self.connections {
                 if let Place::Here(connection) = place {
+                    if connection.is_live() {
+                        self.again.push(token);
+                    }
                     connection.hurry(role, self.now);
                     self.deadlines.watch(connection.token, &mut connection.deadline);
                 }

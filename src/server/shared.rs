@@ -104,6 +104,8 @@ pub(super) enum Mail {
     Open(Stream, std::net::SocketAddr, Option<Seat>),
     /// A connection that a worker is done with for now.
     Return(Box<Connection>),
+    /// Something for a connection that waits for a feed.
+    Wake(usize),
     /// A request whose handler will not be waited for any longer, to be logged.
     Abandoned(InFlight, Instant),
 }

@@ -16,6 +16,8 @@ pub struct Stats {
     pub workers_busy: AtomicUsize,
     pub queue_depth: AtomicUsize,
     pub requests_active: AtomicUsize,
+    /// Connections that speak another protocol than HTTP after an upgrade.
+    pub websocket_connections_active: AtomicUsize,
     pub handoffs: AtomicU64,
     pub handler_panics: AtomicU64,
 }

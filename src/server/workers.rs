@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
-use super::connection::{Connection, InFlight, away};
+use super::connection::{Connection, InFlight, away, upgraded};
 use super::handoff::Slot;
 use super::reactor::{self, Reactor};
 use super::shared::{Shared, lock};
@@ -36,11 +36,17 @@ pub(super) struct Worker {
 /// A request on its way to a worker.
 pub(super) struct Job {
     pub(super) connection: Box<Connection>,
-    pub(super) request: Request,
-    /// Whether the handler reads the body from the connection.
-    pub(super) streams: bool,
+    pub(super) work: Work,
     pub(super) in_flight: InFlight,
     pub(super) since: Instant,
+}
+
+/// What is to be run.
+pub(super) enum Work {
+    /// A handler; `streams`: it reads the body from the connection.
+    Request { request: Request, streams: bool },
+    /// What the protocol that the connection speaks has for the user's code.
+    Upgraded,
 }
 
 /// What a worker does next.
@@ -208,8 +214,22 @@ impl Shared {
             pool.outstanding.fetch_sub(1, Ordering::AcqRel);
             return Err(job);
         }
-        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = pool.jobs.0.try_send(job) {
+        self.queue(job).inspect_err(|_| {
             pool.outstanding.fetch_sub(1, Ordering::AcqRel);
+        })
+    }
+
+    /// Queues what an upgraded connection has for the user's code. It counts like a request, but is never too much: there
+    /// is no answer that would refuse it, and of each connection only one waits.
+    pub(super) fn submit_upgraded(self: &Arc<Self>, job: Box<Job>) {
+        self.pool.outstanding.fetch_add(1, Ordering::AcqRel);
+        // The receiver lives as long as the sender.
+        let _ = self.queue(job);
+    }
+
+    fn queue(self: &Arc<Self>, job: Box<Job>) -> Result<(), Box<Job>> {
+        let pool = &self.pool;
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = pool.jobs.0.try_send(job) {
             return Err(job);
         }
         self.stats.requests_active.fetch_add(1, Ordering::Relaxed);
@@ -321,14 +341,17 @@ impl Shared {
 
     /// Runs one request on this thread.
     fn run(self: &Arc<Self>, job: Job, worker: &Arc<Worker>) {
-        let Job { connection, request, streams, mut in_flight, since } = job;
+        let Job { connection, work, mut in_flight, since } = job;
         self.stats.queue_depth.store(self.pool.jobs.1.len(), Ordering::Relaxed);
         self.pool.progress.beat_among_others();
         in_flight.started = self.clock.now();
         in_flight.queued = Some(in_flight.started.saturating_duration_since(since));
         self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
         *lock(&worker.running) = Some(in_flight);
-        away::run(self, connection, request, streams, worker);
+        match work {
+            Work::Request { request, streams } => away::run(self, connection, request, streams, worker),
+            Work::Upgraded => upgraded::run_away(self, connection, worker),
+        }
     }
 
     /// Gives a streamed response its turn on this thread.

@@ -2,7 +2,9 @@
 
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use rws::config::Config;
 use rws::server::observe::Outcome;
 
 use super::support::{Site, config, get_of, pattern, post_of};
@@ -15,6 +17,7 @@ fn every_kind_of_body_arrives_whole() {
             (format!("/big/{n}"), None),
             (format!("/file/{n}"), None),
             (format!("/stream/{n}"), Some("chunked")),
+            (format!("/written/{n}"), Some("chunked")),
             (format!("/stream/{n}/{n}"), None),
         ] {
             let mut client = site.send(get_of(&target) + &get_of("/text"));
@@ -36,9 +39,16 @@ fn a_source_that_does_not_keep_its_promise() {
     let mut longer = site.send(get_of("/stream/100/10") + &get_of("/text"));
     assert_eq!(longer.reply().body, pattern(10), "cut off where it was announced to end");
     assert_eq!(longer.reply().text(), "Hello");
-    for target in
-        ["/stream/10/100", "/failing/10", "/failing/10/100", "/panicking-stream/10", "/failing/0", "/failing/100000"]
-    {
+    for target in [
+        "/badly-written/10",
+        "/panicking-writer/100000",
+        "/stream/10/100",
+        "/failing/10",
+        "/failing/10/100",
+        "/panicking-stream/10",
+        "/failing/0",
+        "/failing/100000",
+    ] {
         let mut client = site.send(get_of(target) + &get_of("/text"));
         assert!(client.try_reply("GET").is_err(), "{target}: the response must not look whole");
     }
@@ -51,15 +61,19 @@ fn a_source_that_does_not_keep_its_promise() {
 #[test]
 fn what_becomes_of_a_failing_source_is_recorded() {
     let site = Site::start(config());
-    for (target, outcome) in
-        [("/failing/10", Outcome::Error), ("/stream/10/100", Outcome::Error), ("/panicking-stream/10", Outcome::Panic)]
-    {
+    for (target, outcome) in [
+        ("/badly-written/10", Outcome::Error),
+        ("/panicking-writer/10", Outcome::Panic),
+        ("/failing/10", Outcome::Error),
+        ("/stream/10/100", Outcome::Error),
+        ("/panicking-stream/10", Outcome::Panic),
+    ] {
         let mut client = site.send(get_of(target));
         assert!(client.try_reply("GET").is_err());
         let seen = site.next_seen();
         assert_eq!((seen.path.as_str(), seen.outcome, seen.bytes_out), (target, outcome, 10));
     }
-    assert_eq!(site.stats.handler_panics.load(Ordering::SeqCst), 1);
+    assert_eq!(site.stats.handler_panics.load(Ordering::SeqCst), 2);
     // Where the end of the connection would be the end of the body, a reset shows that something is missing.
     let mut client = site.send("GET /failing/10 HTTP/1.0\r\n\r\n");
     let mut all = Vec::new();
@@ -128,5 +142,20 @@ fn clients_that_leave_while_a_handler_runs() {
     drop(client);
     site.gate.open("x");
     assert_eq!(site.next_seen().bytes_in, 4);
+    site.until_deserted();
+}
+
+#[test]
+fn who_writes_to_a_client_that_has_gone_or_does_not_read_fails() {
+    let site = Site::start(Config { write_timeout: Duration::from_millis(200), ..config() });
+    let mut gone = site.send(get_of("/written/50000000"));
+    gone.wait_for_bytes();
+    gone.reset();
+    let seen = site.next_seen();
+    assert_eq!(seen.outcome, Outcome::ClientAbort);
+    assert!(seen.bytes_out < 50_000_000, "{}", seen.bytes_out);
+    let mut stuck = site.send(get_of("/written/50000000"));
+    stuck.wait_for_bytes();
+    assert_eq!(site.next_seen().outcome, Outcome::Timeout);
     site.until_deserted();
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use http::{HeaderName, HeaderValue, StatusCode};
 use rws::app::service::EndpointKind;
-use rws::app::{Body, Json, Path, Request, State, any, get, post};
+use rws::app::{Body, BodySender, Json, Path, Request, State, any, get, post};
 use rws::config::Config;
 use rws::server::clock::Clock;
 use rws::server::lifecycle::Lifecycle;
@@ -188,6 +188,7 @@ struct Held {
     inside: usize,
     most_inside: usize,
     open: bool,
+    senders: HashMap<String, BodySender>,
 }
 
 impl Gate {
@@ -225,6 +226,14 @@ impl Gate {
         let (state, _) =
             self.changed.wait_timeout_while(state, PATIENCE, |state| state.arrived.len() < arrivals).unwrap();
         assert!(state.arrived.len() >= arrivals, "only {:?} have come", state.arrived);
+    }
+
+    /// What sends the body of /fed/`name`, once that was asked for.
+    pub(crate) fn sender(&self, name: &str) -> BodySender {
+        let state = self.state.lock().unwrap();
+        let missing = |state: &mut Held| !state.senders.contains_key(name);
+        let (mut state, _) = self.changed.wait_timeout_while(state, PATIENCE, missing).unwrap();
+        state.senders.remove(name).expect("it was asked for")
     }
 
     /// Who has come, in order.
@@ -592,6 +601,10 @@ fn app() -> App {
         )
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
+        .route("/fed/{name}", any(fed))
+        .route("/written/{n}", get(|Path(n): Path<usize>| written(n, Then::End)))
+        .route("/badly-written/{n}", get(|Path(n): Path<usize>| written(n, Then::Fail)))
+        .route("/panicking-writer/{n}", get(|Path(n): Path<usize>| written(n, Then::Panic)))
         .route("/sleep/{ms}", get(sleep))
         .route("/sleep-blocking/{ms}", get(sleep).blocking())
         .route("/panic", any(|| -> StatusCode { panic!("{ON_PURPOSE}") }))
@@ -649,6 +662,26 @@ fn stream(n: usize, announced: Option<u64>, then: Then) -> Response {
 fn gated_stream(Path(name): Path<String>, State(gate): TheGate) -> Response {
     let source = Source { at: 0, left: 10, then: Then::End, gate: Some((gate, name)) };
     Response::stream(source)
+}
+
+/// `n` bytes of [`pattern`] in pieces of a thousand, after which it does as it is told.
+fn written(n: usize, then: Then) -> Body {
+    Body::writer(move |out| {
+        pattern(n).chunks(1000).try_for_each(|piece| out.write_all(piece))?;
+        match then {
+            Then::End => Ok(()),
+            Then::Fail => Err(io::Error::other("on purpose")),
+            Then::Panic => panic!("{ON_PURPOSE}"),
+        }
+    })
+}
+
+/// A body that the test itself sends, with the sender that [`Gate::sender`] gives it.
+fn fed(Path(name): Path<String>, State(gate): TheGate) -> Body {
+    let (sender, body) = Body::channel();
+    gate.state.lock().unwrap().senders.insert(name, sender);
+    gate.changed.notify_all();
+    body
 }
 
 /// Tries to write what is the server's to write.

@@ -1,5 +1,7 @@
 //! The answers nobody wrote a handler for: 404, 405 and OPTIONS.
 
+use std::sync::Arc;
+
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 
@@ -20,24 +22,40 @@ impl Erased for NotFound {
 /// 204 for OPTIONS and 405 for all other methods, with `Allow` (RFC 9110 sections 9.3.7 and 15.5.6).
 pub(super) struct OtherMethods {
     allow: HeaderValue,
+    /// What answers in the place of a 405 without words.
+    handler: Option<Arc<dyn Erased>>,
 }
 
 impl OtherMethods {
     pub(super) fn new(allow: HeaderValue) -> Self {
-        OtherMethods { allow }
+        OtherMethods { allow, handler: None }
+    }
+
+    pub(super) fn or(self, handler: Option<Arc<dyn Erased>>) -> Self {
+        OtherMethods { handler, ..self }
+    }
+
+    fn not_allowed(&self, request: Request, context: &Context) -> Response {
+        let Some(handler) = &self.handler else {
+            let body = r#"{"type":"about:blank","title":"Method Not Allowed","status":405}"#;
+            return problem(StatusCode::METHOD_NOT_ALLOWED, body);
+        };
+        let mut response = handler.call(request, context);
+        if response.status() == StatusCode::OK {
+            response.set_status(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        response
     }
 }
 
 impl Erased for OtherMethods {
-    fn call(&self, request: Request, _: &Context) -> Response {
-        let response = match *request.method() {
+    fn call(&self, request: Request, context: &Context) -> Response {
+        let mut response = match *request.method() {
             Method::OPTIONS => Response::new(StatusCode::NO_CONTENT),
-            _ => problem(
-                StatusCode::METHOD_NOT_ALLOWED,
-                r#"{"type":"about:blank","title":"Method Not Allowed","status":405}"#,
-            ),
+            _ => self.not_allowed(request, context),
         };
-        response.with_header(ALLOW, self.allow.clone())
+        response.headers_mut().insert(ALLOW, self.allow.clone());
+        response
     }
 }
 
@@ -58,8 +76,8 @@ mod tests {
 
     #[test]
     fn the_fixed_bodies_are_what_problem_makes() {
-        let context = Context::new("".into(), [].into(), std::sync::Arc::default());
-        let request = || Request::new(std::sync::Arc::default(), Default::default(), Body::empty());
+        let context = Context::new("".into(), [].into(), Arc::default());
+        let request = || Request::new(Arc::default(), Default::default(), Body::empty());
         for mut fixed in [
             NotFound.call(request(), &context),
             OtherMethods::new(HeaderValue::from_static("")).call(request(), &context),

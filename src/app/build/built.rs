@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use smallvec::SmallVec;
 
+use super::hosts::Hosts;
 use super::methods::MethodTable;
 use crate::app::context::Context;
 use crate::app::handler::Erased;
@@ -26,13 +27,21 @@ pub struct BuiltApp {
     pub(super) entries: Vec<Entry>,
     /// Where each endpoint comes from, except for endpoint 0.
     pub(super) routes: Vec<RouteInfo>,
-    /// From patterns to `paths`.
-    pub(super) tree: matchit::Router<usize>,
+    /// For all hosts that have none of their own.
+    pub(super) site: Site,
+    pub(super) hosts: Option<Box<Hosts>>,
     pub(super) paths: Vec<PathTable>,
-    /// The most special ones first.
-    pub(super) fallbacks: Vec<Fallback>,
     /// The answer to `OPTIONS *`.
     pub(super) server_wide: Entry,
+}
+
+/// What requests to one host, or to all others, are looked up in.
+#[derive(Debug, Default)]
+pub(super) struct Site {
+    /// From patterns to path tables.
+    pub(super) tree: matchit::Router<usize>,
+    /// The most special ones first.
+    pub(super) fallbacks: Vec<Fallback>,
 }
 
 /// A handler with everything around it.
@@ -72,9 +81,9 @@ impl BuiltApp {
             endpoints: vec![unmatched],
             entries: vec![not_found],
             routes: Vec::new(),
-            tree: matchit::Router::new(),
+            site: Site::default(),
+            hosts: None,
             paths: Vec::new(),
-            fallbacks: Vec::new(),
             server_wide,
         }
     }
@@ -89,25 +98,27 @@ impl BuiltApp {
         u32::try_from(self.endpoints.len()).expect("an endpoint takes more than a byte of memory")
     }
 
-    /// The table for a path, and the places of the parameters in it.
-    fn find(&self, path: &str) -> Option<(&PathTable, SmallVec<[Span; 4]>)> {
-        let Ok(found) = self.tree.at(path) else {
-            return self.find_fallback(path).map(|table| (table, SmallVec::new()));
+    /// The table for a head, and the places of the parameters in its path.
+    fn find(&self, head: &RequestHead) -> Option<(&PathTable, SmallVec<[Span; 4]>)> {
+        let (site, path) = (self.site(head), head.path());
+        let Ok(found) = site.tree.at(path) else {
+            return self.paths.get(site.fallback(path)?).map(|table| (table, SmallVec::new()));
         };
         let params = found.params.iter().map(|(_, value)| place(value, path)).collect();
         Some((self.paths.get(*found.value)?, params))
     }
 
-    #[cold]
-    fn find_fallback(&self, path: &str) -> Option<&PathTable> {
-        let fallback = self.fallbacks.iter().find(|fallback| fallback.covers(path))?;
-        self.paths.get(fallback.path)
+    fn site(&self, head: &RequestHead) -> &Site {
+        match &self.hosts {
+            None => &self.site,
+            Some(hosts) => head.host().and_then(|host| hosts.find(host)).unwrap_or(&self.site),
+        }
     }
 
-    /// The answer to a request that has no handler. Its path is looked up again: this is rare.
+    /// The answer to a request that has no handler. It is looked up again: this is rare.
     #[cold]
     fn automatic(&self, request: &Request) -> &Entry {
-        match self.find(request.path()) {
+        match self.find(request.head()) {
             Some((table, _)) => &table.automatic,
             None if request.path().is_empty() && request.method() == Method::OPTIONS => &self.server_wide,
             None => self.not_found(),
@@ -138,7 +149,7 @@ impl Service for BuiltApp {
     }
 
     fn resolve(&self, head: &RequestHead) -> Resolved {
-        match self.find(head.path()) {
+        match self.find(head) {
             Some((table, params)) => Resolved { endpoint: table.methods.get(head.method()), params },
             None => Resolved::default(),
         }
@@ -151,6 +162,14 @@ impl Service for BuiltApp {
             }
             _ => self.answer(request),
         }
+    }
+}
+
+impl Site {
+    /// The table of the closest fallback.
+    #[cold]
+    fn fallback(&self, path: &str) -> Option<usize> {
+        self.fallbacks.iter().find(|fallback| fallback.covers(path)).map(|fallback| fallback.path)
     }
 }
 

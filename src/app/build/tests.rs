@@ -114,6 +114,41 @@ fn methods_have_their_handlers_and_the_rest_is_automatic() {
 }
 
 #[test]
+fn other_methods_have_one_answer_on_all_paths_but_built_in_ones() {
+    let explain = |method: Method, MatchedPath(path): MatchedPath| format!("no {method} of {path}");
+    let api = Router::new().route("/{id}", get(tell)).layer(wrap("api"));
+    let app = App::new()
+        .route("/", get(|| "got"))
+        .nest("/api", api)
+        .host("a.b", Router::new().route("/", post(|| "posted")))
+        .fallback_route(post(|| "posted"))
+        .mount("/healthz", get(|| "ok"), EndpointKind::Probe)
+        .method_not_allowed(explain);
+    let client = client(app);
+    for (method, host, path, status, text, allow) in [
+        (Method::GET, "", "/", 200, "got", None),
+        (Method::PUT, "", "/", 405, "no PUT of /", Some("GET, HEAD, OPTIONS")),
+        (Method::PUT, "", "/api/7", 405, "api(no PUT of /api/{id})", Some("GET, HEAD, OPTIONS")),
+        (Method::GET, "a.b", "/", 405, "no GET of /", Some("OPTIONS, POST")),
+        (Method::GET, "", "/none", 405, "no GET of _unmatched", Some("OPTIONS, POST")),
+        (Method::OPTIONS, "", "/", 204, "", Some("GET, HEAD, OPTIONS")),
+    ] {
+        let answer = client.request(method.clone(), path).header("host", host).send();
+        assert_eq!((answer.status().as_u16(), answer.text()), (status, text), "{method} {path}");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+    assert_eq!(client.put("/healthz").send().content_type(), Some("application/problem+json"));
+
+    let hidden = App::new().route("/", get(|| "got")).method_not_allowed(|| http::StatusCode::NOT_FOUND);
+    assert_eq!(TestClient::new(hidden).unwrap().put("/").send().status(), 404);
+    let wrong = App::new().method_not_allowed(|_: State<u32>, _: String| "").method_not_allowed(|| "");
+    let text = wrong.build().unwrap_err().to_string();
+    for part in ["already answered by * /… (", "the application has no such state", "it takes a body"] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+}
+
+#[test]
 fn head_is_answered_as_get_without_the_body() {
     let app = App::new().route("/", get(|| "got")).route("/own", get(|| "got").head(|| ([("x-own", "head")], ())));
     let client = client(app);
@@ -340,6 +375,88 @@ fn the_rival_of_a_conflict_is_a_real_route() {
             other => panic!("{first} {second}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn hosts_have_sites_of_their_own_and_share_only_what_is_built_in() {
+    let site = |name: &'static str| Router::new().route("/", get(move || name)).layer(wrap("site"));
+    let users = Router::new().route("/users/{id}", get(tell)).fallback(|| "no such page");
+    let app = App::new()
+        .route("/", get(|| "main"))
+        .route("/main", get(|| "main"))
+        .fallback(|| "main fallback")
+        .host("api.example.com", site("api"))
+        .host("API.example.com.", users)
+        .host("*.example.com", site("shop"))
+        .host("*.example.com", Router::new().nest("/deep", Router::new().fallback(|| "deep")))
+        .host("[2001:db8::1]", site("address"))
+        .mount("/healthz", get(|| "ok"), EndpointKind::Probe)
+        .mount("/readyz/{check}", get(tell), EndpointKind::Probe)
+        .layer(wrap("app"));
+    let client = client(app);
+    for (host, path, expected) in [
+        ("api.example.com", "/", "app(site(api))"),
+        ("Api.Example.COM:8443", "/", "app(site(api))"),
+        ("api.example.com.", "/users/7", "app(/users/{id} 7)"),
+        ("api.example.com", "/main", "app(no such page)"),
+        ("shoes.example.com", "/", "app(site(shop))"),
+        ("shoes.example.com", "/deep/x", "app(deep)"),
+        ("[2001:DB8::1]:80", "/", "app(site(address))"),
+        ("example.com", "/", "app(main)"),
+        ("a.shoes.example.com", "/", "app(main)"),
+        (".example.com", "/", "app(main)"),
+        ("", "/", "app(main)"),
+        ("10.1.2.3:8080", "/x", "app(main fallback)"),
+        ("api.example.com", "/healthz", "ok"),
+        ("shoes.example.com", "/readyz/db", "/readyz/{check} db"),
+        ("10.1.2.3:8080", "/healthz", "ok"),
+    ] {
+        let answer = client.get(path).header("host", host).send();
+        assert_eq!(answer.text(), expected, "{host} {path}");
+    }
+    let shop = |method: Method, path: &str| client.request(method, path).header("host", "x.example.com").send();
+    assert_eq!(shop(Method::GET, "/main").status(), 404, "the fallback of other hosts is not for it");
+    let refused = shop(Method::POST, "/");
+    assert_eq!((refused.status().as_u16(), refused.header("allow")), (405, Some("GET, HEAD, OPTIONS")));
+    assert!(refused.text().starts_with("app(site({"), "{}", refused.text());
+    assert_eq!(shop(Method::OPTIONS, "*").status(), 204);
+}
+
+#[test]
+fn mistakes_in_hosts_name_the_host_and_both_routes() {
+    fn show() {}
+    let router = |pattern: &str| Router::new().route(pattern, get(show));
+    for (one, other, kind, parts) in [
+        (("a.b", "/x"), ("A.b", "/x"), "Duplicate", ["GET a.b/x (", "already answered by GET a.b/x ("]),
+        (("a.b", "/{x}"), ("a.b", "/{y}"), "Conflict", ["GET a.b/{y} (", "conflicts with GET a.b/{x} ("]),
+        (("*.b", "/x"), ("*.b", "bad"), "Pattern", ["GET *.bbad (", "starts with `/`"]),
+        (("a.b", "/x"), ("a.b", "/healthz"), "Reserved", ["GET a.b/healthz (", "same path as GET /healthz (built-in"]),
+        (
+            ("a.b", "/x"),
+            ("a.b", "/ready/x"),
+            "Reserved",
+            ["GET a.b/ready/x (", "takes requests from GET /ready/{c} (built-in"],
+        ),
+        (("a.b", "/x"), ("a.b:80", "/x"), "Host", ["host \"a.b:80\" (src/app/build/tests.rs:", "write \"a.b\""]),
+        (("a.b", "/x"), ("a.*", "/x"), "Host", ["host \"a.*\" (src/app/build/tests.rs:", "`*.` and a name"]),
+    ] {
+        let app = App::new()
+            .mount("/healthz", get(show), EndpointKind::Probe)
+            .mount("/ready/{c}", get(show), EndpointKind::Probe)
+            .host(one.0, router(one.1))
+            .host(other.0, router(other.1));
+        let found = errors(app);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let text = found[0].to_string();
+        assert!(format!("{:?}", found[0]).starts_with(kind), "{found:?}");
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    }
+    let same_path_on_other_hosts =
+        App::new().route("/x", get(show)).host("a.b", router("/x")).host("*.b", router("/{y}"));
+    let built = same_path_on_other_hosts.build().unwrap();
+    let shown: Vec<_> =
+        built.routes().iter().map(|route| route.to_string().split_once(" (").unwrap().0.to_owned()).collect();
+    assert_eq!(shown, ["GET /x", "GET a.b/x", "GET *.b/{y}"]);
 }
 
 #[test]

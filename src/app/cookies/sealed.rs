@@ -32,6 +32,7 @@ macro_rules! sealed {
             }
 
             /// The same and one more, in place of another of that name; with [the same defaults](Cookies).
+            #[allow(clippy::should_implement_trait, reason = "cookies are added everywhere else, too")]
             pub fn add(mut self, cookie: impl Into<Cookie<'static>>) -> Self {
                 let cookie = self.cookies.completed(cookie.into());
                 self.cookies.jar.$jar_mut(self.key.newest()).add(cookie);

@@ -120,7 +120,9 @@ fn json_needs_its_media_type() {
         let client = TestClient::new(App::new().route("/x", any(order))).unwrap();
         assert_eq!(sent(&client), status, "{media_type}");
     }
-    assert_eq!(ask(order, |c| c.post("/x").body("{}")).0, 415);
+    let none = problem(order, |c| c.post("/x").body("{}"));
+    assert_eq!(none["status"], 415);
+    assert_eq!(none["errors"], json!([{"field": "content-type", "detail": "must be application/json"}]));
 }
 
 #[test]

@@ -196,8 +196,12 @@ impl Compression {
         }
     }
 
-    /// The body compressed while it is read; or as it was, if too many are already.
+    /// The body compressed while it is read; or as it was, if too many are already, or if it comes from other threads: no
+    /// thread waits for those, and one that compresses would.
     fn stream(&self, body: Body, coding: Coding, level: u32) -> Result<Body, Body> {
+        if matches!(body.kind, Kind::Feed(_)) {
+            return Err(body);
+        }
         let Some(permit) = self.streams.permit() else { return Err(body) };
         let may_wait = matches!(body.kind, Kind::Reader { .. });
         Ok(Body::reader(Compressing::new(body, may_wait, coding, level, permit), None))

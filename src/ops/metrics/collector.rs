@@ -124,6 +124,7 @@ impl ServerCollector {
         families.extend([
             f::ACTIVE_REQUESTS.single(stats.requests_active.load(Relaxed)),
             f::CONNECTIONS_ACTIVE.single(stats.connections_active.load(Relaxed)),
+            f::WEBSOCKETS_ACTIVE.single(stats.websocket_connections_active.load(Relaxed)),
             f::CONNECTIONS_ACCEPTED.single(stats.connections_accepted.load(Relaxed)),
             f::REJECTED.with(each(RejectReason::ALL, |reason| {
                 f::REJECTED.sample(&[reason.name()], stats.rejected[reason as usize].load(Relaxed))

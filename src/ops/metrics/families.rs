@@ -47,6 +47,11 @@ pub(super) const REQUEST_BYTES: Family =
 pub(super) const RESPONSE_BYTES: Family =
     counter("http_server_response_body_bytes_total", &[], "Bytes sent in response bodies.");
 pub(super) const CONNECTIONS_ACTIVE: Family = gauge("rws_connections_active", &[], "Connections open at the moment.");
+pub(super) const WEBSOCKETS_ACTIVE: Family = gauge(
+    "rws_websocket_connections_active",
+    &[],
+    "Connections that speak another protocol after an upgrade, at the moment.",
+);
 pub(super) const CONNECTIONS_ACCEPTED: Family = counter("rws_connections_accepted_total", &[], "Connections accepted.");
 pub(super) const REJECTED: Family = counter(
     "rws_connections_rejected_total",
@@ -86,7 +91,7 @@ pub(super) const PROCESS_START: Family =
 pub(super) const PROCESS_THREADS: Family = gauge("process_threads", &[], "Threads of the process.");
 
 /// Every family there is.
-pub(super) const ALL: [&Family; 25] = [
+pub(super) const ALL: [&Family; 26] = [
     &REQUEST_DURATION,
     &PROBE_REQUESTS,
     &PROBE_MISROUTED,
@@ -94,6 +99,7 @@ pub(super) const ALL: [&Family; 25] = [
     &REQUEST_BYTES,
     &RESPONSE_BYTES,
     &CONNECTIONS_ACTIVE,
+    &WEBSOCKETS_ACTIVE,
     &CONNECTIONS_ACCEPTED,
     &REJECTED,
     &CONNECTION_ERRORS,

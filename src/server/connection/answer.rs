@@ -10,10 +10,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
+use super::feeding::Feeding;
 use super::incoming::Lease;
 use super::output::Tail;
+use super::upgraded::Speaking;
 use super::{Connection, Failure, InFlight, Phase};
-use crate::app::body::{Body, Kind};
+use crate::app::body::{Body, Kind, Write};
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::app::service::Service;
@@ -45,12 +47,21 @@ pub(in crate::server) struct Finishing {
 
 /// A response whose body is read while it is written.
 pub(super) struct Pulling {
-    pub(super) reader: Box<dyn io::Read + Send>,
+    pub(super) source: Source,
     /// How many bytes are still to come, if that was promised.
     pub(super) left: Option<u64>,
     pub(super) framing: Length,
     /// Through which the reader may read the request's body.
     pub(super) lease: Option<Arc<Lease>>,
+}
+
+/// Where its bytes come from.
+pub(super) enum Source {
+    Reader(Box<dyn io::Read + Send>),
+    /// Not called yet.
+    Writer(Write),
+    /// A writer that was called.
+    Gone,
 }
 
 /// Runs the handler. A panic is an answer too.
@@ -120,18 +131,23 @@ impl Connection {
         shared: &Shared,
         date: &Date,
     ) -> Finishing {
-        let response = if response.status().is_informational() {
+        let mut response = response;
+        let protocol = self.take_protocol(&mut response);
+        if protocol.is_none() && response.status().is_informational() {
             // There is no such thing as a final response of that kind; the client would wait for ever.
             tracing::error!(status = response.status().as_u16(), "a handler answered with an interim status");
-            refusal(StatusCode::INTERNAL_SERVER_ERROR)
-        } else {
-            response
-        };
+            response = refusal(StatusCode::INTERNAL_SERVER_ERROR);
+        }
         let status = response.status();
         // A body that a stream of ours will still read is no reason to close; one that nobody will read is.
         let streams = matches!(response.body().kind, Kind::Reader { .. });
-        let close = close.or_else(|| self.reason_to_close(streams, shared));
+        let close = close.or_else(|| self.reason_to_close(streams, shared).filter(|_| protocol.is_none()));
         let bytes_out = self.encode(response, close, date, &in_flight.received.id);
+        if let Some(protocol) = protocol {
+            // Not the end of the connection, only of HTTP on it.
+            self.closing = None;
+            self.phase = Phase::Upgraded(Box::new(Speaking::new(protocol, &in_flight, &shared.stats)));
+        }
         Finishing { in_flight, status, bytes_out, outcome, ended: None }
     }
 
@@ -160,7 +176,7 @@ impl Connection {
         let (lines, fields) = headers.as_sent();
         encode::head(self.output.bytes(), &head, lines, fields);
         let sent = if plan.send_body { self.send_body(body, plan.length) } else { 0 };
-        if !matches!(self.phase, Phase::Pull(_)) {
+        if !self.is_sending() {
             self.end_cycle();
         }
         sent
@@ -173,15 +189,20 @@ impl Connection {
             Kind::Bytes(bytes) => self.send_bytes(bytes),
             Kind::File(part) if part.length == 0 => {}
             Kind::File(part) => self.output.set_tail(Tail::File(part)),
-            // The server refuses 101 until it can hand a connection over.
+            // Only with status 101, which has no body.
             Kind::Upgrade(_) => {}
-            Kind::Feed(feed) => {
-                let reader = Box::new(feed);
-                self.phase = Phase::Pull(Box::new(Pulling { reader, left: None, framing, lease: None }));
+            Kind::Feed(reader) => {
+                self.phase = Phase::Feed(Box::new(Feeding::new(reader, framing)));
                 return 0;
             }
             Kind::Reader { reader, length } => {
-                self.phase = Phase::Pull(Box::new(Pulling { reader, left: length, framing, lease: None }));
+                let source = Source::Reader(reader);
+                self.phase = Phase::Pull(Box::new(Pulling { source, left: length, framing, lease: None }));
+                return 0;
+            }
+            Kind::Writer(write) => {
+                let source = Source::Writer(write);
+                self.phase = Phase::Pull(Box::new(Pulling { source, left: None, framing, lease: None }));
                 return 0;
             }
         }
@@ -196,6 +217,11 @@ impl Connection {
         }
     }
 
+    /// Whether the response's body is still being got from somewhere.
+    pub(super) fn is_sending(&self) -> bool {
+        matches!(self.phase, Phase::Pull(_) | Phase::Feed(_))
+    }
+
     /// The response is all in the output: the next cycle may begin, or the connection closes.
     pub(super) fn end_cycle(&mut self) {
         if let Err(reason) = self.cycle.finish() {
@@ -205,7 +231,7 @@ impl Connection {
 
     /// A response that is a few bytes in the output is as good as sent; of any other we wait for the end.
     fn record_or_keep(&mut self, reactor: &mut Reactor, finishing: Finishing) {
-        if self.output.tail_length() == 0 && !matches!(self.phase, Phase::Pull(_)) {
+        if self.output.tail_length() == 0 && !self.is_sending() {
             reactor.record(finishing, self.body_bytes);
         } else {
             reactor.shared().stats.requests_active.fetch_add(1, Ordering::Relaxed);
@@ -254,6 +280,12 @@ impl Connection {
         }
         self.output.discard();
         self.stream.discard();
+        // It may have a last word for the user.
+        if let Phase::Upgraded(speaking) = &mut self.phase
+            && speaking.lose()
+        {
+            return;
+        }
         // What the body was read from is the user's; it ends on a worker, where it may block.
         if !matches!(self.phase, Phase::Pull(_)) {
             self.phase = Phase::Head;

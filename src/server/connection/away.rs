@@ -7,8 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::answer::{Answered, Pulling, call};
+use super::answer::{Answered, Pulling, Source, call};
 use super::incoming::{IncomingBody, Lease};
+use super::pushing::push;
 use super::{Connection, Failure, Flushed, Phase};
 use crate::app::body::{Body, BodyError, Kind};
 use crate::app::request::Request;
@@ -22,7 +23,7 @@ use crate::server::shared::{Mail, Shared, lock};
 use crate::server::workers::Worker;
 
 /// How much of a streamed body is fetched at once.
-const PIECE: usize = 32 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 /// How many pieces before other work gets its turn.
 const TURN: usize = 64;
 
@@ -93,6 +94,12 @@ fn finish(
 
 /// Fetches the next pieces of a response and writes them for as long as the socket takes them.
 pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connection>) {
+    if let Phase::Pull(pulling) = &mut connection.phase
+        && let Source::Writer(_) = pulling.source
+        && let Source::Writer(write) = std::mem::replace(&mut pulling.source, Source::Gone)
+    {
+        return go_home(shared, push(shared, connection, write));
+    }
     let mut piece = vec![0; PIECE];
     for _ in 0..TURN {
         if connection.closing == Some(CloseReason::IoError) {
@@ -125,11 +132,7 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
                 connection.phase = Phase::Pull(pulling);
             }
             Err(error) => {
-                match BodyError::of(&error) {
-                    // As often as clients please, and nobody else can do anything about it.
-                    Some(_) => tracing::debug!(%error, "the body of a response ended early"),
-                    None => tracing::warn!(%error, "the body of a response ended early"),
-                }
+                tell_of(&error);
                 connection.phase = Phase::Pull(pulling);
                 connection.cut_short(shared, framing, &error);
             }
@@ -141,6 +144,15 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
     shared.submit_pull(connection);
 }
 
+/// Tells of a response's body that could not be completed.
+pub(super) fn tell_of(error: &io::Error) {
+    match BodyError::of(error) {
+        // As often as clients please, and nobody else can do anything about it.
+        Some(_) => tracing::debug!(%error, "the body of a response ended early"),
+        None => tracing::warn!(%error, "the body of a response ended early"),
+    }
+}
+
 /// Reads the next piece. `Ok(0)`: all were read, and as many as were promised.
 fn next_piece(pulling: &mut Pulling, piece: &mut [u8]) -> io::Result<usize> {
     let left = pulling.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
@@ -149,7 +161,8 @@ fn next_piece(pulling: &mut Pulling, piece: &mut [u8]) -> io::Result<usize> {
         return Ok(0);
     }
     let n = loop {
-        match read_unwinding(&mut *pulling.reader, &mut piece[..most]) {
+        let Source::Reader(reader) = &mut pulling.source else { return Ok(0) };
+        match read_unwinding(&mut **reader, &mut piece[..most]) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => break result?,
         }
@@ -171,7 +184,7 @@ fn read_unwinding(reader: &mut (dyn Read + Send), piece: &mut [u8]) -> io::Resul
 
 /// The source of a body panicked while it was read.
 #[derive(Debug)]
-struct SourcePanicked;
+pub(super) struct SourcePanicked;
 
 impl fmt::Display for SourcePanicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,17 +194,17 @@ impl fmt::Display for SourcePanicked {
 
 impl std::error::Error for SourcePanicked {}
 
-fn go_home(shared: &Shared, connection: Box<Connection>) {
+pub(super) fn go_home(shared: &Shared, connection: Box<Connection>) {
     shared.reactors[connection.reactor].send(Mail::Return(connection));
 }
 
 impl Connection {
     /// Writes what the socket takes. Returns whether it took everything.
-    fn flush_here(&mut self, shared: &Shared) -> bool {
+    pub(super) fn flush_here(&mut self, shared: &Shared) -> bool {
         match self.output.flush(&mut self.stream) {
             Ok(Flushed::Blocked(_) | Flushed::More) => false,
             Ok(Flushed::All) => {
-                if !matches!(self.phase, Phase::Pull(_))
+                if !self.is_sending()
                     && let Some(finishing) = &mut self.finishing
                 {
                     finishing.ended = Some(shared.clock.now());
@@ -212,7 +225,7 @@ impl Connection {
     }
 
     /// A response that cannot be completed: the client must not take it for whole.
-    fn cut_short(&mut self, shared: &Shared, framing: Length, error: &io::Error) {
+    pub(super) fn cut_short(&mut self, shared: &Shared, framing: Length, error: &io::Error) {
         let panicked = error.get_ref().is_some_and(|inner| inner.is::<SourcePanicked>());
         if panicked {
             shared.stats.handler_panics.fetch_add(1, Ordering::Relaxed);
@@ -237,7 +250,7 @@ impl Connection {
     }
 
     /// Lets go of what the body is read from. It is the user's, and may panic.
-    fn drop_source(&mut self) {
+    pub(super) fn drop_source(&mut self) {
         if let Phase::Pull(pulling) = std::mem::replace(&mut self.phase, Phase::Head) {
             let _ = catch_unwind(AssertUnwindSafe(|| drop(pulling)));
         }

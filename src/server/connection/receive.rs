@@ -283,6 +283,10 @@ impl Connection {
 
     /// The peer will send nothing more.
     fn end_of_input(&mut self, reactor: &mut Reactor) -> bool {
+        if self.is_live() {
+            self.live_ended();
+            return true;
+        }
         self.readable = false;
         if self.abort_collect(reactor, Outcome::ClientAbort) {
             reactor.shared().stats.error(Failure::Reset);
@@ -308,6 +312,8 @@ impl Connection {
     /// What the connection waits for, now that there is nothing else to do.
     pub(super) fn wait_for_peer(&mut self, reactor: &Reactor) -> Next {
         let waiting = match self.phase {
+            Phase::Feed(_) => return self.wait_for_feed(),
+            Phase::Upgraded(_) => return self.wait_upgraded(),
             Phase::Linger => Waiting::Linger,
             Phase::Collect(_) => Waiting::Body,
             _ if self.stream.is_handshaking() => Waiting::Handshake,
@@ -332,6 +338,8 @@ impl Connection {
                 Waiting::Body => settings.body_timeout,
                 Waiting::Write => settings.write_timeout,
                 Waiting::Linger => role.linger(is_stopping()),
+                // It has set its own.
+                Waiting::Live => return Next::Wait,
             };
             self.deadline.set(reactor.now() + timeout);
             self.waiting = waiting;
@@ -354,14 +362,15 @@ impl Connection {
             Waiting::Linger => role.linger(true),
             _ => return,
         };
-        self.deadline.set(self.deadline.due().min(now + moment));
+        self.deadline.hasten(now + moment);
     }
 
     /// The deadline has passed: refuses, or ends.
     pub(in crate::server) fn expired(&mut self, reactor: &mut Reactor) {
         let shared = reactor.shared().clone();
         match std::mem::replace(&mut self.waiting, Waiting::No) {
-            Waiting::No => {}
+            // Whoever waits that way looks at the clock itself.
+            Waiting::No | Waiting::Live => {}
             Waiting::Idle => self.closing = Some(CloseReason::IdleTimeout),
             Waiting::Handshake => {
                 self.stream.discard();

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
 
 use http::StatusCode;
 
@@ -10,7 +12,7 @@ use crate::net::stream::Stream;
 use crate::server::accept::Seat;
 use crate::server::connection::Connection;
 use crate::server::observe::Outcome;
-use crate::server::shared::Mail;
+use crate::server::shared::{Mail, Shared};
 
 impl Reactor {
     /// Deals with all mail there is.
@@ -25,6 +27,7 @@ impl Reactor {
         while let Ok(mail) = self.mailbox.try_recv() {
             match mail {
                 Mail::Open(stream, remote, seat) => self.open(stream, remote, seat),
+                Mail::Wake(token) => self.woken(token),
                 Mail::Return(connection) => self.welcome_back(connection),
                 Mail::Abandoned(in_flight, now) => {
                     self.now = self.now.max(now);
@@ -48,6 +51,21 @@ impl Reactor {
             }
         }
         self.returned.push_back(connection);
+    }
+
+    /// A feed has something for a connection. One that is away looks anyway when it comes back; and the place may have
+    /// been another's when the feed was told whom to wake.
+    fn woken(&mut self, token: usize) {
+        if let Some(place @ Place::Here(_)) = self.connections.get_mut(token)
+            && let Some(connection) = place.take_if(Connection::is_live)
+        {
+            self.returned.push_back(connection);
+        }
+    }
+
+    /// What makes this reactor look at the connection with this token, from any thread.
+    pub(in crate::server) fn waker(&self, token: usize) -> Waker {
+        Waker::from(Arc::new(Bell { shared: Arc::downgrade(&self.shared), reactor: self.index, token }))
     }
 
     /// A new connection is served at once: most clients have sent their request by now, and one that is answered and
@@ -82,5 +100,20 @@ impl Reactor {
     pub(in crate::server) fn may_shake_hands(&mut self) -> bool {
         let now = self.tick();
         self.handshakes.step(now)
+    }
+}
+
+/// Rings for a connection. Whoever holds it may outlive the server.
+struct Bell {
+    shared: Weak<Shared>,
+    reactor: usize,
+    token: usize,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.reactors[self.reactor].send(Mail::Wake(self.token));
+        }
     }
 }

@@ -1,0 +1,110 @@
+//! A thousand browsers that listen to examples/sse.rs at once, from the first event to the drain.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
+
+use std::fs;
+use std::io::BufRead;
+use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use support::{Client, PATIENCE, Server, Sig, rws};
+
+#[path = "process/support.rs"]
+#[allow(dead_code, reason = "shared with process.rs")]
+mod support;
+
+const LISTENERS: usize = 1000;
+
+/// The example that cargo built beside this test, with a few threads only.
+fn start() -> Server {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    let test = std::env::current_exe().unwrap();
+    let example = test.parent().and_then(Path::parent).unwrap().join("examples/sse");
+    assert!(example.exists(), "cargo test builds {}", example.display());
+    rws(&[("THREAD_COUNT", "2")]).shell(&format!("exec '{}'", example.display())).start()
+}
+
+fn listen(server: &Server, fields: &str) -> Client {
+    let client = server.connect();
+    client.send(format!("GET /events HTTP/1.1\r\nHost: x\r\n{fields}\r\n")).unwrap();
+    client
+}
+
+fn publish(server: &Server, text: &str) {
+    let length = text.len();
+    let request = format!(
+        "POST /events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n{text}"
+    );
+    assert_eq!(server.connect().ask(request).unwrap().status, 204);
+}
+
+/// Reads up to the line `wanted`, and says what came before.
+fn read_to(client: &mut Client, wanted: &str) -> String {
+    let mut all = String::new();
+    loop {
+        let start = all.len();
+        assert!(client.socket.read_line(&mut all).unwrap() > 0, "the stream ended before {wanted:?}: {all}");
+        if all[start..].trim_end() == wanted {
+            return all;
+        }
+    }
+}
+
+fn threads(server: &Server) -> usize {
+    fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().count()
+}
+
+#[test]
+fn a_thousand_streams_hold_no_thread_and_end_cleanly_at_the_drain() {
+    let mut server = start();
+    assert_eq!(server.get("/").status, 200);
+    let before = threads(&server);
+    let mut listeners: Vec<_> = (0..LISTENERS).map(|_| listen(&server, "")).collect();
+    for listener in &mut listeners {
+        let head = read_to(listener, "").to_lowercase();
+        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        for field in ["content-type: text/event-stream\r\n", "cache-control: no-cache\r\n", "x-accel-buffering: no\r\n"]
+        {
+            assert!(head.contains(field), "{field} is missing: {head}");
+        }
+    }
+    publish(&server, "It rains");
+    for listener in &mut listeners {
+        read_to(listener, "data: It rains");
+    }
+    // With all of them open, others are served.
+    assert_eq!(server.get("/").status, 200);
+    let with_all = threads(&server);
+    println!("{before} threads before, {with_all} with {LISTENERS} streams");
+    assert!(with_all <= before + 4, "{before} threads before, {with_all} with all streams");
+
+    publish(&server, "The last");
+    server.signal(Sig::TERM);
+    for listener in &mut listeners {
+        let rest = String::from_utf8(listener.read_to_end()).unwrap();
+        assert!(rest.contains("data: The last\n"), "what was sent before the end arrives: {rest}");
+        assert!(rest.ends_with("\r\n0\r\n\r\n"), "the end is a clean one: {rest}");
+    }
+    assert_eq!(server.wait(PATIENCE), 0, "{:#?}", server.stderr.so_far());
+}
+
+#[test]
+fn who_connects_again_gets_what_came_meanwhile() {
+    let mut server = start();
+    for text in ["one", "two", "three"] {
+        publish(&server, text);
+    }
+    let mut returned = listen(&server, "Last-Event-ID: 1\r\n");
+    let came = read_to(&mut returned, "id: 3");
+    assert!(came.contains("data: two\nid: 2\n") && came.contains("data: three\n"), "{came}");
+    assert!(!came.contains("data: one"), "{came}");
+    drop(returned);
+    assert_eq!(server.stop(), 0);
+}
