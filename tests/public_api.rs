@@ -1,5 +1,4 @@
-//! What users are told of the framework: that the guide names tests that exist, and what the layers above it take from the
-//! framework that users cannot.
+//! The framework as users see it: each claim of the guide names tests that exist, and what is built in uses what users can.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -59,4 +58,56 @@ fn every_claim_of_the_guide_is_held_by_a_test_that_exists() {
         let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
         assert!(missing.is_empty(), "{row:?} names tests that are not there: {missing:?}");
     }
+}
+
+/// What the layers above the framework import of it, or call, although users cannot: as little as possible.
+const PRIVILEGES: [&str; 14] = [
+    // Files are compressed once and kept, or as streams of which there may be only so many.
+    "Compressing",
+    "EACH_TIME",
+    "Levels",
+    "ONCE",
+    "Permit",
+    "Streams",
+    "permit",
+    // The configuration's middleware stands around the application's; checks, hooks and registries travel with it.
+    "layer_around",
+    "part",
+    "reject",
+    "take_part",
+    // Tests share a decoder.
+    "decoded",
+    // Variants and fields there, which have nothing to do with those of the framework.
+    "Taken",
+    "waiting",
+];
+
+#[test]
+fn what_is_built_in_has_hardly_any_privileges() {
+    let names = |text: &str| -> BTreeSet<String> {
+        text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect()
+    };
+    let kinds = ["fn ", "const fn ", "struct ", "enum ", "trait ", "const "];
+    let declared = |visibility: &str, sources: &[String]| -> BTreeSet<String> {
+        let starts: Vec<String> = kinds.iter().map(|kind| format!("{visibility}{kind}")).collect();
+        let lines = sources.iter().flat_map(|text| text.lines().map(str::trim_start));
+        let name = |line: &str| {
+            let rest = starts.iter().find_map(|start| line.strip_prefix(start.as_str()))?;
+            Some(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned())
+        };
+        lines.filter_map(name).collect()
+    };
+    let everything = below("src");
+    // A name that something else has as well may be meant as that.
+    let others = ["pub ", "pub(super) ", ""].iter().flat_map(|visibility| declared(visibility, &everything));
+    let reserved = declared("pub(crate) ", &below("src/app"));
+    let reserved: BTreeSet<String> = reserved.difference(&others.collect()).cloned().collect();
+    assert!(reserved.contains("layer_around"), "{reserved:?}");
+    let above: Vec<String> =
+        ["src/ops", "src/files", "src/run", "src/cli"].iter().flat_map(|layer| below(layer)).collect();
+    let of_app = above.iter().filter(|text| text.contains("crate::app"));
+    let code = of_app.flat_map(|text| text.lines().filter(|line| !line.trim_start().starts_with("//")));
+    let used: BTreeSet<String> = code.flat_map(names).filter(|name| reserved.contains(name)).collect();
+    let more: Vec<_> = used.iter().filter(|name| !PRIVILEGES.contains(&name.as_str())).collect();
+    assert!(more.is_empty(), "make these public, or do without: {more:?}");
 }
