@@ -51,8 +51,8 @@ pub mod response;
 pub mod route_info;
 pub mod router;
 pub mod service;
-pub mod sse;
 pub mod span;
+pub mod sse;
 pub mod testing;
 pub(crate) mod upgrade;
 #[cfg(feature = "websocket")]
