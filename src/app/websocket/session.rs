@@ -45,11 +45,15 @@ impl Default for Limits {
     }
 }
 
+pub(super) type OnOpen = Box<dyn FnOnce(&WebSocket) + Send>;
+pub(super) type OnMessage = Box<dyn FnMut(&WebSocket, Message) + Send>;
+pub(super) type OnClose = Box<dyn FnOnce(&WebSocket, &Closed) + Send>;
+
 /// The user's functions.
 pub(super) struct Callbacks {
-    pub(super) on_open: Option<Box<dyn FnOnce(&WebSocket) + Send>>,
-    pub(super) on_message: Box<dyn FnMut(&WebSocket, Message) + Send>,
-    pub(super) on_close: Option<Box<dyn FnOnce(&WebSocket, &Closed) + Send>>,
+    pub(super) on_open: Option<OnOpen>,
+    pub(super) on_message: OnMessage,
+    pub(super) on_close: Option<OnClose>,
 }
 
 pub(super) struct Session {

@@ -15,7 +15,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::close::Closed;
 use super::limit::ConnectionLimit;
 use super::message::Message;
-use super::session::{Callbacks, Limits, Session};
+use super::session::{Callbacks, Limits, OnClose, OnMessage, OnOpen, Session};
 use super::socket::WebSocket;
 use crate::app::body::{Body, Kind};
 use crate::app::context::Context;
@@ -68,8 +68,8 @@ pub struct WebSocketUpgrade {
     is_allowed: bool,
     limit: Option<ConnectionLimit>,
     limits: Limits,
-    on_open: Option<Box<dyn FnOnce(&WebSocket) + Send>>,
-    on_close: Option<Box<dyn FnOnce(&WebSocket, &Closed) + Send>>,
+    on_open: Option<OnOpen>,
+    on_close: Option<OnClose>,
 }
 
 impl FromRequestParts for WebSocketUpgrade {
@@ -259,7 +259,7 @@ impl WebSocketUpgrade {
         }
     }
 
-    fn switch(self, on_message: Box<dyn FnMut(&WebSocket, Message) + Send>) -> Result<Response, Problem> {
+    fn switch(self, on_message: OnMessage) -> Result<Response, Problem> {
         if !self.is_allowed {
             return Err(Problem::new(StatusCode::FORBIDDEN).with_field(ORIGIN.as_str(), "pages of this origin may not"));
         }
