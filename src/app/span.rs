@@ -89,7 +89,9 @@ mod tests {
 
     /// What was said, with the fields of the span it was said in; and the fields of each span that has ended.
     #[derive(Clone, Default)]
-    struct Seen(Arc<Mutex<(Vec<(String, Fields)>, Vec<Fields>)>>);
+    struct Seen(Arc<Mutex<(Events, Vec<Fields>)>>);
+
+    type Events = Vec<(String, Fields)>;
 
     #[derive(Clone, Debug, Default, PartialEq)]
     struct Fields(BTreeMap<String, String>);
