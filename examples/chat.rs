@@ -71,7 +71,7 @@ fn main() -> ExitCode {
             .metrics(registry)
             .run(),
         Err(error) => {
-            eprintln!("the metric cannot be registered: {error}");
+            tracing::error!(%error, "the metric cannot be registered");
             ExitCode::FAILURE
         }
     }
