@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+/// The tests of an example that shows how to write them: here too, so that they run with all others.
+#[allow(dead_code, reason = "its main runs in a process of its own")]
+#[path = "../examples/testing.rs"]
+mod shown;
+
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
