@@ -1,6 +1,13 @@
 //! Every example, run as its own process: started, asked, told to stop with SIGTERM, and gone with exit code 0.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
+
+#[path = "process/chromium.rs"]
+#[allow(dead_code, reason = "shared with pages.rs")]
+mod chromium;
+#[path = "process/support.rs"]
+#[allow(dead_code, reason = "shared with process.rs")]
+mod support;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -252,6 +259,26 @@ fn readiness() {
     {
         assert!(said.contains(line), "{line} is missing:\n{said}");
     }
+}
+
+#[cfg(feature = "websocket")]
+#[test]
+fn a_chat_in_a_browser() {
+    let Some(mut browser) = chromium::Browser::start() else { return };
+    let example = Example::start("chat", &[]);
+    browser.open(&format!("http://{}/", example.address));
+    browser.wait_for("document.querySelector('#status').textContent === 'Connected.'");
+    browser.evaluate("text.value = 'héllo <b>'; form.requestSubmit(); true");
+    browser.wait_for("[...document.querySelectorAll('#log li')].some(line => line.textContent === 'héllo <b>')");
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+
+    // It connects anew within a second or so, and says so: what was said before must be kept.
+    let keep =
+        "window.said = []; new MutationObserver(() => said.push(state.textContent)).observe(state, {childList: true})";
+    browser.evaluate(&format!("{keep}; true"));
+    example.stop();
+    browser.wait_for("said.length > 0");
+    assert!(browser.evaluate("said[0]").as_str().unwrap().starts_with("Disconnected (1001"));
 }
 
 #[cfg(feature = "websocket")]
