@@ -45,6 +45,7 @@ fn echo(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
         })
         .on_message(|socket, message| match message.text() {
             Some("panic") => panic!("on purpose"),
+            Some("many") => (0..100).for_each(|n| socket.send(format!("{n:0>1000}")).unwrap()),
             Some("close") => socket.close(CloseCode::application(4000).unwrap(), "as you wish"),
             _ => {
                 let _ = socket.send(message);
@@ -256,6 +257,14 @@ fn many_small_messages_at_once_are_answered_in_order() {
     stream.read_to_end(&mut bytes).unwrap();
     let texts = (0..1000).map(|n: u32| Seen::Text(n.to_string().into_bytes()));
     assert_eq!(parse(&bytes).0, texts.chain([Seen::Close(Some(1000))]).collect::<Vec<_>>());
+}
+
+#[test]
+fn many_messages_for_one_all_arrive() {
+    let site = Site::start();
+    let mut client = site.connect("/echo");
+    client.send("many".into()).unwrap();
+    (0..100).for_each(|n| assert_eq!(client.read().unwrap(), format!("{n:0>1000}").into()));
 }
 
 #[test]

@@ -117,6 +117,11 @@ impl Body {
         Body { kind: Kind::File(FilePart { file: file.into(), offset, length }) }
     }
 
+    /// Whether a worker gets it from the user's code while it is sent, which may read the request's body meanwhile.
+    pub(crate) fn is_made_on_the_way(&self) -> bool {
+        matches!(self.kind, Kind::Reader { .. } | Kind::Writer(_))
+    }
+
     /// How many bytes are left, if that is known.
     pub fn length(&self) -> Option<u64> {
         match &self.kind {

@@ -117,6 +117,7 @@ enum Waiting {
 }
 
 /// A request that is being answered.
+#[derive(Clone)]
 pub(super) struct InFlight {
     pub(super) received: Arc<Received>,
     pub(super) endpoint: u32,
@@ -310,9 +311,11 @@ impl Connection {
                 return next;
             }
             match self.output.flush(&mut self.stream) {
-                Ok(Flushed::All) if self.waiting == Waiting::Write => self.waiting = Waiting::No,
-                Ok(Flushed::All) => {}
-                Ok(Flushed::More) => return Next::Yield,
+                Ok(Flushed::All) => self.has_all_its_time_again(),
+                Ok(Flushed::More) => {
+                    self.has_all_its_time_again();
+                    return Next::Yield;
+                }
                 Ok(Flushed::Blocked(_)) if self.stream.is_handshaking() => {
                     return self.wait(reactor, Waiting::Handshake, false);
                 }
@@ -328,7 +331,11 @@ impl Connection {
                 return Next::Pull;
             }
             if self.has_more_to_say() {
-                return Next::Yield;
+                if reads == 0 || !matches!(self.phase, Phase::Upgraded(_)) {
+                    return Next::Yield;
+                }
+                reads -= 1;
+                continue;
             }
             if !matches!(self.phase, Phase::Feed(_)) {
                 self.finish_response(reactor);

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
+use http::StatusCode;
 
-use super::connection::InFlight;
+use super::connection::{Finishing, InFlight};
 use super::lifecycle::State;
+use super::observe::Outcome;
 use super::shared::{Mail, Shared, lock};
 use super::{Report, Verdict};
 use crate::app::service::EndpointKind;
@@ -203,12 +205,16 @@ fn enter(shared: &Shared, state: State) {
 /// Names the requests that will not be waited for, and has them logged.
 fn abandon_the_rest(shared: &Shared) {
     for worker in shared.pool.workers() {
-        let Some(in_flight) = lock(&worker.running).take() else { continue };
-        abandon(shared, in_flight, "its handler has not returned");
+        if let Some(in_flight) = lock(&worker.running).take() {
+            abandon(shared, unanswered(in_flight), "its handler has not returned");
+        }
+        if let Some(finishing) = lock(&worker.sending).take() {
+            abandon(shared, finishing, "its response is still being made");
+        }
     }
     let (jobs, pulls) = shared.pool.abandon();
     for job in jobs {
-        abandon(shared, job.in_flight, "it was still waiting for a worker");
+        abandon(shared, unanswered(job.in_flight), "it was still waiting for a worker");
     }
     for pull in pulls {
         let home = pull.reactor;
@@ -216,8 +222,14 @@ fn abandon_the_rest(shared: &Shared) {
     }
 }
 
-fn abandon(shared: &Shared, in_flight: InFlight, why: &str) {
-    let now = shared.clock.now();
+/// A request that gets no answer, as others are told of it.
+fn unanswered(in_flight: InFlight) -> Finishing {
+    let (status, outcome) = (StatusCode::SERVICE_UNAVAILABLE, Outcome::Timeout);
+    Finishing { in_flight, status, bytes_out: 0, outcome, ended: None }
+}
+
+fn abandon(shared: &Shared, finishing: Finishing, why: &str) {
+    let (now, in_flight) = (shared.clock.now(), &finishing.in_flight);
     let head = &in_flight.received.head;
     let since = now.saturating_duration_since(in_flight.received.at);
     let request = format!("{} {} (id {}, for {since:.1?})", head.method(), head.path(), in_flight.received.id);
@@ -225,7 +237,8 @@ fn abandon(shared: &Shared, in_flight: InFlight, why: &str) {
     shared.drain.abort(request);
     // Its own reactor lives, since it waits for the connection; another may have ended.
     let home = in_flight.reactor;
-    shared.reactors[home].send(Mail::Abandoned(in_flight, now));
+    let (outcome, ended) = (Outcome::Timeout, Some(now));
+    shared.reactors[home].send(Mail::Abandoned(Finishing { outcome, ended, ..finishing }));
 }
 
 fn wait_for_reactors(shared: &Shared, most: Duration) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
-use super::connection::{Connection, InFlight, away, upgraded};
+use super::connection::{Connection, Finishing, InFlight, away, upgraded};
 use super::handoff::Slot;
 use super::reactor::{self, Reactor};
 use super::shared::{Shared, lock};
@@ -31,6 +31,8 @@ pub(super) struct Worker {
     pub(super) slot: Slot<Reactor>,
     /// The request whose handler it runs, unless that runs inline and nobody took the reactor.
     pub(super) running: Mutex<Option<InFlight>>,
+    /// The response whose body it gets from the user's code, as it was when it began with that.
+    pub(super) sending: Mutex<Option<Finishing>>,
 }
 
 /// A request on its way to a worker.
@@ -281,7 +283,8 @@ impl Shared {
 
     /// A worker's life.
     fn work(self: Arc<Self>, id: usize) {
-        let worker = Arc::new(Worker { id, slot: Slot::default(), running: Mutex::default() });
+        let worker =
+            Arc::new(Worker { id, slot: Slot::default(), running: Mutex::default(), sending: Mutex::default() });
         lock(&self.pool.workers).push(Arc::downgrade(&worker));
         // Handlers are caught one by one, and nothing else here panics on account of a peer. If the engine itself is
         // broken, its reactor is lost: better to end and be started again than to limp.
@@ -293,7 +296,7 @@ impl Shared {
     fn step(self: &Arc<Self>, worker: &Arc<Worker>) -> bool {
         match self.next_task() {
             Task::Drive(reactor) => reactor::drive(self, reactor, worker),
-            Task::Pull(connection) => self.pull(connection),
+            Task::Pull(connection) => away::pull(self, connection, worker),
             Task::Run(job) => self.run(*job, worker),
             Task::End => return false,
         }
@@ -352,14 +355,6 @@ impl Shared {
             Work::Request { request, streams } => away::run(self, connection, request, streams, worker),
             Work::Upgraded => upgraded::run_away(self, connection, worker),
         }
-    }
-
-    /// Gives a streamed response its turn on this thread.
-    fn pull(self: &Arc<Self>, connection: Box<Connection>) {
-        self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
-        away::pull(self, connection);
-        self.pool.progress.beat_among_others();
-        self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A handler that left its reactor, or never ran on one, is over.

@@ -187,18 +187,23 @@ fn no_request_is_lost_when_many_clients_do_not_know_of_the_drain() {
 
 #[test]
 fn the_time_is_up() {
-    let site = Site::start(Config { thread_count: 2, drain_timeout: Duration::from_millis(300), ..config() });
+    let site = Site::start(Config { thread_count: 4, drain_timeout: Duration::from_millis(300), ..config() });
+    let mut fed = site.send(get_of("/fed/g"));
+    fed.wait_for_bytes();
     let mut reading = site.send(get_of("/file/20000000"));
     reading.wait_for_bytes();
     let handed_off = site.send(get_of("/gate/a"));
     let blocking = site.send(get_of("/blocking/b"));
     site.gate.wait_for(2);
-    let queued = site.send(get_of("/blocking/c"));
+    let made = ["/gated-stream/e", "/gated-writer/f"].map(|target| site.send(get_of(target)));
+    site.gate.wait_for(4);
     let collecting = site.send("POST /string?d HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nx");
+    let queued = site.send(get_of("/blocking/c"));
     site.settle();
     let report = site.drain();
     assert_eq!(report.verdict, Verdict::TimedOut);
-    for path in ["/gate/a", "/blocking/b", "/blocking/c", "/string", "/file/20000000"] {
+    let made_on_the_way = ["/gated-stream/e", "/gated-writer/f", "/fed/g"];
+    for path in ["/gate/a", "/blocking/b", "/blocking/c", "/string", "/file/20000000"].iter().chain(&made_on_the_way) {
         let named = report.aborted.iter().filter(|request| request.contains(path)).count();
         assert_eq!(named, 1, "{path} in {:?}", report.aborted);
     }
@@ -206,9 +211,13 @@ fn the_time_is_up() {
     let mut seen: Vec<_> = site.seen.try_iter().filter(|seen| seen.path != "/probe").collect();
     seen.sort_by(|a, b| a.path.cmp(&b.path));
     let paths: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
-    assert_eq!(paths, ["/blocking/b", "/blocking/c", "/file/20000000", "/gate/a", "/string"]);
+    let [e, f, g] = made_on_the_way;
+    assert_eq!(paths, ["/blocking/b", "/blocking/c", g, "/file/20000000", "/gate/a", e, f, "/string"]);
+    for of_it in seen.iter().filter(|seen| made_on_the_way.contains(&seen.path.as_str())) {
+        assert_eq!((of_it.status, of_it.outcome), (200, Outcome::Timeout), "{of_it:?}");
+    }
     assert!(seen.iter().all(|seen| seen.outcome != Outcome::Ok), "{seen:?}");
-    drop((handed_off, blocking, queued, collecting, reading));
+    drop((handed_off, blocking, queued, fed, made, collecting, reading));
 }
 
 #[test]

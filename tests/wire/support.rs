@@ -601,7 +601,13 @@ fn app() -> App {
         )
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
+        .route("/blocking-stream/{name}", get(gated_stream).blocking())
         .route("/fed/{name}", any(fed))
+        .route("/gated-writer/{name}", any(gated_writer))
+        .route("/blocking-writer/{name}", any(gated_writer).blocking())
+        .route("/gate-writer/{name}", get(late_writer).blocking())
+        .route("/rewrite", post(|body: Body| rewrite(body)))
+        .route("/bad-drop", get(|| Body::reader(BadDrop, None)))
         .route("/written/{n}", get(|Path(n): Path<usize>| written(n, Then::End)))
         .route("/badly-written/{n}", get(|Path(n): Path<usize>| written(n, Then::Fail)))
         .route("/panicking-writer/{n}", get(|Path(n): Path<usize>| written(n, Then::Panic)))
@@ -674,6 +680,42 @@ fn written(n: usize, then: Then) -> Body {
             Then::Panic => panic!("{ON_PURPOSE}"),
         }
     })
+}
+
+/// A function that writes ten bytes before it comes to the gate, and five behind it.
+fn gated_writer(Path(name): Path<String>, State(gate): TheGate) -> Body {
+    Body::writer(move |out| {
+        out.write_all(&pattern(10))?;
+        out.flush()?;
+        gate.pass(&name);
+        out.write_all(b"after")
+    })
+}
+
+/// The same function, from a handler that comes to the gate itself first.
+fn late_writer(path: Path<String>, State(gate): TheGate) -> Body {
+    gate.pass(&path.0);
+    gated_writer(Path(format!("{} writes", path.0)), State(gate))
+}
+
+/// Whatever came in is written again.
+fn rewrite(mut body: Body) -> Body {
+    Body::writer(move |out| io::copy(&mut body, out).map(drop))
+}
+
+/// A source whose end is a panic.
+struct BadDrop;
+
+impl Read for BadDrop {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Drop for BadDrop {
+    fn drop(&mut self) {
+        panic!("{ON_PURPOSE}")
+    }
 }
 
 /// A body that the test itself sends, with the sender that [`Gate::sender`] gives it.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
+use super::away::let_go;
 use super::feeding::Feeding;
 use super::incoming::Lease;
 use super::output::Tail;
@@ -36,6 +37,7 @@ pub(super) struct Answered {
 }
 
 /// An answered request whose response is not all written yet.
+#[derive(Clone)]
 pub(in crate::server) struct Finishing {
     pub(in crate::server) in_flight: InFlight,
     pub(in crate::server) status: StatusCode,
@@ -136,11 +138,11 @@ impl Connection {
         if protocol.is_none() && response.status().is_informational() {
             // There is no such thing as a final response of that kind; the client would wait for ever.
             tracing::error!(status = response.status().as_u16(), "a handler answered with an interim status");
-            response = refusal(StatusCode::INTERNAL_SERVER_ERROR);
+            let_go(std::mem::replace(&mut response, refusal(StatusCode::INTERNAL_SERVER_ERROR)));
         }
         let status = response.status();
         // A body that a stream of ours will still read is no reason to close; one that nobody will read is.
-        let streams = matches!(response.body().kind, Kind::Reader { .. });
+        let streams = response.body().is_made_on_the_way();
         let close = close.or_else(|| self.reason_to_close(streams, shared).filter(|_| protocol.is_none()));
         let bytes_out = self.encode(response, close, date, &in_flight.received.id);
         if let Some(protocol) = protocol {
@@ -175,7 +177,12 @@ impl Connection {
         let head = HeadPlan { status, length: plan.length, connection: plan.connection, date, request_id };
         let (lines, fields) = headers.as_sent();
         encode::head(self.output.bytes(), &head, lines, fields);
-        let sent = if plan.send_body { self.send_body(body, plan.length) } else { 0 };
+        let sent = if plan.send_body {
+            self.send_body(body, plan.length)
+        } else {
+            let_go(body);
+            0
+        };
         if !self.is_sending() {
             self.end_cycle();
         }
@@ -267,6 +274,13 @@ impl Connection {
         shared.stats.error(failure);
         tracing::debug!(remote = %self.remote, %error, "connection failed");
         self.abandon_output(Outcome::ClientAbort);
+    }
+
+    /// Somebody else has told what became of the request.
+    pub(super) fn forget_request(&mut self, shared: &Shared) {
+        if self.finishing.take().is_some() {
+            shared.stats.requests_active.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Gives up what was to be written.

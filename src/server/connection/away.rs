@@ -11,12 +11,13 @@ use super::answer::{Answered, Pulling, Source, call};
 use super::incoming::{IncomingBody, Lease};
 use super::pushing::push;
 use super::{Connection, Failure, Flushed, Phase};
-use crate::app::body::{Body, BodyError, Kind};
+use crate::app::body::{Body, BodyError};
 use crate::app::request::Request;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::Length;
 use crate::proto::framing::BodyLength;
+use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::current_date;
 use crate::server::shared::{Mail, Shared, lock};
@@ -75,7 +76,7 @@ fn finish(
     let in_flight = lock(&worker.running).take();
     shared.handler_is_over();
     if let Some(in_flight) = in_flight {
-        if lease.is_some() && matches!(answered.response.body().kind, Kind::Reader { .. }) {
+        if lease.is_some() && answered.response.body().is_made_on_the_way() {
             // The response may be made of the request, so the client must send that now. A failure shows below.
             let _ = connection.ask_for_body(shared.settings.load().body_timeout);
         }
@@ -85,35 +86,58 @@ fn finish(
         connection.finishing = Some(Box::new(finishing));
         if let Phase::Pull(pulling) = &mut connection.phase {
             pulling.lease = lease;
-            return pull(shared, connection);
         }
-        connection.flush_here(shared);
+        // The head does not wait for what the body is made of.
+        if connection.flush_here(shared) && matches!(connection.phase, Phase::Pull(_)) {
+            return pull(shared, connection, worker);
+        }
     }
     go_home(shared, connection);
 }
 
-/// Fetches the next pieces of a response and writes them for as long as the socket takes them.
-pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connection>) {
+/// Gives a response's body that is made on the way its turn on this thread.
+pub(in crate::server) fn pull(shared: &Arc<Shared>, connection: Box<Connection>, worker: &Arc<Worker>) {
+    *lock(&worker.sending) = connection.finishing.as_deref().cloned();
+    shared.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
+    let pulled = turn(shared, connection);
+    shared.pool.progress.beat_among_others();
+    shared.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
+    let is_told = lock(&worker.sending).take().is_none();
+    let Some((mut connection, goes_on)) = pulled else { return };
+    if is_told {
+        connection.forget_request(shared);
+    }
+    if goes_on { shared.submit_pull(connection) } else { go_home(shared, connection) }
+}
+
+/// Has the body written by its function, or fetches the next pieces of it and writes them for as long as the socket takes
+/// them. Returns the connection, and whether it goes on here.
+fn turn(shared: &Arc<Shared>, mut connection: Box<Connection>) -> Option<(Box<Connection>, bool)> {
+    if connection.closing == Some(CloseReason::IoError) {
+        connection.drop_source();
+        return Some((connection, false));
+    }
     if let Phase::Pull(pulling) = &mut connection.phase
         && let Source::Writer(_) = pulling.source
         && let Source::Writer(write) = std::mem::replace(&mut pulling.source, Source::Gone)
     {
-        return go_home(shared, push(shared, connection, write));
+        let (lease, framing) = (pulling.lease.take().unwrap_or_default(), pulling.framing);
+        return push(shared, connection, &lease, framing, write).map(|connection| (connection, false));
     }
     let mut piece = vec![0; PIECE];
     for _ in 0..TURN {
-        if connection.closing == Some(CloseReason::IoError) {
-            connection.drop_source();
+        if shared.lifecycle.state() == State::Forced {
+            connection.abandon_output(Outcome::Timeout);
+            return Some((connection, false));
         }
         let Phase::Pull(mut pulling) = std::mem::replace(&mut connection.phase, Phase::Head) else {
-            return go_home(shared, connection);
+            return Some((connection, false));
         };
         let read = match pulling.lease.clone() {
             None => next_piece(&mut pulling, &mut piece),
             Some(lease) => {
                 let (back, read) = lease.lend(connection, || next_piece(&mut pulling, &mut piece));
-                let Some(back) = back else { return };
-                connection = back;
+                connection = back?;
                 read
             }
         };
@@ -138,10 +162,10 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
             }
         }
         if !connection.flush_here(shared) || !matches!(connection.phase, Phase::Pull(_)) {
-            return go_home(shared, connection);
+            return Some((connection, false));
         }
     }
-    shared.submit_pull(connection);
+    Some((connection, true))
 }
 
 /// Tells of a response's body that could not be completed.
@@ -193,6 +217,11 @@ impl fmt::Display for SourcePanicked {
 }
 
 impl std::error::Error for SourcePanicked {}
+
+/// Drops what is the user's, and may panic.
+pub(super) fn let_go<T>(what: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(what)));
+}
 
 pub(super) fn go_home(shared: &Shared, connection: Box<Connection>) {
     shared.reactors[connection.reactor].send(Mail::Return(connection));
@@ -249,10 +278,10 @@ impl Connection {
         }
     }
 
-    /// Lets go of what the body is read from. It is the user's, and may panic.
+    /// Lets go of what the body is made of.
     pub(super) fn drop_source(&mut self) {
         if let Phase::Pull(pulling) = std::mem::replace(&mut self.phase, Phase::Head) {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(pulling)));
+            let_go(pulling);
         }
     }
 }

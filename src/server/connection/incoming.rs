@@ -14,7 +14,7 @@ use crate::server::vitals::Pulse;
 /// Where the connection is while a handler, or the source of a response, may read from it.
 #[derive(Default)]
 pub(super) struct Lease {
-    connection: Mutex<Option<Box<Connection>>>,
+    pub(super) connection: Mutex<Option<Box<Connection>>>,
 }
 
 impl Lease {

@@ -5,28 +5,33 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::away::{PIECE, SourcePanicked, tell_of};
-use super::{Connection, Failure, Flushed, Phase};
+use super::incoming::Lease;
+use super::{Connection, Failure, Flushed};
 use crate::app::body::Write;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::Length;
+use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
-use crate::server::shared::Shared;
+use crate::server::shared::{Shared, lock};
 
-/// What the function writes to.
+/// What the function writes to. The connection is where the request's body finds it, too.
 struct Pushing<'a> {
     shared: &'a Shared,
-    connection: Box<Connection>,
+    lease: &'a Lease,
     framing: Length,
 }
 
 /// Has the body written, and gives the connection back when that is done, or has failed.
-pub(super) fn push(shared: &Arc<Shared>, connection: Box<Connection>, write: Write) -> Box<Connection> {
-    let Phase::Pull(pulling) = &connection.phase else { return connection };
-    let framing = pulling.framing;
-    let mut pushing = Pushing { shared, connection, framing };
-    let written = pushing.run(write);
-    let mut connection = pushing.connection;
+pub(super) fn push(
+    shared: &Arc<Shared>,
+    connection: Box<Connection>,
+    lease: &Lease,
+    framing: Length,
+    write: Write,
+) -> Option<Box<Connection>> {
+    let (connection, written) = lease.lend(connection, || Pushing { shared, lease, framing }.run(write));
+    let mut connection = connection?;
     match written {
         // What was to be sent is given up already.
         _ if connection.closing == Some(CloseReason::IoError) => connection.drop_source(),
@@ -43,7 +48,7 @@ pub(super) fn push(shared: &Arc<Shared>, connection: Box<Connection>, write: Wri
         }
     }
     connection.flush_here(shared);
-    connection
+    Some(connection)
 }
 
 impl Pushing<'_> {
@@ -58,14 +63,30 @@ impl Pushing<'_> {
         written.and(flushed)
     }
 
+    /// Appends to what is to be written, and writes until the socket has taken everything.
+    fn send(&self, piece: &[u8]) -> io::Result<()> {
+        match &mut *lock(&self.lease.connection) {
+            Some(connection) if connection.closing.is_none() => {
+                if !piece.is_empty() {
+                    connection.send_piece(piece, self.framing);
+                }
+                self.drain(connection)
+            }
+            _ => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
     /// Writes until the socket has taken everything; waits for it where it does not.
-    fn drain(&mut self) -> io::Result<()> {
+    fn drain(&self, connection: &mut Connection) -> io::Result<()> {
         loop {
-            let connection = &mut self.connection;
+            if self.shared.lifecycle.state() == State::Forced {
+                connection.abandon_output(Outcome::Timeout);
+                return Err(io::Error::new(ErrorKind::TimedOut, "the server has stopped"));
+            }
             match connection.output.flush(&mut connection.stream) {
                 Ok(Flushed::All) => return Ok(()),
                 Ok(Flushed::More) => {}
-                Ok(Flushed::Blocked(_)) => self.wait()?,
+                Ok(Flushed::Blocked(_)) => self.wait(connection)?,
                 Err(error) => {
                     connection.broke(self.shared, Failure::Reset, &error);
                     return Err(error);
@@ -76,8 +97,7 @@ impl Pushing<'_> {
         }
     }
 
-    fn wait(&mut self) -> io::Result<()> {
-        let connection = &mut self.connection;
+    fn wait(&self, connection: &mut Connection) -> io::Result<()> {
         if connection.stream.wait_writable(self.shared.settings.load().write_timeout)? {
             return Ok(());
         }
@@ -89,18 +109,12 @@ impl Pushing<'_> {
 
 impl io::Write for Pushing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.connection.closing.is_some() {
-            return Err(ErrorKind::BrokenPipe.into());
-        }
         let piece = &bytes[..bytes.len().min(PIECE)];
-        if !piece.is_empty() {
-            self.connection.send_piece(piece, self.framing);
-            self.drain()?;
-        }
+        self.send(piece)?;
         Ok(piece.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.drain()
+        self.send(&[])
     }
 }

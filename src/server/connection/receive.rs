@@ -132,7 +132,8 @@ impl Connection {
             self.refuse(reactor, in_flight, refusal(StatusCode::PAYLOAD_TOO_LARGE), CloseReason::BodyTooLarge);
             return None;
         }
-        let asks = self.cycle.framing().expect_continue;
+        // An upgrade needs the whole request first, and 100 comes before 101 (RFC 9110 section 7.8).
+        let asks = self.cycle.framing().expect_continue && !self.cycle.framing().upgrade;
         match endpoint.body {
             // Whoever asks before it sends need not send what nobody wants.
             BodyUse::Ignored if asks => Some(Next::Call(in_flight, resolved, Body::empty())),
@@ -284,7 +285,7 @@ impl Connection {
     /// The peer will send nothing more.
     fn end_of_input(&mut self, reactor: &mut Reactor) -> bool {
         if self.is_live() {
-            self.live_ended();
+            self.live_ended(reactor.shared());
             return true;
         }
         self.readable = false;
@@ -307,6 +308,7 @@ impl Connection {
     pub(in crate::server) fn abandon(&mut self, reactor: &mut Reactor) {
         self.abort_collect(reactor, Outcome::Timeout);
         self.abandon_output(Outcome::Timeout);
+        self.drop_source();
     }
 
     /// What the connection waits for, now that there is nothing else to do.
@@ -336,6 +338,8 @@ impl Connection {
                 Waiting::Head if is_stopping() => settings.head_timeout.min(role.last_head()),
                 Waiting::Head => settings.head_timeout,
                 Waiting::Body => settings.body_timeout,
+                // Its client comes again.
+                Waiting::Write if self.is_endless() && is_stopping() => settings.write_timeout.min(role.last_head()),
                 Waiting::Write => settings.write_timeout,
                 Waiting::Linger => role.linger(is_stopping()),
                 // It has set its own.
@@ -354,12 +358,14 @@ impl Connection {
         }
     }
 
-    /// The server is stopping: an idle connection has a moment for one last request, and half a head little more.
+    /// The server is stopping: an idle connection has a moment for one last request, and half a head little more, as has
+    /// who does not take what a stream without an end sends.
     pub(in crate::server) fn hurry(&mut self, role: Role, now: Instant) {
         let moment = match self.waiting {
             Waiting::Idle => role.last_request(),
             Waiting::Head | Waiting::Handshake => role.last_head(),
             Waiting::Linger => role.linger(true),
+            Waiting::Write if self.is_endless() => role.last_head(),
             _ => return,
         };
         self.deadline.hasten(now + moment);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use super::away::go_home;
+use super::away::{go_home, let_go};
 use super::{Connection, Failure, InFlight, Next, OUTPUT_HIGH, Phase, Waiting};
 use crate::app::body::{Body, Kind};
 use crate::app::request::Received;
@@ -31,6 +31,8 @@ pub(super) struct Speaking {
     stats: Arc<Stats>,
     /// What it wanted when it was last asked.
     step: Step,
+    /// It has written something that was not on its way yet when it was last asked, and may hold more back until it is.
+    is_ahead: bool,
     knows_waker: bool,
     has_ended: bool,
     is_lost: bool,
@@ -49,6 +51,7 @@ impl Speaking {
             endpoint: in_flight.endpoint,
             stats: stats.clone(),
             step: Step::Wait(None),
+            is_ahead: false,
             knows_waker: false,
             has_ended: false,
             is_lost: false,
@@ -83,7 +86,7 @@ impl Speaking {
 
     /// Whether it goes on once its output is written.
     pub(super) fn wants_to_write(&self) -> bool {
-        self.is_lost || matches!(self.step, Step::Write(_))
+        self.is_lost || self.is_ahead || matches!(self.step, Step::Write(_))
     }
 
     /// When to ask it again although nothing happens.
@@ -113,7 +116,7 @@ impl Drop for Speaking {
         self.stats.websocket_connections_active.fetch_sub(1, Ordering::Relaxed);
         if let Some(protocol) = self.protocol.take() {
             protocol.feed().abandon();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(protocol)));
+            let_go(protocol);
         }
     }
 }
@@ -162,6 +165,7 @@ impl Connection {
             if speaking.is_lost {
                 self.output.discard();
             }
+            speaking.is_ahead = !self.output.is_empty();
             match next {
                 Step::Run => return Some(Next::Run),
                 Step::Close => self.closing = Some(CloseReason::Upgraded),
@@ -214,10 +218,19 @@ impl Connection {
         Next::Wait
     }
 
-    /// Waits for whatever the protocol waits for; HTTP's deadlines are not its own.
-    pub(super) fn wait_upgraded(&mut self) -> Next {
+    /// What waited has been written, or some of it.
+    pub(super) fn has_all_its_time_again(&mut self) {
+        if self.waiting == Waiting::Write {
+            self.waiting = Waiting::No;
+        }
         if let Phase::Upgraded(speaking) = &mut self.phase {
             speaking.write_by = None;
+        }
+    }
+
+    /// Waits for whatever the protocol waits for; HTTP's deadlines are not its own.
+    pub(super) fn wait_upgraded(&mut self) -> Next {
+        if let Phase::Upgraded(speaking) = &self.phase {
             let due = speaking.due();
             self.wait_live(due);
         }
