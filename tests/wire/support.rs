@@ -23,7 +23,7 @@ use rws::server::lifecycle::Lifecycle;
 use rws::server::observe::{Exchange, Observer, Outcome, Recorder};
 use rws::server::stats::Stats;
 use rws::server::{Report, Server, Stop};
-use rws::{App, Response};
+use rws::{App, Response, Router};
 
 /// How long to wait for what must happen. Only a failure takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -562,6 +562,7 @@ fn app() -> App {
         .route("/string", post(|body: String| body))
         .route("/limited/bytes", post(|body: bytes::Bytes| body).body_limit(10))
         .route("/limited/stream", post(read_to_end).body_limit(10))
+        .nest("/small", limited())
         .route("/slurp", post(read_to_end))
         .route("/trickle", post(read_one_by_one))
         .route("/unread", post(|_: Body| "not read"))
@@ -618,6 +619,12 @@ fn app() -> App {
         .route("/status/{code}", any(|Path(code): Path<u16>| StatusCode::from_u16(code).unwrap_or_default()))
         .route("/not-modified", get(|| (StatusCode::NOT_MODIFIED, [("etag", "\"a\"")], "never sent")))
         .route("/server-fields", get(server_fields))
+}
+
+/// Small bodies, and large ones further in.
+fn limited() -> Router {
+    let routes = || Router::new().route("/bytes", post(|body: bytes::Bytes| body)).route("/stream", post(read_to_end));
+    routes().route("/ignore", any(|| "ignored")).nest("/large", routes().body_limit(1 << 20)).body_limit(10)
 }
 
 /// Whatever came in goes out as it comes.
