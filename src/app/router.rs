@@ -130,10 +130,10 @@ impl Router {
     /// [`BodyError::TooLarge`](super::BodyError::TooLarge) in that case. [`u64::MAX`] is no limit, 0 lets no body in.
     ///
     /// ```
-    /// use rws::app::{App, Body, Router, TestClient, post};
+    /// use rws::app::{App, Body, Problem, Router, TestClient, post};
     ///
-    /// fn size(mut body: Body) -> std::io::Result<String> {
-    ///     std::io::copy(&mut body, &mut std::io::sink()).map(|bytes| bytes.to_string())
+    /// fn size(mut body: Body) -> Result<String, Problem> {
+    ///     Ok(std::io::copy(&mut body, &mut std::io::sink())?.to_string())
     /// }
     ///
     /// let uploads = Router::new()
