@@ -19,6 +19,7 @@ use crate::app::body::{Body, Kind, Write};
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::app::service::Service;
+use crate::app::upgrade::News;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::{self, HeadPlan, Length};
@@ -289,7 +290,7 @@ impl Connection {
         self.stream.discard();
         // It may have a last word for the user.
         if let Phase::Upgraded(speaking) = &mut self.phase
-            && speaking.lose()
+            && speaking.lose(News::Lost)
         {
             return;
         }
