@@ -110,6 +110,7 @@ fn embedding() {
 }
 
 #[test]
+#[cfg(feature = "auth")]
 fn middleware() {
     let example = Example::start("middleware", &[]);
     let long = "x".repeat(65);
