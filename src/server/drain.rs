@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
 use http::StatusCode;
 
+use super::connection::away::go_home;
 use super::connection::{Finishing, InFlight};
 use super::lifecycle::State;
 use super::observe::Outcome;
 use super::shared::{Mail, Shared, lock};
+use super::workers::Work;
 use super::{Report, Verdict};
 use crate::app::service::EndpointKind;
 
@@ -214,11 +216,17 @@ fn abandon_the_rest(shared: &Shared) {
     }
     let (jobs, pulls) = shared.pool.abandon();
     for job in jobs {
-        abandon(shared, unanswered(job.in_flight), "it was still waiting for a worker");
+        match job.work {
+            Work::Request { .. } => abandon(shared, unanswered(job.in_flight), "it was still waiting for a worker"),
+            // That was answered long since. The user's code is told by the reactor, with all others.
+            Work::Upgraded => {
+                shared.stats.requests_active.fetch_sub(1, Ordering::Relaxed);
+                go_home(shared, job.connection);
+            }
+        }
     }
     for pull in pulls {
-        let home = pull.reactor;
-        shared.reactors[home].send(Mail::Return(pull));
+        go_home(shared, pull);
     }
 }
 
@@ -230,6 +238,11 @@ fn unanswered(in_flight: InFlight) -> Finishing {
 
 fn abandon(shared: &Shared, finishing: Finishing, why: &str) {
     let (now, in_flight) = (shared.clock.now(), &finishing.in_flight);
+    if in_flight.upgraded {
+        let received = &in_flight.received;
+        tracing::warn!(path = received.head.path(), id = received.id, "not waited for, after an upgrade: {why}");
+        return;
+    }
     let head = &in_flight.received.head;
     let since = now.saturating_duration_since(in_flight.received.at);
     let request = format!("{} {} (id {}, for {since:.1?})", head.method(), head.path(), in_flight.received.id);

@@ -79,6 +79,11 @@ impl Driven {
         }
     }
 
+    /// The same, however many are taken.
+    fn arrives(&mut self, bytes: &[u8]) {
+        self.arrive(bytes);
+    }
+
     fn hear(&mut self, news: News) {
         self.session.hear(news);
         self.arrive(b"");

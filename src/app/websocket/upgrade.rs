@@ -211,8 +211,8 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// How much may wait to be sent, in bytes: 256 KiB by default. One message more is taken while less waits. While more
-    /// than half of it waits, nothing is read from the client.
+    /// How much may wait to be sent, in bytes: 256 KiB by default. One message more is taken while less waits; messages
+    /// count as 32 bytes at least. While more than half of it waits, nothing is read from the client.
     pub fn max_outgoing(mut self, bytes: usize) -> Self {
         self.limits.max_outgoing = bytes;
         self
@@ -244,7 +244,10 @@ impl WebSocketUpgrade {
     }
 
     /// What to do when it has ended, however it did: called once for each WebSocket that was opened, after everything else.
-    /// May block. Not called where the process itself is made to end before.
+    /// [`Closed`] tells how it ended. May block.
+    ///
+    /// Where the server is made to end before its connections have, all that are left are told one after the other, and the
+    /// process waits half a second for that. It does not wait for an `on_message` that has not returned.
     pub fn on_close(mut self, call: impl FnOnce(&WebSocket, &Closed) + Send + 'static) -> Self {
         self.on_close = Some(Box::new(call));
         self

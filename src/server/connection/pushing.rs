@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use super::away::{PIECE, SourcePanicked, tell_of};
 use super::incoming::Lease;
-use super::{Connection, Failure, Flushed};
+use super::{Connection, Failure, Flushed, Phase};
 use crate::app::body::Write;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::Length;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
-use crate::server::shared::{Shared, lock};
+use crate::server::shared::Shared;
 
-/// What the function writes to. The connection is where the request's body finds it, too.
+/// What the function writes to. It may also read the request's body, so the connection is on loan to both.
 struct Pushing<'a> {
     shared: &'a Shared,
     lease: &'a Lease,
@@ -23,15 +23,11 @@ struct Pushing<'a> {
 }
 
 /// Has the body written, and gives the connection back when that is done, or has failed.
-pub(super) fn push(
-    shared: &Arc<Shared>,
-    connection: Box<Connection>,
-    lease: &Lease,
-    framing: Length,
-    write: Write,
-) -> Option<Box<Connection>> {
-    let (connection, written) = lease.lend(connection, || Pushing { shared, lease, framing }.run(write));
-    let mut connection = connection?;
+pub(super) fn push(shared: &Arc<Shared>, mut connection: Box<Connection>, write: Write) -> Option<Box<Connection>> {
+    let Phase::Pull(pulling) = &mut connection.phase else { return Some(connection) };
+    let (framing, lease) = (pulling.framing, pulling.lease.take().unwrap_or_default());
+    let (back, written) = lease.lend(connection, || Pushing { shared, lease: &lease, framing }.run(write));
+    let mut connection = back?;
     match written {
         // What was to be sent is given up already.
         _ if connection.closing == Some(CloseReason::IoError) => connection.drop_source(),
@@ -39,8 +35,7 @@ pub(super) fn push(
             if framing == Length::Chunked {
                 connection.output.bytes().extend_from_slice(chunked::LAST);
             }
-            connection.drop_source();
-            connection.end_cycle();
+            connection.end_pull();
         }
         Err(error) => {
             tell_of(&error);
@@ -63,58 +58,61 @@ impl Pushing<'_> {
         written.and(flushed)
     }
 
-    /// Appends to what is to be written, and writes until the socket has taken everything.
-    fn send(&self, piece: &[u8]) -> io::Result<()> {
-        match &mut *lock(&self.lease.connection) {
-            Some(connection) if connection.closing.is_none() => {
-                if !piece.is_empty() {
-                    connection.send_piece(piece, self.framing);
-                }
-                self.drain(connection)
-            }
-            _ => Err(ErrorKind::BrokenPipe.into()),
-        }
-    }
-
-    /// Writes until the socket has taken everything; waits for it where it does not.
-    fn drain(&self, connection: &mut Connection) -> io::Result<()> {
-        loop {
-            if self.shared.lifecycle.state() == State::Forced {
-                connection.abandon_output(Outcome::Timeout);
-                return Err(io::Error::new(ErrorKind::TimedOut, "the server has stopped"));
-            }
-            match connection.output.flush(&mut connection.stream) {
-                Ok(Flushed::All) => return Ok(()),
-                Ok(Flushed::More) => {}
-                Ok(Flushed::Blocked(_)) => self.wait(connection)?,
-                Err(error) => {
-                    connection.broke(self.shared, Failure::Reset, &error);
-                    return Err(error);
-                }
-            }
-            // A worker that waits for a slow client is not stuck.
-            self.shared.pool.progress.beat_among_others();
-        }
-    }
-
-    fn wait(&self, connection: &mut Connection) -> io::Result<()> {
-        if connection.stream.wait_writable(self.shared.settings.load().write_timeout)? {
-            return Ok(());
-        }
-        self.shared.stats.error(Failure::WriteTimeout);
-        connection.abandon_output(Outcome::Timeout);
-        Err(io::Error::new(ErrorKind::TimedOut, "the client did not read in time"))
+    /// Works with the connection, as long as anything can be sent.
+    fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> io::Result<T>) -> io::Result<T> {
+        let open = |connection: &mut Connection| match connection.closing {
+            None => work(connection),
+            Some(_) => Err(ErrorKind::BrokenPipe.into()),
+        };
+        self.lease.with(open).unwrap_or_else(|| Err(ErrorKind::BrokenPipe.into()))
     }
 }
 
 impl io::Write for Pushing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = &bytes[..bytes.len().min(PIECE)];
-        self.send(piece)?;
-        Ok(piece.len())
+        self.with_connection(|connection| {
+            let piece = &bytes[..bytes.len().min(PIECE)];
+            if !piece.is_empty() {
+                connection.send_piece(piece, self.framing);
+                connection.write_all_out(self.shared)?;
+            }
+            Ok(piece.len())
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send(&[])
+        self.with_connection(|connection| connection.write_all_out(self.shared))
+    }
+}
+
+impl Connection {
+    /// Writes until the socket has taken everything; waits for it where it does not.
+    fn write_all_out(&mut self, shared: &Shared) -> io::Result<()> {
+        loop {
+            if shared.lifecycle.state() == State::Forced {
+                self.abandon_output(Outcome::Timeout);
+                return Err(io::Error::new(ErrorKind::TimedOut, "the server has stopped"));
+            }
+            match self.output.flush(&mut self.stream) {
+                Ok(Flushed::All) => return Ok(()),
+                Ok(Flushed::More) => {}
+                Ok(Flushed::Blocked(_)) => self.wait_for_room(shared)?,
+                Err(error) => {
+                    self.broke(shared, Failure::Reset, &error);
+                    return Err(error);
+                }
+            }
+            // A worker that waits for a slow client is not stuck.
+            shared.pool.progress.beat_among_others();
+        }
+    }
+
+    fn wait_for_room(&mut self, shared: &Shared) -> io::Result<()> {
+        if self.stream.wait_writable(shared.settings.load().write_timeout)? {
+            return Ok(());
+        }
+        shared.stats.error(Failure::WriteTimeout);
+        self.abandon_output(Outcome::Timeout);
+        Err(io::Error::new(ErrorKind::TimedOut, "the client did not read in time"))
     }
 }

@@ -22,7 +22,7 @@ use crate::server::stats::Stats;
 use crate::server::workers::{Job, Work, Worker};
 
 /// The protocol that a connection speaks after its upgrade.
-pub(super) struct Speaking {
+pub(in crate::server) struct Speaking {
     /// Until it is dropped, which may be the user's code.
     protocol: Option<Box<dyn Upgraded>>,
     /// The request that was the upgrade, for those who watch its handler's time.
@@ -74,12 +74,12 @@ impl Speaking {
     }
 
     /// Nothing can be sent or received any more. Returns whether the protocol has yet to say how it ends.
-    pub(super) fn lose(&mut self) -> bool {
+    pub(super) fn lose(&mut self, news: News) -> bool {
         if self.step == Step::Close {
             return false;
         }
         if !std::mem::replace(&mut self.is_lost, true) {
-            self.hear(News::Lost);
+            self.hear(news);
         }
         true
     }
@@ -107,10 +107,11 @@ impl Speaking {
     /// What those see who watch how long the user's code takes.
     fn in_flight(&self, reactor: &Reactor, home: usize) -> InFlight {
         let (received, endpoint, started) = (self.received.clone(), self.endpoint, reactor.now());
-        InFlight { received, endpoint, reactor: home, queued: None, started, reported: false }
+        InFlight { received, endpoint, reactor: home, queued: None, started, reported: false, upgraded: true }
     }
 }
 
+/// Drops the protocol, which may have a last word for the user's code.
 impl Drop for Speaking {
     fn drop(&mut self) {
         self.stats.websocket_connections_active.fetch_sub(1, Ordering::Relaxed);
@@ -133,6 +134,17 @@ impl Connection {
             Kind::Upgrade(protocol) => Some(protocol),
             kind => {
                 response.body = Body { kind };
+                None
+            }
+        }
+    }
+
+    /// Takes the protocol out because the server ends: dropped, it runs the user's code, which may block.
+    pub(in crate::server) fn take_live(&mut self) -> Option<Box<Speaking>> {
+        match std::mem::replace(&mut self.phase, Phase::Head) {
+            Phase::Upgraded(speaking) => Some(speaking),
+            phase => {
+                self.phase = phase;
                 None
             }
         }
@@ -199,6 +211,7 @@ impl Connection {
         let is_stuck = is_over(speaking.write_by);
         if is_stuck {
             shared.stats.error(Failure::WriteTimeout);
+            speaking.lose(News::Stuck);
         }
         if is_stuck || is_over(speaking.stop_by) {
             self.abandon_output(Outcome::Timeout);

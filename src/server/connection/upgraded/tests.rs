@@ -108,7 +108,7 @@ impl Upgraded for Lines {
     fn hear(&mut self, news: News) {
         let _ = self.desk.heard.send(format!("{news:?}"));
         match news {
-            News::Lost => self.is_lost = true,
+            News::Lost | News::Stuck => self.is_lost = true,
             News::Ended | News::Panicked => self.is_over = true,
             News::Stopping => self.answer = Some("stopping\n".into()),
         }
@@ -434,7 +434,7 @@ fn who_does_not_read_is_lost_in_time() {
         site.pass(6);
         thread::yield_now();
     }
-    site.hears("Lost");
+    site.hears("Stuck");
     site.hears("lost");
     site.until_deserted();
     let mut reads = site.upgrade();
