@@ -70,8 +70,11 @@ fn a_thousand_streams_hold_no_thread_and_end_cleanly_at_the_drain() {
     for listener in &mut listeners {
         let head = read_to(listener, "").to_lowercase();
         assert!(head.starts_with("http/1.1 200 "), "{head}");
-        for field in ["content-type: text/event-stream\r\n", "cache-control: no-cache\r\n", "x-accel-buffering: no\r\n"]
-        {
+        for field in [
+            "content-type: text/event-stream\r\n",
+            "cache-control: no-cache, no-transform\r\n",
+            "x-accel-buffering: no\r\n",
+        ] {
             assert!(head.contains(field), "{field} is missing: {head}");
         }
     }
