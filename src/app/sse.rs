@@ -65,7 +65,8 @@ pub struct SseBuilder {
 /// The side of a stream that events are put into, by any thread. Dropped, it ends the stream.
 ///
 /// It is told at once of a client that closes its connection or only its half of it. One that vanishes without a word (a cable,
-/// a dead node) is noticed when nothing that is sent to it, comments among it, has been acknowledged for some time.
+/// a dead node) is noticed when nothing that is sent to it, comments among it, is acknowledged for RWS_CONFIG_WRITE_TIMEOUT (30 s
+/// unless it is set, and never less than 10 s).
 #[derive(Debug)]
 pub struct SseSender {
     body: BodySender,

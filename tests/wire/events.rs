@@ -1,13 +1,19 @@
 //! Server-sent events on the wire: signs of life, ends, and clients that are old, slow or gone.
 
+use std::fs;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use rws::app::{Event, SendError, SseSender};
 use rws::config::Config;
 use rws::server::Verdict;
 use rws::server::observe::Outcome;
+
+use socket2::SockRef;
 
 use super::feeds::read_until;
 use super::support::{Client, ON_PURPOSE, Site, config, get_of, request, until};
@@ -90,6 +96,36 @@ fn a_sender_is_told_at_once_that_the_client_has_gone() {
         assert_eq!((seen.path.as_str(), seen.outcome), (path, Outcome::ClientAbort));
     }
     site.until_deserted();
+}
+
+/// The server's end of this client's connection, or `None` and a line about it where a process may not look at its own files.
+fn other_end(client: &Client) -> Option<OwnedFd> {
+    let address = client.stream.local_addr().unwrap();
+    let process = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    let numbers = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    for number in numbers {
+        match pidfd_getfd(&process, number.parse().unwrap(), PidfdGetfdFlags::empty()) {
+            Err(Errno::PERM | Errno::NOSYS) => {
+                eprintln!("SKIPPED: the socket's options, since pidfd_getfd(2) is not allowed here");
+                return None;
+            }
+            Ok(file) if SockRef::from(&file).peer_addr().is_ok_and(|peer| peer.as_socket() == Some(address)) => {
+                return Some(file);
+            }
+            _ => {}
+        }
+    }
+    panic!("the server has no connection with {address}")
+}
+
+#[test]
+fn a_client_that_vanishes_is_not_waited_for_longer_than_one_that_does_not_read() {
+    for (write_timeout, expected) in [(1, 10), (17, 17)] {
+        let site = Site::start(Config { write_timeout: Duration::from_secs(write_timeout), ..config() });
+        let (client, _sender) = open(&site, "a");
+        let Some(socket) = other_end(&client) else { return };
+        assert_eq!(SockRef::from(&socket).tcp_user_timeout().unwrap(), Some(Duration::from_secs(expected)));
+    }
 }
 
 #[test]
