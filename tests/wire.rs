@@ -8,6 +8,8 @@ mod bodies;
 mod deadlines;
 #[path = "wire/drain.rs"]
 mod drain;
+#[path = "wire/duplex.rs"]
+mod duplex;
 #[path = "wire/exchanges.rs"]
 mod exchanges;
 #[path = "wire/feeds.rs"]
