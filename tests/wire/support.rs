@@ -645,6 +645,20 @@ fn app() -> App {
         .route("/status/{code}", any(|Path(code): Path<u16>| StatusCode::from_u16(code).unwrap_or_default()))
         .route("/not-modified", get(|| (StatusCode::NOT_MODIFIED, [("etag", "\"a\"")], "never sent")))
         .route("/server-fields", get(server_fields))
+        .route("/websocket", get(websocket))
+}
+
+/// A WebSocket that says everything again.
+#[cfg(feature = "websocket")]
+fn websocket(upgrade: rws::app::WebSocketUpgrade) -> Response {
+    upgrade.on_message(|socket, message| {
+        let _ = socket.send(message);
+    })
+}
+
+#[cfg(not(feature = "websocket"))]
+fn websocket() -> StatusCode {
+    StatusCode::NOT_IMPLEMENTED
 }
 
 /// Small bodies, and large ones further in.

@@ -57,6 +57,7 @@ impl Upgraded for Lines {
         }
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
+            let _ = self.desk.heard.send("due".into());
             output.extend_from_slice(b"ding\n");
         }
         if self.is_lost && !std::mem::replace(&mut self.is_over, true) {
@@ -71,7 +72,7 @@ impl Upgraded for Lines {
         let next = match line.as_str() {
             "bye" => Step::Close,
             "later" => {
-                self.due = Some(now + Duration::from_secs(7));
+                self.due = Some(now + Duration::from_secs(3));
                 Step::Wait(self.due)
             }
             _ => {
@@ -382,6 +383,20 @@ fn who_does_not_read_is_lost_in_time() {
     let mut reads = site.upgrade();
     reads.say("big 50000000\nthen\n");
     assert_eq!((reads.line().len(), reads.line()), (50_000_001, "THEN\n".into()));
+}
+
+#[test]
+fn what_is_due_is_due_although_nothing_can_be_written() {
+    let site = Site::start();
+    let mut peer = site.upgrade();
+    let feed = site.feeds.recv().unwrap();
+    peer.say("later\nthen\n");
+    assert_eq!(peer.line(), "THEN\n");
+    site.hears("then");
+    feed.put(vec![b'x'; 50_000_000].into()).unwrap();
+    peer.0.fill_buf().unwrap();
+    site.pass(3);
+    site.hears("due");
 }
 
 #[test]
