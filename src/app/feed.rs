@@ -172,11 +172,11 @@ impl Feed {
         self.end(End::Stopping);
     }
 
-    /// Nobody takes any more: what waits is dropped.
+    /// Nobody takes any more: what waits is dropped. Whoever sends is still told of a stop, if there was one.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
         (state.queue, state.waiting, state.waker) = (VecDeque::new(), 0, None);
-        state.end = Some(End::Gone);
+        state.end = state.end.filter(|end| *end == End::Stopping).or(Some(End::Gone));
         self.changed.notify_all();
     }
 
@@ -446,6 +446,8 @@ mod tests {
         feed.stop();
         assert_eq!(feed.put("x".into()), Err(SendError::Stopping));
         assert_eq!((feed.take(), feed.take()), (Taken::Bytes("last".into()), Taken::End));
+        feed.abandon();
+        assert_eq!(feed.put("x".into()), Err(SendError::Stopping), "which is why nobody takes");
     }
 
     #[test]

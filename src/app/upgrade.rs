@@ -43,6 +43,8 @@ pub(crate) struct Advanced {
 pub(crate) enum Step {
     /// To be called when something happens, at the latest then.
     Wait(Option<Instant>),
+    /// The same, and when `output` was written: the feed has not been asked for everything it may have.
+    Send(Option<Instant>),
     /// To be called again when `output` was written, at the latest then: it takes no more input before.
     Write(Option<Instant>),
     /// [`Upgraded::run`], then to be called again.

@@ -119,6 +119,26 @@ fn clients_that_leave_in_the_middle_of_a_response() {
 }
 
 #[test]
+fn pipelined_responses_come_in_order_whatever_they_are_made_of() {
+    let site = Site::start(config());
+    let targets = ["/written/70000", "/text", "/stream/40000", "/stream/10/10", "/file/5", "/written/0", "/big/20000"];
+    let input = targets.map(|target| get_of(target) + &request("HEAD", target, "")).concat();
+    let input = input.repeat(3) + &get_of("/text");
+    for pieces in [input.len(), 1, 1000] {
+        let mut client = site.connect();
+        input.as_bytes().chunks(pieces).for_each(|piece| client.send(piece));
+        for target in [targets; 3].as_flattened() {
+            let n = target[1..].split('/').nth(1).map(|n| n.parse().unwrap());
+            let body = n.map_or_else(|| b"Hello".to_vec(), pattern);
+            assert!(client.reply().body == body, "{target} in pieces of {pieces}");
+            assert_eq!(client.reply_to("HEAD").status, 200, "{target} in pieces of {pieces}");
+        }
+        assert_eq!(client.reply().text(), "Hello");
+    }
+    site.until_deserted();
+}
+
+#[test]
 fn the_head_does_not_wait_for_the_body() {
     let site = Site::start(config());
     for (n, route) in ["gated-stream", "blocking-stream", "gated-writer", "blocking-writer"].into_iter().enumerate() {

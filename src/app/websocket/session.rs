@@ -185,7 +185,8 @@ impl Session {
                 return Step::Write(self.close_by);
             }
             if self.end.is_none() && !self.receive(wire) {
-                return Step::Wait(self.deadline());
+                let deadline = self.deadline();
+                return if self.may_send(wire) { Step::Wait(deadline) } else { Step::Send(deadline) };
             }
         }
         if self.has_work() || self.callbacks.on_close.is_some() { Step::Run } else { Step::Close }
@@ -214,13 +215,18 @@ impl Session {
         if self.socket.closing().is_some() {
             self.close_by.get_or_insert(now + self.limits.close_timeout);
         }
-        while !self.has_said_goodbye && wire.output.len() < ENOUGH_BYTES {
+        while !self.has_said_goodbye && self.may_send(wire) {
             match self.socket.feed().take() {
                 Taken::Bytes(frame) => wire.output.extend_from_slice(&frame),
                 Taken::Nothing => return,
                 Taken::End | Taken::Broken => self.say_goodbye(wire),
             }
         }
+    }
+
+    /// Whether what waits may be moved, so that all of it was, or is told when more comes.
+    fn may_send(&self, wire: &Wire<'_>) -> bool {
+        wire.output.len() < ENOUGH_BYTES
     }
 
     fn say_goodbye(&mut self, wire: &mut Wire<'_>) {
@@ -305,9 +311,10 @@ impl Session {
         self.socket.end();
     }
 
-    /// Bytes that arrive show that the other end is there; while none were read, nobody could have seen them.
+    /// Bytes that arrive show that the other end is there; while none were read, nobody could have seen them. Nor could it
+    /// have seen a ping behind what it has not taken yet, for which the server has a bound of its own.
     fn look_for_signs(&mut self, wire: &Wire<'_>, now: Instant) {
-        let was_hidden = std::mem::take(&mut self.signs.hidden);
+        let was_hidden = std::mem::take(&mut self.signs.hidden) || !wire.output.is_empty();
         if self.signs.seen.is_none() || was_hidden || wire.has_input() {
             (self.signs.seen, self.signs.pinged) = (Some(now), None);
         }

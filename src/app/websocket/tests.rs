@@ -91,7 +91,9 @@ impl Driven {
 
     /// Time passes, until the session wants to be called.
     fn wait(&mut self) {
-        let (Step::Wait(until) | Step::Write(until)) = self.next else { panic!("it does not wait") };
+        let (Step::Wait(until) | Step::Send(until) | Step::Write(until)) = self.next else {
+            panic!("it does not wait")
+        };
         self.now = until.expect("it waits for a time");
         self.arrive(b"");
     }

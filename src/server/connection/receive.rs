@@ -133,8 +133,7 @@ impl Connection {
             self.refuse(reactor, in_flight, refusal(StatusCode::PAYLOAD_TOO_LARGE), CloseReason::BodyTooLarge);
             return None;
         }
-        // An upgrade needs the whole request first, and 100 comes before 101 (RFC 9110 section 7.8).
-        let asks = self.cycle.framing().expect_continue && !self.cycle.framing().upgrade;
+        let asks = self.cycle.framing().expect_continue;
         match endpoint.body {
             // Whoever asks before it sends need not send what nobody wants.
             BodyUse::Ignored if asks => Some(Next::Call(in_flight, resolved, Body::empty())),

@@ -31,8 +31,6 @@ pub(in crate::server) struct Speaking {
     stats: Arc<Stats>,
     /// What it wanted when it was last asked.
     step: Step,
-    /// It has written something that was not on its way yet when it was last asked, and may hold more back until it is.
-    is_ahead: bool,
     knows_waker: bool,
     has_ended: bool,
     is_lost: bool,
@@ -51,7 +49,6 @@ impl Speaking {
             endpoint: in_flight.endpoint,
             stats: stats.clone(),
             step: Step::Wait(None),
-            is_ahead: false,
             knows_waker: false,
             has_ended: false,
             is_lost: false,
@@ -86,12 +83,12 @@ impl Speaking {
 
     /// Whether it goes on once its output is written.
     pub(super) fn wants_to_write(&self) -> bool {
-        self.is_lost || self.is_ahead || matches!(self.step, Step::Write(_))
+        self.is_lost || matches!(self.step, Step::Write(_) | Step::Send(_))
     }
 
     /// When to ask it again although nothing happens.
     fn due(&self) -> Option<Instant> {
-        let (Step::Wait(due) | Step::Write(due)) = self.step else { return self.stop_by };
+        let (Step::Wait(due) | Step::Send(due) | Step::Write(due)) = self.step else { return self.stop_by };
         [due, self.stop_by, self.write_by].into_iter().flatten().min()
     }
 
@@ -155,7 +152,7 @@ impl Connection {
     pub(super) fn speak(&mut self, reactor: &mut Reactor) -> Option<Next> {
         self.hear_the_time(reactor);
         let now = reactor.now();
-        while self.closing.is_none() && self.output.waiting() < OUTPUT_HIGH {
+        while self.closing.is_none() {
             let Phase::Upgraded(speaking) = &mut self.phase else { return None };
             if !speaking.knows_waker {
                 speaking.knows_waker = true;
@@ -177,19 +174,19 @@ impl Connection {
             if speaking.is_lost {
                 self.output.discard();
             }
-            speaking.is_ahead = !self.output.is_empty();
             match next {
                 Step::Run => return Some(Next::Run),
                 Step::Close => self.closing = Some(CloseReason::Upgraded),
                 // It has been told that there is nothing to wait for.
                 _ if speaking.is_lost => speaking.step = Step::Close,
-                Step::Wait(_) if used > 0 && !self.input.is_empty() => continue,
+                Step::Wait(_) | Step::Send(_)
+                    if used > 0 && !self.input.is_empty() && self.output.waiting() < OUTPUT_HIGH => {}
                 // Nothing of it is left to be written.
-                Step::Write(due) if self.output.is_empty() && !has_written && used == 0 => {
+                Step::Write(due) | Step::Send(due) if self.output.is_empty() && !has_written && used == 0 => {
                     speaking.step = Step::Wait(due);
                     return None;
                 }
-                Step::Wait(_) | Step::Write(_) => return None,
+                Step::Wait(_) | Step::Send(_) | Step::Write(_) => return None,
             }
             if speaking.is_lost {
                 self.closing = Some(CloseReason::IoError);
@@ -202,7 +199,7 @@ impl Connection {
     fn hear_the_time(&mut self, reactor: &Reactor) {
         let (now, shared, has_output) = (reactor.now(), reactor.shared(), self.has_output());
         let Phase::Upgraded(speaking) = &mut self.phase else { return };
-        if speaking.stop_by.is_none() && shared.lifecycle.state() >= State::Stopping {
+        if speaking.stop_by.is_none() && shared.lifecycle.state() == State::Stopping {
             speaking.stop_by = Some(now + shared.role.last_head());
             speaking.hear(News::Stopping);
         }

@@ -128,6 +128,50 @@ fn who_does_not_listen_is_not_listened_to() {
     assert!(driven.arrive(&pings) < pings.len(), "nor are pings answered without an end");
 }
 
+/// Who is not told that more has come must look again by itself.
+#[test]
+fn large_messages_from_elsewhere_do_not_wait_for_anything_else() {
+    let mut driven = Driven::new(Limits::default(), |_, _| {});
+    let (wakes, woken) = crossbeam_channel::unbounded();
+    driven.session.feed().attach(std::task::Waker::from(Arc::new(Wakes(wakes))));
+    let large = vec![b'x'; 50_000];
+    for round in 0..3 {
+        driven.socket.send(large.clone()).unwrap();
+        assert!(woken.try_recv().is_ok(), "round {round}");
+        driven.arrive(b"");
+        assert!(matches!(driven.next, Step::Send(Some(_))), "it wants to be called when that is written");
+        driven.socket.send(large.clone()).unwrap();
+        assert_eq!(driven.written(), [Seen::Binary(large.clone())]);
+        assert_eq!(driven.written(), [Seen::Binary(large.clone())], "the one that came meanwhile");
+        assert!(matches!(driven.next, Step::Wait(Some(_))));
+    }
+}
+
+struct Wakes(crossbeam_channel::Sender<()>);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+/// What is not answered for want of being read is for the server to bound.
+#[test]
+fn who_takes_long_to_read_is_not_given_up_for_a_ping() {
+    let mut driven = Driven::new(Limits::default(), |_, _| {});
+    driven.socket.send(vec![0; 50_000]).unwrap();
+    driven.arrive(b"");
+    for _ in 0..5 {
+        driven.wait();
+    }
+    assert_eq!(driven.log(), ["open"]);
+    driven.written();
+    driven.wait();
+    driven.written();
+    driven.wait();
+    assert_eq!(driven.log().len(), 2, "but then it is");
+}
+
 #[test]
 fn who_is_sent_too_much_is_full() {
     let limits = Limits { max_outgoing: 1000, ..Limits::default() };

@@ -62,6 +62,7 @@ impl Upgraded for Lines {
         }
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
+            let _ = self.desk.heard.send("due".into());
             output.extend_from_slice(b"ding\n");
         }
         if self.is_lost && !std::mem::replace(&mut self.is_over, true) {
@@ -71,12 +72,14 @@ impl Upgraded for Lines {
         if self.is_over {
             return step(0, Step::Close);
         }
-        let Some(end) = memchr::memchr(b'\n', input) else { return step(0, Step::Wait(self.due)) };
+        let Some(end) = memchr::memchr(b'\n', input) else {
+            return step(0, if output.len() < ENOUGH { Step::Wait(self.due) } else { Step::Send(self.due) });
+        };
         let line = String::from_utf8_lossy(&input[..end]).into_owned();
         let next = match line.as_str() {
             "bye" => Step::Close,
             "later" => {
-                self.due = Some(now + Duration::from_secs(7));
+                self.due = Some(now + Duration::from_secs(3));
                 Step::Wait(self.due)
             }
             _ => {
@@ -320,12 +323,6 @@ fn an_offer_is_a_request_like_any_other() {
         let mut peer = site.send(&(offer(&framing) + body + "first\n"));
         peer.expect_upgrade();
         assert_eq!(peer.line(), "FIRST\n", "the body is not taken for lines");
-        // First 100, then 101 (RFC 9110 section 7.8).
-        let mut asks = site.send(&offer(&format!("Expect: 100-continue\r\n{framing}")));
-        assert!(asks.head().contains(" 100 "));
-        asks.say(&(body.to_owned() + "first\n"));
-        asks.expect_upgrade();
-        assert_eq!(asks.line(), "FIRST\n");
     }
     for fields in [
         "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
@@ -443,6 +440,20 @@ fn who_does_not_read_is_lost_in_time() {
 }
 
 #[test]
+fn what_is_due_is_due_although_nothing_can_be_written() {
+    let site = Site::start();
+    let mut peer = site.upgrade();
+    let feed = site.feeds.recv().unwrap();
+    peer.say("later\nthen\n");
+    assert_eq!(peer.line(), "THEN\n");
+    site.hears("then");
+    feed.put(vec![b'x'; 50_000_000].into()).unwrap();
+    peer.0.fill_buf().unwrap();
+    site.pass(3);
+    site.hears("due");
+}
+
+#[test]
 fn stopping_is_told_and_bounded() {
     let site = Site::start();
     let (mut polite, mut rude) = (site.upgrade(), site.upgrade());
@@ -512,7 +523,7 @@ fn a_drain_ends_endless_feeds_cleanly() {
     let mut rest = String::new();
     peer.0.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "5\r\nlast\n\r\n0\r\n\r\n");
-    assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Closed), "it is gone by now");
+    assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Stopping), "that is why");
     drop(peer);
     assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
 }
