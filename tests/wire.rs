@@ -4,6 +4,8 @@
 
 #[path = "wire/bodies.rs"]
 mod bodies;
+#[path = "wire/coded.rs"]
+mod coded;
 #[path = "wire/deadlines.rs"]
 mod deadlines;
 #[path = "wire/drain.rs"]
