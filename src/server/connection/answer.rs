@@ -53,6 +53,15 @@ pub(in crate::server) struct Finishing {
     pub(in crate::server) ended: Option<Instant>,
 }
 
+impl Finishing {
+    /// The request, for those who watch what workers are at.
+    pub(super) fn watched(&self) -> InFlight {
+        let InFlight { ref received, endpoint, reactor, queued, started, .. } = self.in_flight;
+        let (received, answered) = (Arc::clone(received), Some(self.status));
+        InFlight { received, endpoint, reactor, queued, started, reported: false, answered }
+    }
+}
+
 /// A response whose body is read while it is written.
 pub(super) struct Pulling {
     pub(super) source: Source,
