@@ -14,7 +14,7 @@ use rws::app::middleware::{
     BasicAuth, BearerAuth, BodyLimit, CacheControl, Compression, Cors, RateLimit, SecurityHeaders, Stack, Timeout,
     Users, from_fn, map_request, map_response,
 };
-use rws::app::response::File;
+use rws::app::response::NamedFile;
 use rws::app::{Event, Middleware, Sse, TestResponse, any, post};
 use rws::{App, Body, Html, IntoResponse, Next, Problem, Request, Response, Router, TestClient, get};
 
@@ -61,7 +61,7 @@ const FIELDS: [(&str, &str); 2] = [("content-type", "text/plain"), ("etag", "\"s
 fn file(request: Request) -> Result<Response, Problem> {
     let mut file = tempfile::Builder::new().suffix(".txt").tempfile()?;
     file.write_all(text().as_bytes())?;
-    Ok(File::open(file.path())?.answer(request.head()))
+    Ok(NamedFile::open(file.path())?.answer(request.head()))
 }
 
 fn channel() -> impl IntoResponse {

@@ -18,6 +18,11 @@ use super::compression::Coder;
 /// How much may wait, unless something else is said: 64 KiB.
 pub(crate) const LIMIT: usize = 64 * 1024;
 
+/// What a piece counts at least: with tiny ones, the queue itself is what takes memory.
+const LEAST: usize = 32;
+/// So many pieces may always wait, and the memory for so many is kept.
+const FEW: usize = 16;
+
 /// The queue. One side puts bytes in; the other, which must never wait, takes them out.
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -129,7 +134,7 @@ impl Feed {
     pub(crate) fn put_waiting(&self, bytes: Bytes) -> Result<(), SendError> {
         loop {
             let mut state = self.state();
-            while state.end.is_none() && state.waiting >= self.limit {
+            while state.end.is_none() && state.is_full(self.limit) {
                 if !state.is_taken && thread::current().id() == self.maker {
                     return Err(SendError::Full);
                 }
@@ -145,14 +150,12 @@ impl Feed {
 
     fn put_into(&self, state: MutexGuard<'_, State>, bytes: Bytes) -> Result<(), SendError> {
         state.may_take_in(self.limit)?;
-        match state.coder.clone() {
-            None => self.append(state, bytes),
-            Some(coder) => {
-                drop(state);
-                return self.put_coded(&coder, &bytes);
-            }
-        }
-        Ok(())
+        let Some(coder) = state.coder.clone() else {
+            self.append(state, bytes);
+            return Ok(());
+        };
+        drop(state);
+        self.put_coded(&coder, &bytes)
     }
 
     /// Without holding the state: whoever takes must not wait for an encoder.
@@ -160,14 +163,12 @@ impl Feed {
         let mut coder = coder.lock().unwrap_or_else(PoisonError::into_inner);
         self.state().may_take_in(self.limit)?;
         let coder = coder.as_mut().ok_or(SendError::Closed)?;
-        match coder.piece(bytes) {
-            Ok(coded) => self.append(self.state(), coded.into()),
-            Err(error) => {
-                tracing::error!(%error, "cannot compress a response; it is broken off");
-                self.break_off();
-                return Err(SendError::Closed);
-            }
-        }
+        let coded = coder.piece(bytes).map_err(|error| {
+            tracing::error!(%error, "cannot compress a response; it is broken off");
+            self.break_off();
+            SendError::Closed
+        })?;
+        self.append(self.state(), coded.into());
         Ok(())
     }
 
@@ -223,11 +224,11 @@ impl Feed {
         self.end(End::Stopping);
     }
 
-    /// Nobody takes any more: what waits is dropped.
+    /// Nobody takes any more: what waits is dropped. Whoever sends is still told of a stop, if there was one.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
         (state.queue, state.waiting, state.waker, state.coder) = (VecDeque::new(), 0, None, None);
-        state.end = Some(End::Gone);
+        state.end = state.end.filter(|end| *end == End::Stopping).or(Some(End::Gone));
         self.changed.notify_all();
     }
 
@@ -264,6 +265,9 @@ impl Feed {
         state.is_taken = true;
         if let Some(bytes) = state.queue.pop_front() {
             state.waiting -= bytes.len();
+            if state.queue.is_empty() {
+                state.queue.shrink_to(FEW);
+            }
             self.changed.notify_all();
             return Taken::Bytes(bytes);
         }
@@ -298,12 +302,16 @@ impl Feed {
 }
 
 impl State {
+    fn is_full(&self, limit: usize) -> bool {
+        self.waiting >= limit || self.queue.len() >= FEW.max(limit / LEAST)
+    }
+
     /// Whether more may be put in.
     fn may_take_in(&self, limit: usize) -> Result<(), SendError> {
         match self.end {
             Some(End::Stopping) => Err(SendError::Stopping),
             Some(_) => Err(SendError::Closed),
-            None if self.waiting >= limit => Err(SendError::Full),
+            None if self.is_full(limit) => Err(SendError::Full),
             None => Ok(()),
         }
     }
@@ -489,6 +497,16 @@ mod tests {
     }
 
     #[test]
+    fn tiny_pieces_are_bounded_by_their_number() {
+        let feed = Feed::new(64 * LEAST, Terms::default());
+        let put = (0..1000).take_while(|_| feed.put("x".into()).is_ok()).count();
+        assert_eq!((put, feed.waiting()), (64, 64));
+        while feed.take() != Taken::Nothing {}
+        assert!(feed.state().queue.capacity() <= FEW, "what they needed is given back");
+        assert_eq!(feed.put("x".into()), Ok(()));
+    }
+
+    #[test]
     fn a_sender_waits_for_room() {
         let (sender, body) = Body::channel();
         let long = vec![b'x'; 3 * LIMIT];
@@ -509,6 +527,8 @@ mod tests {
         feed.stop();
         assert_eq!(feed.put("x".into()), Err(SendError::Stopping));
         assert_eq!((feed.take(), feed.take()), (Taken::Bytes("last".into()), Taken::End));
+        feed.abandon();
+        assert_eq!(feed.put("x".into()), Err(SendError::Stopping), "which is why nobody takes");
     }
 
     #[test]

@@ -132,6 +132,8 @@ pub(super) struct InFlight {
     pub(super) reported: bool,
     /// What was answered, once the body of that is still being got from somewhere.
     pub(super) answered: Option<StatusCode>,
+    /// Whether it was answered and recorded long since, and what runs is for what its connection became.
+    pub(super) upgraded: bool,
 }
 
 /// What to do next with a connection.

@@ -19,6 +19,7 @@ use crate::app::body::{Body, Kind, Write};
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::app::service::Service;
+use crate::app::upgrade::News;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::{self, HeadPlan, Length};
@@ -56,9 +57,9 @@ pub(in crate::server) struct Finishing {
 impl Finishing {
     /// The request, for those who watch what workers are at.
     pub(super) fn watched(&self) -> InFlight {
-        let InFlight { ref received, endpoint, reactor, queued, started, .. } = self.in_flight;
+        let InFlight { ref received, endpoint, reactor, queued, started, upgraded, .. } = self.in_flight;
         let (received, answered) = (Arc::clone(received), Some(self.status));
-        InFlight { received, endpoint, reactor, queued, started, reported: false, answered }
+        InFlight { received, endpoint, reactor, queued, started, reported: false, upgraded, answered }
     }
 }
 
@@ -298,7 +299,7 @@ impl Connection {
         self.stream.discard();
         // It may have a last word for the user.
         if let Phase::Upgraded(speaking) = &mut self.phase
-            && speaking.lose()
+            && speaking.lose(News::Lost)
         {
             return;
         }

@@ -211,7 +211,8 @@ impl fmt::Display for SourcePanicked {
 
 impl std::error::Error for SourcePanicked {}
 
-pub(super) fn go_home(shared: &Shared, connection: Box<Connection>) {
+/// Sends a connection back to its reactor.
+pub(in crate::server) fn go_home(shared: &Shared, connection: Box<Connection>) {
     shared.reactors[connection.reactor].send(Mail::Return(connection));
 }
 

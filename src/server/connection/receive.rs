@@ -108,6 +108,7 @@ impl Connection {
             started: now,
             reported: false,
             answered: None,
+            upgraded: false,
         };
         match self.cycle.framing().body {
             BodyLength::None | BodyLength::Length(0) => Some(Next::Call(in_flight, resolved, Body::empty())),
