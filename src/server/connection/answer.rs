@@ -54,6 +54,15 @@ pub(in crate::server) struct Finishing {
     pub(in crate::server) ended: Option<Instant>,
 }
 
+impl Finishing {
+    /// The request, for those who watch what workers are at.
+    pub(super) fn watched(&self) -> InFlight {
+        let InFlight { ref received, endpoint, reactor, queued, started, upgraded, .. } = self.in_flight;
+        let (received, answered) = (Arc::clone(received), Some(self.status));
+        InFlight { received, endpoint, reactor, queued, started, reported: false, upgraded, answered }
+    }
+}
+
 /// A response whose body is read while it is written.
 pub(super) struct Pulling {
     pub(super) source: Source,
