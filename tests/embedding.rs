@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rws::config::{Config, LogFormat, Sources};
 use rws::error::ErrorKind;
+use rws::prometheus::{IntCounter, Registry};
 use rws::server::Verdict;
 use rws::server::lifecycle::State;
 use rws::{App, TestServer, get};
@@ -179,33 +180,113 @@ fn a_server_that_is_dropped_drains() {
 }
 
 #[test]
-fn no_thread_is_left_behind() {
+fn a_listener_of_which_the_caller_keeps_a_clone_can_be_served_again() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = TcpListener::bind(address) else { continue };
+        for round in ["one", "two"] {
+            let server =
+                App::new().route("/", get(move || round)).serve(listener.try_clone().unwrap(), quiet()).unwrap();
+            assert_eq!(ask(server.address(), "/"), (200, round.to_owned()));
+            server.stop();
+            assert_eq!(server.wait().unwrap().verdict, Verdict::Drained);
+        }
+    }
+}
+
+#[test]
+fn it_may_be_stopped_at_any_time_by_any_number_of_threads() {
+    let (hold, held) = crossbeam_channel::bounded::<()>(0);
+    let slow_start = App::new().on_startup("slow", move || _ = held.recv_timeout(PATIENCE));
+    let server = slow_start.serve(free_port(), quiet()).unwrap();
+    let stoppers: Vec<_> = (0..8).map(|_| server.stopper()).collect();
+    let threads: Vec<_> = stoppers.into_iter().map(|stopper| thread::spawn(move || stopper.stop())).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    drop(hold);
+    assert!(!server.wait_until_ready(), "it was stopped before");
+    assert_eq!(server.wait().unwrap().verdict, Verdict::Drained);
+
+    let server = App::new().serve(free_port(), quiet()).unwrap();
+    let stopper = server.stopper();
+    server.stop();
+    assert_eq!(server.wait().unwrap().verdict, Verdict::Drained);
+    stopper.stop();
+    stopper.abort();
+}
+
+#[test]
+fn panics_are_told_and_end_nothing_that_they_need_not() {
+    let mut app = App::new()
+        .route("/", get(|| "fine"))
+        .route("/panic", get(|| -> &'static str { panic!("on purpose") }))
+        .on_shutdown("flush", || -> Result<(), String> { panic!("on purpose") });
+    app.health().check("store").critical(false).run(|| -> Result<(), String> { panic!("on purpose") });
+    let server = TestServer::start(app).unwrap();
+    assert_eq!(ask(server.address(), "/panic").0, 500);
+    assert_eq!(ask(server.address(), "/").0, 200);
+    assert!(ask(server.address(), "/readyz?verbose").1.contains("store"));
+    assert_eq!(server.stop().unwrap().verdict, Verdict::Drained);
+
+    let error =
+        TestServer::start(App::new().on_startup("migrate", || -> Result<(), String> { panic!("no such table") }))
+            .unwrap_err()
+            .to_string();
+    assert!(error.contains("migrate") && error.contains("no such table"), "{error}");
+}
+
+#[test]
+fn metrics_are_those_of_each_server_and_a_registry_may_be_of_several() {
+    let (own, shared) = (Registry::new(), Registry::new());
+    for (registry, name) in [(&own, "own_total"), (&shared, "shared_total")] {
+        let counter = IntCounter::new(name, "A test's.").unwrap();
+        counter.inc();
+        registry.register(Box::new(counter)).unwrap();
+    }
+    let app = || App::new().route("/orders", get(|| "")).metrics(shared.clone());
+    let one = app().metrics(own).serve(free_port(), quiet()).unwrap();
+    let two = app().serve(free_port(), quiet()).unwrap();
+    assert_eq!(ask(one.address(), "/orders").0, 200);
+    let scraped = [&one, &two].map(|server| ask(server.address(), "/metrics").1);
+    let served =
+        |text: &str| text.lines().any(|line| line.contains(r#"http_route="/orders""#) && !line.ends_with(" 0"));
+    assert_eq!(scraped.each_ref().map(|text| served(text)), [true, false]);
+    assert_eq!(scraped.each_ref().map(|text| text.contains("own_total 1")), [true, false]);
+    assert_eq!(scraped.each_ref().map(|text| text.contains("shared_total 1")), [true, true]);
+}
+
+#[test]
+fn nothing_is_left_behind_and_the_environment_is_not_read() {
     /// Set in the process that has no other tests.
     const ALONE: &str = "--exact";
     if !std::env::args().any(|argument| argument == ALONE) {
         let alone = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["no_thread_is_left_behind", ALONE])
+            .args(["nothing_is_left_behind_and_the_environment_is_not_read", ALONE])
+            .envs([("RWS_CONFIG_THREAD_COUNT", "banana"), ("RWS_CONFIG_HEALTHZ_PATH", "/elsewhere")])
+            .env("KUBERNETES_SERVICE_HOST", "10.96.0.1")
             .output()
             .unwrap();
         assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stdout));
         return;
     }
-    let threads = || {
-        let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
-        let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
-        names.filter(|name| name.starts_with("rws-")).collect::<Vec<_>>()
-    };
-    for _ in 0..3 {
-        let mut app = App::new().route("/", get(|| "hello"));
+    let count = |what: &str| fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
+    let left = || (count("task"), count("fd"));
+    let before = left();
+    let registry = Registry::new();
+    let address = free_port().local_addr().unwrap();
+    for _ in 0..10 {
+        let mut app = App::new().route("/", get(|| "hello")).metrics(registry.clone());
         app.health().check("store").run(|| Ok::<(), String>(()));
-        let server = TestServer::start(app).unwrap();
-        assert_eq!(ask(server.address(), "/").0, 200);
-        assert!(threads().len() > 3);
-        assert_eq!(server.stop().unwrap().verdict, Verdict::Drained);
+        let config = Config { admin_port: Some(0), admin_ip: Some(address.ip()), ..quiet() };
+        let server = app.serve(TcpListener::bind(address).unwrap(), config).unwrap();
+        assert!(server.wait_until_ready());
+        assert_eq!(ask(address, "/").0, 200);
+        assert_eq!(ask(server.admin_address().unwrap(), "/healthz").0, 200);
+        assert!(left().0 > before.0 + 3);
+        server.stop();
+        assert_eq!(server.wait().unwrap().verdict, Verdict::Drained);
     }
     let end = Instant::now() + PATIENCE;
-    while !threads().is_empty() {
-        assert!(Instant::now() < end, "still there: {:?}", threads());
+    while left() != before {
+        assert!(Instant::now() < end, "threads and descriptors: {before:?} before, and now {:?}", left());
         thread::park_timeout(Duration::from_millis(10));
     }
 }
