@@ -130,6 +130,7 @@ impl Seen {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::slice;
     use std::time::Duration;
 
     use super::*;
@@ -149,7 +150,7 @@ mod tests {
     fn what_changes_a_file_is_told_and_what_does_not_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let (file, other) = (dir.path().join("file"), dir.path().join("other"));
-        let (watch, _) = watching(&[file.clone()]);
+        let (watch, _) = watching(slice::from_ref(&file));
         let changes: [(&str, &dyn Fn()); 5] = [
             ("made", &|| fs::write(&file, "a").unwrap()),
             ("written", &|| fs::write(&file, "b").unwrap()),
@@ -178,7 +179,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (inner, file) = (dir.path().join("inner"), dir.path().join("inner/file"));
         fs::create_dir(&inner).unwrap();
-        let (mut watch, places) = watching(&[file.clone()]);
+        let (mut watch, places) = watching(slice::from_ref(&file));
         for way in ["removed", "moved"] {
             match way {
                 "removed" => fs::remove_dir(&inner).unwrap(),
