@@ -110,6 +110,7 @@ fn embedding() {
 }
 
 #[test]
+#[cfg(feature = "auth")]
 fn middleware() {
     let example = Example::start("middleware", &[]);
     let long = "x".repeat(65);
@@ -132,6 +133,45 @@ fn middleware() {
         assert!(timing.strip_prefix("app;dur=").is_some_and(|time| time.parse::<f64>().is_ok()), "{timing}");
     }
     example.stop();
+}
+
+#[test]
+fn cookies() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    fs::write(&file, [7; 32]).unwrap();
+    let settings = [("COOKIE_KEY_FILE", file.to_str().unwrap())];
+    let example = Example::start("cookies", &settings);
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let post = |target: &str, fields: &str, body: &str| {
+        let mut stream = TcpStream::connect(example.address).unwrap();
+        let length = body.len();
+        write!(stream, "POST {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{fields}Content-Length: {length}\r\n\r\n{body}")
+            .unwrap();
+        Answer::read(&mut stream)
+    };
+    assert_eq!(post("/sign-in", form, "name=ada&password=love").status, 403);
+    let signed_in = post("/sign-in", form, "name=ada&password=lovelace");
+    assert_eq!((signed_in.status, signed_in.header("location")), (303, Some("/")));
+    let set = signed_in.header("set-cookie").unwrap();
+    assert!(set.ends_with("; HttpOnly; SameSite=Lax; Path=/"), "{set}");
+    assert!(!set.contains("ada"), "{set}");
+    let cookie = format!("Cookie: {}\r\n", set.split(';').next().unwrap());
+    assert!(Answer::read(&mut example.send_with("GET", "/", &cookie, "")).body.starts_with("Hello, ada!"));
+    for fields in ["", "Cookie: session=ada\r\n"] {
+        let answer = Answer::read(&mut example.send_with("GET", "/", fields, ""));
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/sign-in")), "{fields}");
+    }
+    let signed_out = post("/sign-out", &cookie, "");
+    assert!(signed_out.header("set-cookie").unwrap().starts_with("session=; "), "{}", signed_out.head);
+    example.stop();
+
+    // Any replica that has the key knows the session.
+    for (settings, status) in [(&settings[..], 200), (&[], 303)] {
+        let example = Example::start("cookies", settings);
+        assert_eq!(Answer::read(&mut example.send_with("GET", "/", &cookie, "")).status, status);
+        example.stop();
+    }
 }
 
 #[test]

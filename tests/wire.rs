@@ -8,6 +8,8 @@ mod bodies;
 mod deadlines;
 #[path = "wire/drain.rs"]
 mod drain;
+#[path = "wire/duplex.rs"]
+mod duplex;
 #[path = "wire/events.rs"]
 mod events;
 #[path = "wire/exchanges.rs"]
