@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 pub(super) use self::answer::Finishing;
 use self::answer::{Pulling, call};
 pub(super) use self::buffer::Buffer;
@@ -117,7 +119,6 @@ enum Waiting {
 }
 
 /// A request that is being answered.
-#[derive(Clone)]
 pub(super) struct InFlight {
     pub(super) received: Arc<Received>,
     pub(super) endpoint: u32,
@@ -129,6 +130,8 @@ pub(super) struct InFlight {
     pub(super) started: Instant,
     /// Whether it was reported for taking longer than HANDLER_TIMEOUT.
     pub(super) reported: bool,
+    /// What was answered, once the body of that is still being got from somewhere.
+    pub(super) answered: Option<StatusCode>,
     /// Whether it was answered and recorded long since, and what runs is for what its connection became.
     pub(super) upgraded: bool,
 }
@@ -333,6 +336,7 @@ impl Connection {
                 return Next::Pull;
             }
             if self.has_more_to_say() {
+                // Another protocol is asked again at once, but not for ever.
                 if reads == 0 || !matches!(self.phase, Phase::Upgraded(_)) {
                     return Next::Yield;
                 }

@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
-use http::StatusCode;
 
+use super::connection::InFlight;
 use super::connection::away::go_home;
-use super::connection::{Finishing, InFlight};
 use super::lifecycle::State;
-use super::observe::Outcome;
 use super::shared::{Mail, Shared, lock};
 use super::workers::Work;
 use super::{Report, Verdict};
@@ -127,14 +125,27 @@ pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> R
     if state == State::Forced {
         abandon_the_rest(shared);
         enter(shared, State::Forced);
+        shared.accept.stop();
         wait_for_reactors(shared, Duration::from_millis(500));
     }
     enter(shared, state);
     let report = shared.drain.report(verdict);
+    end_threads(shared);
+    report
+}
+
+/// Ends a server that could not be started as a whole.
+pub(super) fn give_up(shared: &Arc<Shared>) {
+    shared.pool.forget_reactors();
+    enter(shared, State::Forced);
+    shared.accept.stop();
+    end_threads(shared);
+}
+
+fn end_threads(shared: &Shared) {
     shared.drain.over.store(true, Ordering::Release);
     shared.monitor.wake();
     shared.pool.end();
-    report
 }
 
 fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict {
@@ -207,17 +218,15 @@ fn enter(shared: &Shared, state: State) {
 /// Names the requests that will not be waited for, and has them logged.
 fn abandon_the_rest(shared: &Shared) {
     for worker in shared.pool.workers() {
-        if let Some(in_flight) = lock(&worker.running).take() {
-            abandon(shared, unanswered(in_flight), "its handler has not returned");
-        }
-        if let Some(finishing) = lock(&worker.sending).take() {
-            abandon(shared, finishing, "its response is still being made");
-        }
+        let Some(in_flight) = lock(&worker.running).take() else { continue };
+        let is_answered = in_flight.answered.is_some();
+        let why = if is_answered { "its response is not whole yet" } else { "its handler has not returned" };
+        abandon(shared, in_flight, why);
     }
     let (jobs, pulls) = shared.pool.abandon();
     for job in jobs {
         match job.work {
-            Work::Request { .. } => abandon(shared, unanswered(job.in_flight), "it was still waiting for a worker"),
+            Work::Request { .. } => abandon(shared, job.in_flight, "it was still waiting for a worker"),
             // That was answered long since. The user's code is told by the reactor, with all others.
             Work::Upgraded => {
                 shared.stats.requests_active.fetch_sub(1, Ordering::Relaxed);
@@ -230,19 +239,13 @@ fn abandon_the_rest(shared: &Shared) {
     }
 }
 
-/// A request that gets no answer, as others are told of it.
-fn unanswered(in_flight: InFlight) -> Finishing {
-    let (status, outcome) = (StatusCode::SERVICE_UNAVAILABLE, Outcome::Timeout);
-    Finishing { in_flight, status, bytes_out: 0, outcome, ended: None }
-}
-
-fn abandon(shared: &Shared, finishing: Finishing, why: &str) {
-    let (now, in_flight) = (shared.clock.now(), &finishing.in_flight);
+fn abandon(shared: &Shared, in_flight: InFlight, why: &str) {
     if in_flight.upgraded {
         let received = &in_flight.received;
         tracing::warn!(path = received.head.path(), id = received.id, "not waited for, after an upgrade: {why}");
         return;
     }
+    let now = shared.clock.now();
     let head = &in_flight.received.head;
     let since = now.saturating_duration_since(in_flight.received.at);
     let request = format!("{} {} (id {}, for {since:.1?})", head.method(), head.path(), in_flight.received.id);
@@ -250,8 +253,7 @@ fn abandon(shared: &Shared, finishing: Finishing, why: &str) {
     shared.drain.abort(request);
     // Its own reactor lives, since it waits for the connection; another may have ended.
     let home = in_flight.reactor;
-    let (outcome, ended) = (Outcome::Timeout, Some(now));
-    shared.reactors[home].send(Mail::Abandoned(Finishing { outcome, ended, ..finishing }));
+    shared.reactors[home].send(Mail::Abandoned(in_flight, now));
 }
 
 fn wait_for_reactors(shared: &Shared, most: Duration) {

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
 use super::accept::{AcceptHandle, Seat};
 use super::clock::Clock;
-use super::connection::{Connection, Finishing};
+use super::connection::{Connection, InFlight};
 use super::drain::DrainCounters;
 use super::lifecycle::{Lifecycle, State};
 use super::monitor::MonitorHandle;
@@ -105,8 +106,8 @@ pub(super) enum Mail {
     Return(Box<Connection>),
     /// Something for a connection that waits for a feed.
     Wake(usize),
-    /// A request that will not be waited for any longer, to be logged.
-    Abandoned(Finishing),
+    /// A request whose handler will not be waited for any longer, to be logged.
+    Abandoned(InFlight, Instant),
 }
 
 impl ReactorHandle {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select, unbounded};
 
-use super::connection::{Connection, Finishing, InFlight, away, upgraded};
+use super::connection::{Connection, InFlight, away, upgraded};
 use super::handoff::Slot;
 use super::reactor::{self, Reactor};
 use super::shared::{Shared, lock};
@@ -29,10 +29,8 @@ pub(super) struct Worker {
     pub(super) id: usize,
     /// The reactor it drives, while a handler runs inline.
     pub(super) slot: Slot<Reactor>,
-    /// The request whose handler it runs, unless that runs inline and nobody took the reactor.
+    /// The request whose handler it runs, unless that runs inline and nobody took the reactor, or whose response it sends on.
     pub(super) running: Mutex<Option<InFlight>>,
-    /// The response whose body it gets from the user's code, as it was when it began with that.
-    pub(super) sending: Mutex<Option<Finishing>>,
 }
 
 /// A request on its way to a worker.
@@ -111,6 +109,11 @@ impl Pool {
     pub(super) fn add_reactor(&self, reactor: Box<Reactor>) {
         // The receiver lives as long as the sender.
         let _ = self.reactors.0.send(reactor);
+    }
+
+    /// Drops the reactors that wait for a worker, as nobody else would: they hold what holds them.
+    pub(super) fn forget_reactors(&self) {
+        self.reactors.1.try_iter().for_each(drop);
     }
 
     /// Takes all requests out that wait for a worker, and all responses that wait to be read on.
@@ -283,8 +286,7 @@ impl Shared {
 
     /// A worker's life.
     fn work(self: Arc<Self>, id: usize) {
-        let worker =
-            Arc::new(Worker { id, slot: Slot::default(), running: Mutex::default(), sending: Mutex::default() });
+        let worker = Arc::new(Worker { id, slot: Slot::default(), running: Mutex::default() });
         lock(&self.pool.workers).push(Arc::downgrade(&worker));
         // Handlers are caught one by one, and nothing else here panics on account of a peer. If the engine itself is
         // broken, its reactor is lost: better to end and be started again than to limp.

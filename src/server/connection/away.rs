@@ -100,24 +100,25 @@ fn finish(
     go_home(shared, connection);
 }
 
-/// Gives a response's body that is made on the way its turn on this thread.
-pub(in crate::server) fn pull(shared: &Arc<Shared>, connection: Box<Connection>, worker: &Arc<Worker>) {
-    *lock(&worker.sending) = connection.finishing.as_deref().cloned();
+/// Gives a response whose body is got from somewhere its turn. Meanwhile it can be seen, and given up, like a handler.
+pub(in crate::server) fn pull(shared: &Arc<Shared>, connection: Box<Connection>, worker: &Worker) {
+    *lock(&worker.running) = connection.finishing.as_ref().map(|finishing| finishing.watched());
     shared.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
-    let pulled = turn(shared, connection);
+    let turn = take_turn(shared, connection);
     shared.pool.progress.beat_among_others();
     shared.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
-    let is_told = lock(&worker.sending).take().is_none();
-    let Some((mut connection, goes_on)) = pulled else { return };
-    if is_told {
-        connection.forget_request(shared);
+    let is_given_up = lock(&worker.running).take().is_none();
+    let Some((mut connection, goes_on)) = turn else { return };
+    if is_given_up && connection.finishing.take().is_some() {
+        // It was recorded then.
+        shared.stats.requests_active.fetch_sub(1, Ordering::Relaxed);
     }
     if goes_on { shared.submit_pull(connection) } else { go_home(shared, connection) }
 }
 
 /// Has the body written by its function, or fetches the next pieces of it and writes them for as long as the socket takes
-/// them. Returns the connection, and whether it goes on here.
-fn turn(shared: &Arc<Shared>, mut connection: Box<Connection>) -> Option<(Box<Connection>, bool)> {
+/// them. Returns the connection, and whether it goes on at once.
+fn take_turn(shared: &Arc<Shared>, mut connection: Box<Connection>) -> Option<(Box<Connection>, bool)> {
     if connection.closing == Some(CloseReason::IoError) {
         connection.drop_source();
         return Some((connection, false));
@@ -126,7 +127,7 @@ fn turn(shared: &Arc<Shared>, mut connection: Box<Connection>) -> Option<(Box<Co
         && let Source::Writer(_) = pulling.source
         && let Source::Writer(write) = std::mem::replace(&mut pulling.source, Source::Gone)
     {
-        return Some((push(shared, connection, write)?, false));
+        return push(shared, connection, write).map(|connection| (connection, false));
     }
     let mut piece = vec![0; PIECE];
     for _ in 0..TURN {

@@ -5,10 +5,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
+use http::StatusCode;
+
 use super::{Place, Reactor};
 use crate::net::stream::Stream;
 use crate::server::accept::Seat;
 use crate::server::connection::Connection;
+use crate::server::observe::Outcome;
 use crate::server::shared::{Mail, Shared};
 
 impl Reactor {
@@ -26,7 +29,11 @@ impl Reactor {
                 Mail::Open(stream, remote, seat) => self.open(stream, remote, seat),
                 Mail::Wake(token) => self.woken(token),
                 Mail::Return(connection) => self.welcome_back(connection),
-                Mail::Abandoned(finishing) => self.record_abandoned(&finishing),
+                Mail::Abandoned(in_flight, now) => {
+                    self.now = self.now.max(now);
+                    let status = in_flight.answered.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+                    self.record_aborted(&in_flight, status, 0, Outcome::Timeout);
+                }
             }
         }
     }

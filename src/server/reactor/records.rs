@@ -64,13 +64,6 @@ impl Reactor {
         self.keep_received(in_flight.received);
     }
 
-    /// Tells the recorder of a request that nobody waits for any longer.
-    pub(super) fn record_abandoned(&mut self, finishing: &Finishing) {
-        let Finishing { in_flight, status, bytes_out, outcome, ended } = finishing;
-        self.now = self.now.max(ended.unwrap_or(self.now));
-        self.recorder.record(&exchange(in_flight, *status, 0, *bytes_out, *outcome, self.now));
-    }
-
     /// Tells the recorder of a request that got no answer.
     pub(in crate::server) fn record_aborted(
         &mut self,
