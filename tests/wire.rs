@@ -18,6 +18,8 @@ mod events;
 mod exchanges;
 #[path = "wire/feeds.rs"]
 mod feeds;
+#[path = "wire/named_files.rs"]
+mod named_files;
 #[path = "wire/refusals.rs"]
 mod refusals;
 #[path = "wire/streams.rs"]

@@ -199,7 +199,7 @@ impl Multipart {
 
 /// The field's name; each has one (RFC 7578 section 4.2).
 fn named(headers: &HeaderMap) -> Result<Disposition, MultipartError> {
-    let reason = "a field has no Content-Disposition that is form-data with a name, in UTF-8";
+    let reason = "a field has no Content-Disposition that is form-data with a name, each parameter once, in UTF-8";
     disposition::of(headers).ok_or_else(|| MultipartError::malformed(reason))
 }
 

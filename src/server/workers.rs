@@ -111,6 +111,11 @@ impl Pool {
         let _ = self.reactors.0.send(reactor);
     }
 
+    /// Drops the reactors that wait for a worker, as nobody else would: they hold what holds them.
+    pub(super) fn forget_reactors(&self) {
+        self.reactors.1.try_iter().for_each(drop);
+    }
+
     /// Takes all requests out that wait for a worker, and all responses that wait to be read on.
     #[expect(clippy::vec_box, reason = "jobs and connections change hands as boxes")]
     pub(super) fn abandon(&self) -> (Vec<Box<Job>>, Vec<Box<Connection>>) {

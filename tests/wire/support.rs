@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use http::{HeaderName, HeaderValue, StatusCode};
 use rws::app::middleware::{Compression, map_response};
 use rws::app::service::EndpointKind;
-use rws::app::{Body, BodySender, Json, Path, Request, Sse, SseSender, State, any, get, post};
+use rws::app::{Body, BodySender, Json, NamedFile, Path, Problem, Request, Sse, SseSender, State, any, get, post};
 use rws::config::Config;
 use rws::server::clock::Clock;
 use rws::server::lifecycle::Lifecycle;
@@ -616,6 +616,7 @@ fn app() -> App {
         )
         .route("/big/{n}", get(|Path(n): Path<usize>| pattern(n)))
         .route("/file/{n}", get(file))
+        .route("/named/{path}", get(named))
         .route("/stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::End)))
         .route(
             "/stream/{n}/{announced}",
@@ -729,6 +730,11 @@ fn file(Path(n): Path<usize>) -> Body {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&pattern(n)).unwrap();
     Body::file(file, 0, n as u64)
+}
+
+/// The file with this path, as far as the request asks for it.
+fn named(Path(path): Path<String>, request: Request) -> Result<Response, Problem> {
+    NamedFile::open(path).map(|file| file.answer(request.head()))
 }
 
 fn stream(n: usize, announced: Option<u64>, then: Then) -> Response {
