@@ -219,7 +219,9 @@ fn enter(shared: &Shared, state: State) {
 fn abandon_the_rest(shared: &Shared) {
     for worker in shared.pool.workers() {
         let Some(in_flight) = lock(&worker.running).take() else { continue };
-        abandon(shared, in_flight, "its handler has not returned");
+        let is_answered = in_flight.answered.is_some();
+        let why = if is_answered { "its response is not whole yet" } else { "its handler has not returned" };
+        abandon(shared, in_flight, why);
     }
     let (jobs, pulls) = shared.pool.abandon();
     for job in jobs {

@@ -29,7 +29,7 @@ pub(super) struct Worker {
     pub(super) id: usize,
     /// The reactor it drives, while a handler runs inline.
     pub(super) slot: Slot<Reactor>,
-    /// The request whose handler it runs, unless that runs inline and nobody took the reactor.
+    /// The request whose handler it runs, unless that runs inline and nobody took the reactor, or whose response it sends on.
     pub(super) running: Mutex<Option<InFlight>>,
 }
 
@@ -298,7 +298,7 @@ impl Shared {
     fn step(self: &Arc<Self>, worker: &Arc<Worker>) -> bool {
         match self.next_task() {
             Task::Drive(reactor) => reactor::drive(self, reactor, worker),
-            Task::Pull(connection) => self.pull(connection),
+            Task::Pull(connection) => self.pull(connection, worker),
             Task::Run(job) => self.run(*job, worker),
             Task::End => return false,
         }
@@ -360,9 +360,9 @@ impl Shared {
     }
 
     /// Gives a streamed response its turn on this thread.
-    fn pull(self: &Arc<Self>, connection: Box<Connection>) {
+    fn pull(self: &Arc<Self>, connection: Box<Connection>, worker: &Worker) {
         self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
-        away::pull(self, connection);
+        away::pull(self, connection, worker);
         self.pool.progress.beat_among_others();
         self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
     }
