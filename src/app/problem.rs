@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -12,6 +13,8 @@ use serde_json::{Map, Value};
 
 use super::body::{Body, BodyError};
 use super::into_response::IntoResponse;
+#[cfg(feature = "multipart")]
+use super::multipart::MultipartError;
 use super::response::{Headers, Response};
 
 /// An error response as `application/problem+json` (RFC 9457).
@@ -249,6 +252,39 @@ impl From<BodyError> for Problem {
     }
 }
 
+/// For `?` where a handler reads a body or a file. A body that could not be read, or a field of a form, is answered as
+/// [`BodyError`] and `MultipartError` are; everything else is a 500 whose cause goes to the diagnostic log: what the server
+/// could not open or write is not the client's business.
+///
+/// ```
+/// use std::io::{BufRead, BufReader};
+///
+/// use rws::app::{App, Body, Problem, TestClient, post};
+///
+/// fn count(body: Body) -> Result<String, Problem> {
+///     let lines: Vec<String> = BufReader::new(body).lines().collect::<Result<_, _>>()?;
+///     Ok(lines.len().to_string())
+/// }
+///
+/// let client = TestClient::new(App::new().route("/", post(count).body_limit(10)))?;
+/// assert_eq!(client.post("/").body("a\nb").send().text(), "2");
+/// assert_eq!(client.post("/").body("far too long").send().status(), 413);
+/// # Ok::<(), rws::app::BuildErrors>(())
+/// ```
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        if let Some(reason) = BodyError::of(&error) {
+            return reason.into();
+        }
+        #[cfg(feature = "multipart")]
+        let error = match error.downcast::<MultipartError>() {
+            Ok(reason) => return reason.into(),
+            Err(other) => other,
+        };
+        Problem::internal(error)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -260,7 +296,7 @@ mod tests {
         let mut response = problem.into_response();
         assert_eq!(response.headers().get(&CONTENT_TYPE).unwrap(), "application/problem+json");
         let mut text = String::new();
-        std::io::Read::read_to_string(response.body_mut(), &mut text).unwrap();
+        io::Read::read_to_string(response.body_mut(), &mut text).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 
@@ -302,6 +338,26 @@ mod tests {
     fn a_status_without_a_reason_phrase_has_no_title() {
         let json = rendered(Problem::new(StatusCode::from_u16(499).unwrap()));
         assert_eq!(json, json!({"type": "about:blank", "status": 499}));
+    }
+
+    #[test]
+    fn errors_of_reading_are_the_clients_and_all_others_ours() {
+        let too_large = || io::Error::from(BodyError::TooLarge);
+        let cases = [
+            (too_large(), 413),
+            (io::Error::from(BodyError::Timeout), 408),
+            (io::ErrorKind::NotFound.into(), 500),
+            (io::Error::other("secret"), 500),
+            #[cfg(feature = "multipart")]
+            (MultipartError::from(too_large()).into(), 413),
+            #[cfg(feature = "multipart")]
+            (io::Error::from(MultipartError::Body(BodyError::TooLarge)), 413),
+        ];
+        for (error, status) in cases {
+            let problem = Problem::from(error);
+            assert_eq!(problem.status(), status, "{problem:?}");
+            assert!(!problem.detail().unwrap_or_default().contains("secret"), "{problem:?}");
+        }
     }
 
     #[test]
