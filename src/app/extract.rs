@@ -272,7 +272,7 @@ fn media_type(request: &Request) -> String {
 
 /// The body as a whole, or the problem that kept it from being read.
 fn whole_body(body: Body) -> Result<bytes::Bytes, Problem> {
-    body.into_bytes().map_err(body::unreadable)
+    body.into_bytes().map_err(Problem::from)
 }
 
 #[cfg(test)]

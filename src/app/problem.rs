@@ -248,27 +248,28 @@ impl From<StatusCode> for Problem {
 
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
-        Problem::new(error.status()).with_detail(error.to_string())
+        match error {
+            BodyError::TooLate => Problem::internal(error),
+            _ => Problem::new(error.status()).with_detail(error.to_string()),
+        }
     }
 }
 
-/// For `?` where a handler reads a body or a file. A body that could not be read, or a field of a form, is answered as
-/// [`BodyError`] and `MultipartError` are; everything else is a 500 whose cause goes to the diagnostic log: what the server
-/// could not open or write is not the client's business.
+/// For `?` where a request's body, or a field of a form, is read: 413, 408 or 400 if the client is to blame ([`BodyError`],
+/// `MultipartError`). Any other error is [`internal`](Problem::internal): the client learns nothing of it.
 ///
 /// ```
-/// use std::io::{BufRead, BufReader};
-///
+/// use std::io;
 /// use rws::app::{App, Body, Problem, TestClient, post};
 ///
-/// fn count(body: Body) -> Result<String, Problem> {
-///     let lines: Vec<String> = BufReader::new(body).lines().collect::<Result<_, _>>()?;
-///     Ok(lines.len().to_string())
+/// fn keep(mut body: Body) -> Result<String, Problem> {
+///     let length = io::copy(&mut body, &mut io::sink())?;
+///     Ok(format!("{length} bytes"))
 /// }
 ///
-/// let client = TestClient::new(App::new().route("/", post(count).body_limit(10)))?;
-/// assert_eq!(client.post("/").body("a\nb").send().text(), "2");
-/// assert_eq!(client.post("/").body("far too long").send().status(), 413);
+/// let client = TestClient::new(App::new().route("/", post(keep).body_limit(4)))?;
+/// assert_eq!(client.post("/").body("four").send().text(), "4 bytes");
+/// assert_eq!(client.post("/").body(Body::reader(&b"five!"[..], None)).send().status(), 413);
 /// # Ok::<(), rws::app::BuildErrors>(())
 /// ```
 impl From<io::Error> for Problem {

@@ -12,7 +12,7 @@ use crate::app::service::BodyUse;
 /// A form as a `T`: the body of type `application/x-www-form-urlencoded`, or the query if the method is GET or HEAD,
 /// as browsers send it.
 ///
-/// Lists are taken as in a [`Query`]. 415 for other types, 422 for fields that do not fit, naming the first of them.
+/// 415 for other types, 422 for fields that do not fit, naming the first of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Form<T>(pub T);
 
