@@ -285,7 +285,7 @@ impl Connection {
     /// The peer will send nothing more.
     fn end_of_input(&mut self, reactor: &mut Reactor) -> bool {
         if self.is_live() {
-            self.live_ended();
+            self.live_ended(reactor.shared());
             return true;
         }
         self.readable = false;
@@ -308,6 +308,7 @@ impl Connection {
     pub(in crate::server) fn abandon(&mut self, reactor: &mut Reactor) {
         self.abort_collect(reactor, Outcome::Timeout);
         self.abandon_output(Outcome::Timeout);
+        self.drop_source();
     }
 
     /// What the connection waits for, now that there is nothing else to do.
@@ -337,6 +338,8 @@ impl Connection {
                 Waiting::Head if is_stopping() => settings.head_timeout.min(role.last_head()),
                 Waiting::Head => settings.head_timeout,
                 Waiting::Body => settings.body_timeout,
+                // Its client comes again.
+                Waiting::Write if self.is_endless() && is_stopping() => settings.write_timeout.min(role.last_head()),
                 Waiting::Write => settings.write_timeout,
                 Waiting::Linger => role.linger(is_stopping()),
                 // It has set its own.
@@ -355,12 +358,14 @@ impl Connection {
         }
     }
 
-    /// The server is stopping: an idle connection has a moment for one last request, and half a head little more.
+    /// The server is stopping: an idle connection has a moment for one last request, and half a head little more, as has
+    /// who does not take what a stream without an end sends.
     pub(in crate::server) fn hurry(&mut self, role: Role, now: Instant) {
         let moment = match self.waiting {
             Waiting::Idle => role.last_request(),
             Waiting::Head | Waiting::Handshake => role.last_head(),
             Waiting::Linger => role.linger(true),
+            Waiting::Write if self.is_endless() => role.last_head(),
             _ => return,
         };
         self.deadline.hasten(now + moment);
