@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use super::answer::{overloaded, refusal};
 use super::{Connection, Failure, InFlight, Next, Phase, Waiting};
-use crate::app::body::Body;
+use crate::app::body::{Body, BodyError};
 use crate::app::response::Response;
 use crate::app::service::{BodyUse, Resolved};
 use crate::proto::cycle::CloseReason;
@@ -131,7 +131,7 @@ impl Connection {
             _ => (None, false),
         };
         if known.is_some_and(|n| n > self.body_limit) {
-            self.refuse(reactor, in_flight, refusal(StatusCode::PAYLOAD_TOO_LARGE), CloseReason::BodyTooLarge);
+            self.refuse(reactor, in_flight, BodyError::TooLarge.into(), CloseReason::BodyTooLarge);
             return None;
         }
         let asks = self.cycle.framing().expect_continue;
@@ -179,8 +179,7 @@ impl Connection {
             }
             let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) else { return None };
             if too_large {
-                let refusal = refusal(StatusCode::PAYLOAD_TOO_LARGE);
-                self.refuse(reactor, collect.in_flight, refusal, CloseReason::BodyTooLarge);
+                self.refuse(reactor, collect.in_flight, BodyError::TooLarge.into(), CloseReason::BodyTooLarge);
                 return None;
             }
             return Some(Next::Call(collect.in_flight, collect.resolved, Bytes::from(collect.body).into()));
@@ -390,8 +389,7 @@ impl Connection {
             Waiting::Body => {
                 shared.stats.error(Failure::BodyTimeout);
                 let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) else { return };
-                let refusal = refusal(StatusCode::REQUEST_TIMEOUT);
-                let reason = Some(CloseReason::BodyTimeout);
+                let (refusal, reason) = (BodyError::Timeout.into(), Some(CloseReason::BodyTimeout));
                 self.answer_refusal(reactor, collect.in_flight, refusal, reason, Outcome::Timeout);
             }
             Waiting::Write => {
