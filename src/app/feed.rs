@@ -1,249 +1,25 @@
 //! A bounded queue of bytes, from any thread to whoever sends them on. Knows no sockets: the one who sends is woken through
-//! a [`Waker`].
+//! a [`Waker`](std::task::Waker).
 //!
 //! [`Body::channel`](super::body::Body::channel) is the public side of it.
 
-use std::collections::VecDeque;
-use std::fmt;
+mod queue;
+
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
-use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread;
 
 use bytes::{Buf, Bytes};
+
+pub use self::queue::SendError;
+pub(crate) use self::queue::{Feed, Taken, Terms};
 
 /// How much may wait, unless something else is said: 64 KiB.
 pub(crate) const LIMIT: usize = 64 * 1024;
 
-/// What a piece counts at least: with tiny ones, the queue itself is what takes memory.
-const LEAST: usize = 32;
-/// So many pieces may always wait, and the memory for so many is kept.
-const FEW: usize = 16;
-
-/// The queue. One side puts bytes in; the other, which must never wait, takes them out.
-#[derive(Debug)]
-pub(crate) struct Feed {
-    state: Mutex<State>,
-    changed: Condvar,
-    limit: usize,
-    /// Who has made it: that thread must not wait for room before anybody takes.
-    maker: ThreadId,
-    pub(crate) terms: Terms,
-}
-
-/// How it is to be sent.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Terms {
-    /// It has no end of its own: the server ends it, cleanly, when it stops, and a client that closes its half is gone.
-    pub(crate) is_endless: bool,
-    /// What is sent when nothing else was for so long.
-    pub(crate) keep_alive: Option<(Duration, Bytes)>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Bytes>,
-    /// Bytes in the queue.
-    waiting: usize,
-    end: Option<End>,
-    /// Whoever takes is there, and how to wake it.
-    waker: Option<Waker>,
-    /// It found nothing, and waits to be woken.
-    is_hungry: bool,
-    /// Somebody has begun to take.
-    is_taken: bool,
-}
-
-/// Why nothing more is put in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// It is complete.
-    Complete,
-    /// Something will always be missing.
-    Broken,
-    /// Nobody takes any more.
-    Gone,
-    /// The server stops; what waits is still sent.
-    Stopping,
-}
-
-/// What there is to take.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// These bytes, never none.
-    Bytes(Bytes),
-    /// Nothing now; the waker will be woken.
-    Nothing,
-    /// Nothing any more: that was all.
-    End,
-    /// Nothing any more, and something is missing.
-    Broken,
-}
-
-/// Why bytes were not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendError {
-    /// As much waits as may. Only of [`BodySender::try_send`], and where waiting could never end: in the handler, before it
-    /// has returned the response.
-    Full,
-    /// The client has gone, or the response was given up.
-    Closed,
-    /// The server is stopping and has ended this stream.
-    Stopping,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::Full => "as much waits to be sent as may",
-            SendError::Closed => "the client has gone",
-            SendError::Stopping => "the server is stopping",
-        })
-    }
-}
-
-impl std::error::Error for SendError {}
-
-impl From<SendError> for io::Error {
-    fn from(error: SendError) -> Self {
-        let kind = match error {
-            SendError::Full => io::ErrorKind::WouldBlock,
-            SendError::Closed | SendError::Stopping => io::ErrorKind::BrokenPipe,
-        };
-        io::Error::new(kind, error)
-    }
-}
-
-impl Feed {
-    /// An empty one that holds up to `limit` bytes, and one piece more.
-    pub(crate) fn new(limit: usize, terms: Terms) -> Arc<Feed> {
-        Arc::new(Feed { state: Mutex::default(), changed: Condvar::new(), limit, maker: thread::current().id(), terms })
-    }
-
-    /// Puts bytes in, if less waits than may. Never waits.
-    pub(crate) fn put(&self, bytes: Bytes) -> Result<(), SendError> {
-        self.put_into(self.state(), bytes)
-    }
-
-    /// Puts bytes in, and waits for room first.
-    pub(crate) fn put_waiting(&self, bytes: Bytes) -> Result<(), SendError> {
-        let mut state = self.state();
-        while state.end.is_none() && self.is_full(&state) {
-            if !state.is_taken && thread::current().id() == self.maker {
-                return Err(SendError::Full);
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        self.put_into(state, bytes)
-    }
-
-    fn put_into(&self, mut state: MutexGuard<'_, State>, bytes: Bytes) -> Result<(), SendError> {
-        match state.end {
-            Some(End::Stopping) => return Err(SendError::Stopping),
-            Some(_) => return Err(SendError::Closed),
-            None if self.is_full(&state) => return Err(SendError::Full),
-            None => {}
-        }
-        if !bytes.is_empty() {
-            state.waiting += bytes.len();
-            state.queue.push_back(bytes);
-            self.wake(state);
-        }
-        Ok(())
-    }
-
-    fn is_full(&self, state: &State) -> bool {
-        state.waiting >= self.limit || state.queue.len() >= FEW.max(self.limit / LEAST)
-    }
-
-    /// Nothing more will be put in, and nothing is missing.
-    pub(crate) fn complete(&self) {
-        self.end(End::Complete);
-    }
-
-    /// Nothing more will be put in, although something is missing.
-    pub(crate) fn break_off(&self) {
-        self.end(End::Broken);
-    }
-
-    /// The server stops: nothing more may be put in, what waits is sent.
-    pub(crate) fn stop(&self) {
-        self.end(End::Stopping);
-    }
-
-    /// Nobody takes any more: what waits is dropped.
-    pub(crate) fn abandon(&self) {
-        let mut state = self.state();
-        (state.queue, state.waiting, state.waker) = (VecDeque::new(), 0, None);
-        state.end = Some(End::Gone);
-        self.changed.notify_all();
-    }
-
-    fn end(&self, end: End) {
-        let mut state = self.state();
-        state.end.get_or_insert(end);
-        self.wake(state);
-    }
-
-    /// Wakes whoever takes, if it waits.
-    fn wake(&self, mut state: MutexGuard<'_, State>) {
-        self.changed.notify_all();
-        let waker = std::mem::take(&mut state.is_hungry).then(|| state.waker.clone()).flatten();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Says who takes from now on.
-    pub(crate) fn attach(&self, waker: Waker) {
-        let mut state = self.state();
-        state.is_taken = true;
-        state.waker = Some(waker);
-        self.changed.notify_all();
-    }
-
-    /// Takes the next bytes. Never waits.
-    pub(crate) fn take(&self) -> Taken {
-        let mut state = self.state();
-        state.is_taken = true;
-        if let Some(bytes) = state.queue.pop_front() {
-            state.waiting -= bytes.len();
-            if state.queue.is_empty() {
-                state.queue.shrink_to(FEW);
-            }
-            self.changed.notify_all();
-            return Taken::Bytes(bytes);
-        }
-        match state.end {
-            None => {
-                state.is_hungry = true;
-                Taken::Nothing
-            }
-            Some(End::Complete | End::Stopping) => Taken::End,
-            Some(End::Broken | End::Gone) => Taken::Broken,
-        }
-    }
-
-    /// How many bytes wait.
-    #[cfg_attr(not(feature = "websocket"), allow(dead_code, reason = "no other protocol does"))]
-    pub(crate) fn waiting(&self) -> usize {
-        self.state().waiting
-    }
-
-    /// Why nothing can be put in any more.
-    pub(crate) fn closed(&self) -> Option<SendError> {
-        match self.state().end {
-            None => None,
-            Some(End::Stopping) => Some(SendError::Stopping),
-            Some(_) => Some(SendError::Closed),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What the queue uses; its model check puts others in their place.
+mod sync {
+    pub(super) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 }
 
 /// Takes from a feed and waits where there is nothing: for those who may.
@@ -275,17 +51,10 @@ impl FeedReader {
 
     /// The next bytes; none at the end.
     fn next(&self) -> io::Result<Bytes> {
-        loop {
-            match self.feed.take() {
-                Taken::Bytes(bytes) => return Ok(bytes),
-                Taken::End => return Ok(Bytes::new()),
-                Taken::Broken => return Err(io::Error::other("its sender gave up")),
-                Taken::Nothing => {
-                    let state = self.feed.state();
-                    let idle = |state: &mut State| state.queue.is_empty() && state.end.is_none();
-                    drop(self.feed.changed.wait_while(state, idle));
-                }
-            }
+        match self.feed.take_waiting() {
+            Taken::Bytes(bytes) => Ok(bytes),
+            Taken::End | Taken::Nothing => Ok(Bytes::new()),
+            Taken::Broken => Err(io::Error::other("its sender gave up")),
         }
     }
 }
@@ -373,7 +142,7 @@ impl Drop for BodySender {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::task::Wake;
+    use std::task::{Wake, Waker};
 
     use super::*;
     use crate::app::body::Body;
@@ -417,11 +186,10 @@ mod tests {
 
     #[test]
     fn tiny_pieces_are_bounded_by_their_number() {
-        let feed = Feed::new(64 * LEAST, Terms::default());
+        let feed = Feed::new(64 * 32, Terms::default());
         let put = (0..1000).take_while(|_| feed.put("x".into()).is_ok()).count();
         assert_eq!((put, feed.waiting()), (64, 64));
         while feed.take() != Taken::Nothing {}
-        assert!(feed.state().queue.capacity() <= FEW, "what they needed is given back");
         assert_eq!(feed.put("x".into()), Ok(()));
     }
 
@@ -446,6 +214,8 @@ mod tests {
         feed.stop();
         assert_eq!(feed.put("x".into()), Err(SendError::Stopping));
         assert_eq!((feed.take(), feed.take()), (Taken::Bytes("last".into()), Taken::End));
+        feed.abandon();
+        assert_eq!(feed.put("x".into()), Err(SendError::Stopping), "which is why nobody takes");
     }
 
     #[test]

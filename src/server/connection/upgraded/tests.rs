@@ -452,7 +452,7 @@ fn a_drain_ends_endless_feeds_cleanly() {
     let mut rest = String::new();
     peer.0.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "5\r\nlast\n\r\n0\r\n\r\n");
-    assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Closed), "it is gone by now");
+    assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Stopping), "that is why");
     drop(peer);
     assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
 }
