@@ -262,8 +262,37 @@ fn sse() {
     example.stop();
     let mut rest = String::new();
     events.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("data: It rains\nid: 1\n\n"), "{rest}");
+    assert!(rest.contains("data: It rains\nid: "), "{rest}");
     assert!(rest.ends_with("\r\n0\r\n\r\n"), "the stream does not end cleanly: {rest}");
+}
+
+#[test]
+fn a_browser_that_is_interrupted_misses_no_event() {
+    let Some(mut browser) = chromium::Browser::start() else { return };
+    let example = Example::start("sse", &[]);
+    let publish = |text: &str| assert_eq!(example.ask("POST", "/events", text).status, 204);
+    browser.open(&format!("http://{}/", example.address));
+    browser.wait_for("state.textContent === 'connected'");
+    browser.evaluate("window.opened = 0; events.addEventListener('open', () => opened++); true");
+    let mut expected = Vec::new();
+    // The first time it has not heard anything yet.
+    for round in 1..=3 {
+        browser.evaluate("find('[type=button]').click(); true");
+        browser.wait_for("state.textContent === 'interrupted'");
+        for text in ["héllo <b>", "second\nline"] {
+            publish(&format!("{round} {text}"));
+            expected.insert(0, format!("{round} {text}"));
+        }
+        browser.wait_for(&format!("opened === {round}"));
+        publish(&format!("{round} back"));
+        expected.insert(0, format!("{round} back"));
+        browser.wait_for(&format!("list.firstChild?.textContent === '{round} back'"));
+        let heard = browser.evaluate("[...list.children].map(line => line.textContent)");
+        assert_eq!(heard, json!(expected), "all, once each, in order");
+    }
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    example.stop();
+    browser.wait_for("state.textContent === 'interrupted'");
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod deadlines;
 mod drain;
 #[path = "wire/duplex.rs"]
 mod duplex;
+#[path = "wire/events.rs"]
+mod events;
 #[path = "wire/exchanges.rs"]
 mod exchanges;
 #[path = "wire/feeds.rs"]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use http::{HeaderName, HeaderValue, StatusCode};
 use rws::app::service::EndpointKind;
-use rws::app::{Body, BodySender, Json, Path, Request, State, any, get, post};
+use rws::app::{Body, BodySender, Json, Path, Request, Sse, SseSender, State, any, get, post};
 use rws::config::Config;
 use rws::server::clock::Clock;
 use rws::server::lifecycle::Lifecycle;
@@ -189,6 +189,7 @@ struct Held {
     most_inside: usize,
     open: bool,
     senders: HashMap<String, BodySender>,
+    events: HashMap<String, SseSender>,
 }
 
 impl Gate {
@@ -234,6 +235,14 @@ impl Gate {
         let missing = |state: &mut Held| !state.senders.contains_key(name);
         let (mut state, _) = self.changed.wait_timeout_while(state, PATIENCE, missing).unwrap();
         state.senders.remove(name).expect("it was asked for")
+    }
+
+    /// What sends the events of /events/`name`, once that was asked for.
+    pub(crate) fn events(&self, name: &str) -> SseSender {
+        let state = self.state.lock().unwrap();
+        let missing = |state: &mut Held| !state.events.contains_key(name);
+        let (mut state, _) = self.changed.wait_timeout_while(state, PATIENCE, missing).unwrap();
+        state.events.remove(name).expect("it was asked for")
     }
 
     /// Who has come, in order.
@@ -619,6 +628,7 @@ fn app() -> App {
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
         .route("/fed/{name}", any(fed))
+        .route("/events/{name}", any(events))
         .route("/written/{n}", get(|Path(n): Path<usize>| written(n, Then::End)))
         .route("/badly-written/{n}", get(|Path(n): Path<usize>| written(n, Then::Fail)))
         .route("/panicking-writer/{n}", get(|Path(n): Path<usize>| written(n, Then::Panic)))
@@ -747,6 +757,15 @@ fn fed(Path(name): Path<String>, State(gate): TheGate) -> Body {
     gate.state.lock().unwrap().senders.insert(name, sender);
     gate.changed.notify_all();
     body
+}
+
+/// Events that the test itself sends, with the sender that [`Gate::events`] gives it; no comments come to `quiet`.
+fn events(Path(name): Path<String>, State(gate): TheGate) -> Sse {
+    let options = if name == "quiet" { Sse::builder().keep_alive(None) } else { Sse::builder() };
+    let (sender, events) = options.channel();
+    gate.state.lock().unwrap().events.insert(name, sender);
+    gate.changed.notify_all();
+    events
 }
 
 /// Tries to write what is the server's to write.

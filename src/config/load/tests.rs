@@ -287,6 +287,12 @@ fn every_value_reaches_its_field() {
     ]);
     assert_eq!(got.config, want);
     assert_eq!(got.notices, []);
+
+    // What is made in code is written as an operator would have.
+    let made = Loaded::from(want.clone());
+    assert_eq!(made.check(), Ok(()));
+    let read = build(made.settings, Vec::new(), false, Report::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(Config { port: want.port, ..read.config }, want);
 }
 
 #[test]
