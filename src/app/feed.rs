@@ -13,6 +13,7 @@ use bytes::{Buf, Bytes};
 
 pub use self::queue::SendError;
 pub(crate) use self::queue::{Feed, Taken, Terms};
+use super::compression::Coder;
 
 /// How much may wait, unless something else is said: 64 KiB.
 pub(crate) const LIMIT: usize = 64 * 1024;
@@ -47,6 +48,13 @@ impl FeedReader {
 
     pub(crate) fn new(feed: Arc<Feed>) -> Self {
         FeedReader { feed, rest: Bytes::new() }
+    }
+
+    /// Has all that is still to be taken coded, by the threads that put it in. On an error nothing has changed.
+    pub(in crate::app) fn code(&mut self, coder: Coder) -> io::Result<()> {
+        self.feed.code(coder, self.rest.clone())?;
+        self.rest = Bytes::new();
+        Ok(())
     }
 
     /// The next bytes; none at the end.
@@ -146,6 +154,9 @@ mod tests {
 
     use super::*;
     use crate::app::body::Body;
+    use crate::app::compression::Streams;
+    use crate::app::compression::tests::{decoded, readable};
+    use crate::semantics::accept_encoding::Coding;
 
     #[derive(Default)]
     struct Count(AtomicU32);
@@ -231,5 +242,88 @@ mod tests {
         });
         panicked.join().unwrap_err();
         body.into_bytes().unwrap_err();
+    }
+
+    /// A sender, and a body that is coded.
+    fn coded(streams: &Streams, coding: Coding) -> (BodySender, FeedReader) {
+        let feed = Feed::new(LIMIT, Terms::default());
+        let (sender, mut reader) = (BodySender::new(feed.clone()), FeedReader::new(feed));
+        sender.send("before, ").unwrap();
+        reader.code(Coder::new(coding, 3, streams.permit().unwrap())).unwrap();
+        (sender, reader)
+    }
+
+    #[test]
+    fn what_is_sent_is_coded_by_its_sender_and_can_be_read_at_once() {
+        for &coding in Coding::AVAILABLE {
+            let streams = Streams::new(1);
+            let (sender, mut reader) = coded(&streams, coding);
+            let (mut all, mut expected) = (Vec::new(), "before, ".to_owned());
+            let mut look = |all: &mut Vec<u8>| {
+                while let Taken::Bytes(bytes) = FeedReader::take(&mut reader, 7) {
+                    all.extend_from_slice(&bytes);
+                }
+            };
+            for piece in ["now, ", "and ", "later"] {
+                look(&mut all);
+                assert_eq!(readable(coding, &all), expected.as_bytes(), "{coding:?}");
+                sender.try_send(piece).unwrap();
+                expected += piece;
+            }
+            assert!(streams.permit().is_none());
+            drop(sender);
+            look(&mut all);
+            assert_eq!(decoded(coding, &all, 1000).unwrap(), expected.as_bytes(), "{coding:?}");
+            assert!(streams.permit().is_some(), "given back");
+        }
+    }
+
+    #[test]
+    fn what_is_complete_already_is_coded_whole_and_what_is_broken_off_or_given_up_frees_its_encoder() {
+        let (coding, streams) = (Coding::Gzip, Streams::new(1));
+        let (sender, body) = Body::channel();
+        sender.send("all").unwrap();
+        drop(sender);
+        let crate::app::body::Kind::Feed(mut reader) = body.kind else { panic!("it is fed") };
+        reader.code(Coder::new(coding, 3, streams.permit().unwrap())).unwrap();
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        assert_eq!(decoded(coding, &all, 10).unwrap(), b"all");
+
+        let (sender, mut reader) = coded(&streams, coding);
+        sender.abort();
+        reader.read_to_end(&mut all).unwrap_err();
+        drop(reader);
+        let (sender, reader) = coded(&streams, coding);
+        drop(reader);
+        assert_eq!(sender.send("x"), Err(SendError::Closed));
+        assert!(streams.permit().is_some(), "although the sender is still there");
+    }
+
+    #[test]
+    fn senders_of_what_is_coded_wait_for_room_and_keep_their_order() {
+        let (streams, noise) = (Streams::new(1), noise(40 * LIMIT));
+        let (sender, mut reader) = coded(&streams, Coding::Gzip);
+        let copy = noise.clone();
+        let producer = thread::spawn(move || {
+            let sent = copy.chunks(5000).all(|piece| sender.send(piece.to_vec()).is_ok());
+            (sent, drop(sender))
+        });
+        while reader.feed().waiting() < LIMIT {
+            thread::yield_now();
+        }
+        assert!(reader.feed().waiting() < 2 * LIMIT, "{}", reader.feed().waiting());
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        let content = decoded(Coding::Gzip, &all, 41 * LIMIT as u64).unwrap();
+        assert!(content == [b"before, ", &*noise].concat());
+        assert!(producer.join().unwrap().0);
+    }
+
+    /// Bytes that become no shorter.
+    fn noise(length: usize) -> Vec<u8> {
+        let steps =
+            std::iter::successors(Some(1u64), |n| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)));
+        steps.map(|n| (n >> 56) as u8).take(length).collect()
     }
 }

@@ -287,7 +287,7 @@ mod tests {
         let mut response = problem.into_response();
         assert_eq!(response.headers().get(&CONTENT_TYPE).unwrap(), "application/problem+json");
         let mut text = String::new();
-        std::io::Read::read_to_string(response.body_mut(), &mut text).unwrap();
+        io::Read::read_to_string(response.body_mut(), &mut text).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::sync::{Arc, Condvar, Mutex, MutexGuard};
+use crate::app::compression::Coder;
 
 /// What a piece counts at least: with tiny ones, the queue itself is what takes memory.
 const LEAST: usize = 32;
@@ -49,6 +50,8 @@ struct State {
     is_hungry: bool,
     /// Somebody has begun to take.
     is_taken: bool,
+    /// What is put in passes this, which is locked before the state.
+    coder: Option<Arc<Mutex<Option<Coder>>>>,
 }
 
 /// Why nothing more is put in.
@@ -125,38 +128,86 @@ impl Feed {
 
     /// Puts bytes in, and waits for room first.
     pub(crate) fn put_waiting(&self, bytes: Bytes) -> Result<(), SendError> {
-        let mut state = self.state();
-        while state.end.is_none() && self.is_full(&state) {
-            if !state.is_taken && thread::current().id() == self.maker {
-                return Err(SendError::Full);
+        loop {
+            let mut state = self.state();
+            while state.end.is_none() && state.is_full(self.limit) {
+                if !state.is_taken && thread::current().id() == self.maker {
+                    return Err(SendError::Full);
+                }
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            // It is full again if another one has got the room while this waited for the coder.
+            match self.put_into(state, bytes.clone()) {
+                Err(SendError::Full) => {}
+                put => return put,
+            }
         }
-        self.put_into(state, bytes)
     }
 
-    fn put_into(&self, mut state: MutexGuard<'_, State>, bytes: Bytes) -> Result<(), SendError> {
-        match state.end {
-            Some(End::Stopping) => return Err(SendError::Stopping),
-            Some(_) => return Err(SendError::Closed),
-            None if self.is_full(&state) => return Err(SendError::Full),
-            None => {}
-        }
-        if !bytes.is_empty() {
+    fn put_into(&self, state: MutexGuard<'_, State>, bytes: Bytes) -> Result<(), SendError> {
+        state.may_take_in(self.limit)?;
+        let Some(coder) = state.coder.clone() else {
+            self.append(state, bytes);
+            return Ok(());
+        };
+        drop(state);
+        self.put_coded(&coder, &bytes)
+    }
+
+    /// Without holding the state: whoever takes must not wait for an encoder.
+    fn put_coded(&self, coder: &Mutex<Option<Coder>>, bytes: &[u8]) -> Result<(), SendError> {
+        let mut coder = coder.lock().unwrap_or_else(PoisonError::into_inner);
+        self.state().may_take_in(self.limit)?;
+        let coder = coder.as_mut().ok_or(SendError::Closed)?;
+        let coded = coder.piece(bytes).map_err(|error| {
+            tracing::error!(%error, "cannot compress a response; it is broken off");
+            self.break_off();
+            SendError::Closed
+        })?;
+        self.append(self.state(), coded.into());
+        Ok(())
+    }
+
+    fn append(&self, mut state: MutexGuard<'_, State>, bytes: Bytes) {
+        if !bytes.is_empty() && state.end.is_none() {
             state.waiting += bytes.len();
             state.queue.push_back(bytes);
             self.wake(state);
         }
-        Ok(())
-    }
-
-    fn is_full(&self, state: &State) -> bool {
-        state.waiting >= self.limit || state.queue.len() >= FEW.max(self.limit / LEAST)
     }
 
     /// Nothing more will be put in, and nothing is missing.
     pub(crate) fn complete(&self) {
-        self.end(End::Complete);
+        let mut state = self.state();
+        let coder = state.coder.take();
+        if let Some(coder) = coder {
+            drop(state);
+            let rest = coder.lock().unwrap_or_else(PoisonError::into_inner).take().map(Coder::finish);
+            match rest {
+                Some(Err(_)) => return self.break_off(),
+                Some(Ok(rest)) => self.append(self.state(), rest.into()),
+                None => {}
+            }
+            state = self.state();
+        }
+        self.end_in(state, End::Complete);
+    }
+
+    /// Has what waits, and what is still to be put in, pass `coder`. Only for one that has an end of its own.
+    pub(super) fn code(&self, mut coder: Coder, before: Bytes) -> io::Result<()> {
+        let mut state = self.state();
+        let mut queue = VecDeque::new();
+        for piece in std::iter::once(&before).chain(&state.queue).filter(|piece| !piece.is_empty()) {
+            queue.push_back(Bytes::from(coder.piece(piece)?));
+        }
+        match state.end {
+            Some(End::Complete) => queue.push_back(coder.finish()?.into()),
+            Some(_) => {}
+            None => state.coder = Some(Arc::new(Mutex::new(Some(coder)))),
+        }
+        state.waiting = queue.iter().map(Bytes::len).sum();
+        state.queue = queue;
+        Ok(())
     }
 
     /// Nothing more will be put in, although something is missing.
@@ -172,13 +223,16 @@ impl Feed {
     /// Nobody takes any more: what waits is dropped. Whoever sends is still told of a stop, if there was one.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
-        (state.queue, state.waiting, state.waker) = (VecDeque::new(), 0, None);
+        (state.queue, state.waiting, state.waker, state.coder) = (VecDeque::new(), 0, None, None);
         state.end = state.end.filter(|end| *end == End::Stopping).or(Some(End::Gone));
         self.changed.notify_all();
     }
 
     fn end(&self, end: End) {
-        let mut state = self.state();
+        self.end_in(self.state(), end);
+    }
+
+    fn end_in(&self, mut state: MutexGuard<'_, State>, end: End) {
         state.end.get_or_insert(end);
         self.wake(state);
     }
@@ -255,5 +309,21 @@ impl Feed {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_full(&self, limit: usize) -> bool {
+        self.waiting >= limit || self.queue.len() >= FEW.max(limit / LEAST)
+    }
+
+    /// Whether more may be put in.
+    fn may_take_in(&self, limit: usize) -> Result<(), SendError> {
+        match self.end {
+            Some(End::Stopping) => Err(SendError::Stopping),
+            Some(_) => Err(SendError::Closed),
+            None if self.is_full(limit) => Err(SendError::Full),
+            None => Ok(()),
+        }
     }
 }
