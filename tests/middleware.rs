@@ -2,6 +2,7 @@
 //! around what.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![cfg(feature = "auth")]
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Write};

@@ -6,8 +6,6 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use rws::config::{Change, Status, VARIABLES};
-
 use crate::browsers;
 use crate::support::{Client, PATIENCE, Server, Sig, json, let_pass, rws};
 use crate::volume::Volume;
@@ -326,6 +324,7 @@ const FAILURES: &str = "rws_config_reloads_total{result=\"failure\"}";
 #[test]
 #[cfg(feature = "auth")] // others have fewer
 fn every_reloadable_variable_is_here_and_no_other() {
+    use rws::config::{Change, Status, VARIABLES};
     let reloadable = VARIABLES.iter().filter(|variable| {
         variable.change == Change::Reload && !matches!(variable.status, Status::Refused(_) | Status::NoEffect(_))
     });

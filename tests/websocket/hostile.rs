@@ -2,6 +2,9 @@
 
 use std::sync::atomic::AtomicBool;
 
+use rws::app::middleware::{Compression, SecurityHeaders, Timeout, from_fn};
+use rws::app::{IntoResponse, Path};
+
 use super::cases::{BINARY, CONTINUATION, PING};
 use super::*;
 
@@ -158,4 +161,112 @@ fn sending_from_everywhere_while_members_vanish_leaves_nothing_behind() {
     senders.into_iter().for_each(|sender| sender.join().unwrap());
     (0..200).for_each(|_| drop(site.closed()));
     site.until_deserted();
+}
+
+/// What stands around a route concerns the handshake: who is let in gets a WebSocket that works.
+#[test]
+fn middleware_stands_around_the_handshake_only() {
+    let extend = |app: App| {
+        app.layer(Compression::default())
+            .layer(SecurityHeaders::default())
+            .layer(Timeout::new(Duration::from_millis(1)))
+            .layer(from_fn(|request, next| match request.head().field("authorization") {
+                Some(b"Bearer secret") => next.run(request),
+                _ => http::StatusCode::UNAUTHORIZED.into_response(),
+            }))
+    };
+    let site = Site::with(Config::default(), extend, |server| server);
+    for (credentials, status) in [("", 401), ("Authorization: Bearer secret\r\n", 101)] {
+        let mut stream = site.tcp();
+        let fields = format!("1.1\r\nAccept-Encoding: gzip\r\n{credentials}");
+        stream.write_all(OFFER.replacen("1.1\r\n", &fields, 1).as_bytes()).unwrap();
+        let head = read_head(&mut stream);
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
+        if status == 101 {
+            assert!(!head.contains("content-encoding") && !head.contains("content-length"), "{head}");
+            // Long after the time of the handshake.
+            stream.write_all(&frame(FIN | TEXT, b"wait")).unwrap();
+            site.waiting.recv_timeout(PATIENCE).unwrap();
+            site.gate.as_ref().unwrap().send(()).unwrap();
+            stream.write_all(&[frame(FIN | TEXT, &[b'a'; 5000]), goodbye(1000, b"")].concat()).unwrap();
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).unwrap();
+            assert_eq!(parse(&bytes).0, [Seen::Text(vec![b'a'; 5000]), Seen::Close(Some(1000))]);
+        }
+    }
+    site.until_deserted();
+}
+
+/// A place is a place, whatever is spoken on it, and free again when it has ended.
+#[test]
+fn websockets_count_among_the_connections_that_may_be() {
+    let site = Site::of(Config { max_connections: 3, ..Config::default() }, |server| server);
+    for _ in 0..3 {
+        let mut clients: Vec<_> = (0..3).map(|_| site.connect("/echo")).collect();
+        let mut fourth = site.tcp();
+        fourth.write_all(OFFER.as_bytes()).unwrap();
+        for client in &mut clients {
+            client.send("hello".into()).unwrap();
+            client.read().unwrap();
+        }
+        assert_eq!(site.stats.websocket_connections_active.load(Ordering::SeqCst), 3);
+        drop(clients);
+        assert!(read_head(&mut fourth).starts_with("http/1.1 101 "), "it comes in when there is room");
+        drop(fourth);
+        (0..4).for_each(|_| assert_eq!(site.closed().code, CloseCode::ABNORMAL));
+        site.until_deserted();
+    }
+}
+
+/// Who sets no limits has some all the same: a peer must not be able to end the server.
+#[test]
+fn the_largest_limits_are_no_danger_and_the_smallest_no_trap() {
+    fn extreme(Path(which): Path<String>, upgrade: WebSocketUpgrade) -> Response {
+        let (size, time) = if which == "most" { (usize::MAX, Duration::MAX) } else { (0, Duration::ZERO) };
+        let upgrade = upgrade.max_outgoing(size).ping_interval(time).close_timeout(time);
+        let upgrade = if which == "most" { upgrade.max_message_size(size).max_frame_size(size) } else { upgrade };
+        upgrade.on_message(|socket, message| {
+            let _ = socket.send(message);
+        })
+    }
+    let site = Site::with(Config::default(), |app| app.route("/{which}", get(extreme)), |server| server);
+    for which in ["most", "least"] {
+        let mut client = site.connect(&format!("/{which}"));
+        client.send("hello".into()).unwrap();
+        assert_eq!(client.read().unwrap(), "hello".into(), "{which}");
+        let lengths = [BINARY | FIN, 0xff, 0x3f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+        client.get_mut().write_all(&lengths).unwrap();
+        let Message::Close(Some(frame)) = client.read().unwrap() else { panic!("{which}: it does not close") };
+        assert_eq!(u16::from(frame.code), 1009, "{which}");
+    }
+    site.until_deserted();
+}
+
+/// Whoever still holds a handle after the end sends in vain, and does no harm.
+#[test]
+fn what_is_sent_after_the_end_is_refused() {
+    fn keep(State(kept): State<Sender<rws::app::WebSocket>>, upgrade: WebSocketUpgrade) -> Response {
+        upgrade.on_open(move |socket| drop(kept.send(socket.clone()))).on_message(|_, _| {})
+    }
+    let (sender, kept) = unbounded::<rws::app::WebSocket>();
+    let site = Site::with(Config::default(), |app| app.route("/keep", get(keep)).state(sender), |server| server);
+    let mut client = site.connect("/keep");
+    let socket = kept.recv_timeout(PATIENCE).unwrap();
+    client.close(None).unwrap();
+    while client.read().is_ok() {}
+    site.until_deserted();
+    let senders: Vec<_> = (0..4)
+        .map(|_| {
+            let socket = socket.clone();
+            thread::spawn(move || (0..1000).all(|_| socket.send("late").is_err()))
+        })
+        .collect();
+    assert!(senders.into_iter().all(|sender| sender.join().unwrap()) && socket.is_closed());
+    socket.close(CloseCode::NORMAL, "once more");
+    site.shared.room.join(&socket);
+    assert!(site.shared.room.is_empty());
+    // Whoever has its place now hears nothing of it.
+    let mut next = site.connect("/echo");
+    next.send("mine".into()).unwrap();
+    assert_eq!(next.read().unwrap(), "mine".into());
 }

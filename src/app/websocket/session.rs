@@ -23,6 +23,9 @@ const READ_BYTES: usize = 512;
 /// While so much is to be written, what waits stays in the feed, where it is shared and counted.
 const ENOUGH_BYTES: usize = 16 * 1024;
 
+/// The longest message that may be allowed: for a frame there must be room as soon as its header says how long it is.
+const LONGEST: usize = 1 << 30;
+
 /// What a handler may choose.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -51,8 +54,8 @@ impl Limits {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)
-            .max_message_size(Some(self.max_message))
-            .max_frame_size(Some(self.max_frame.unwrap_or(self.max_message)));
+            .max_message_size(Some(self.max_message.min(LONGEST)))
+            .max_frame_size(Some(self.max_frame.unwrap_or(self.max_message).min(LONGEST)));
         WebSocketContext::new(Role::Server, Some(config))
     }
 }

@@ -27,6 +27,9 @@ use crate::app::response::Response;
 use crate::semantics::head::RequestHead;
 use crate::semantics::origin::OriginPattern;
 
+/// Longer than anybody should wait; clocks can be asked for a time that far.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A request that asks for a WebSocket, as an extractor.
 ///
 /// What does not ask for one as RFC 6455 section 4.2.1 demands is answered with a problem that names the header field: 426
@@ -207,7 +210,7 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// The longest message that is taken, in bytes: 1 MiB by default. A longer one ends the connection with 1009.
+    /// The longest message that is taken, in bytes: 1 MiB by default, 1 GiB at most. A longer one ends the connection with 1009.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.limits.max_message = bytes;
         self
@@ -222,21 +225,23 @@ impl WebSocketUpgrade {
     /// How much may wait to be sent, in bytes: 256 KiB by default. One message more is taken while less waits; messages
     /// count as 32 bytes at least. While more than half of it waits, nothing is read from the client.
     pub fn max_outgoing(mut self, bytes: usize) -> Self {
-        self.limits.max_outgoing = bytes;
+        // Otherwise nothing could ever be sent.
+        self.limits.max_outgoing = bytes.max(1);
         self
     }
 
-    /// After how long without a sign of the client it is pinged: 30 s by default, `None` for never. If as long again nothing
-    /// comes, the connection is taken for lost. Choose less than what proxies in between allow for idle connections.
+    /// After how long without a sign of the client it is pinged: 30 s by default, a day at most, `None` or zero for never. If as
+    /// long again nothing comes, the connection is taken for lost. Choose less than what proxies in between allow for idle
+    /// connections.
     pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
-        self.limits.ping_interval = interval.into();
+        self.limits.ping_interval = interval.into().filter(|interval| !interval.is_zero()).map(|i| i.min(DAY));
         self
     }
 
-    /// How long closing may take, from the call until the client has confirmed: 10 s by default. Once the server stops it is
-    /// 2 s at most.
+    /// How long closing may take, from the call until the client has confirmed: 10 s by default, a day at most. Once the
+    /// server stops it is 2 s at most.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.close_timeout = timeout;
+        self.limits.close_timeout = timeout.min(DAY);
         self
     }
 
