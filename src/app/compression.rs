@@ -1,13 +1,15 @@
-//! Content codings at work: bodies compressed as a whole or while they are read, with gzip, brotli and zstd.
+//! Content codings at work: bodies compressed as a whole, or while they are read or written, with gzip, brotli and zstd.
 //!
-//! Knows bytes and readers. Whether a response should be compressed at all is the business of
+//! Knows bytes, readers and writers. Whether a response should be compressed at all is the business of
 //! [`middleware::Compression`](super::middleware::Compression) and of the static files.
 
+mod coder;
 mod encoder;
 mod stream;
 
 use std::io;
 
+pub(in crate::app) use self::coder::Coder;
 use self::encoder::Encoder;
 pub(crate) use self::stream::{Compressing, Permit, Streams};
 use crate::semantics::accept_encoding::Coding;

@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 pub(super) use self::answer::Finishing;
 use self::answer::{Pulling, call};
 pub(super) use self::buffer::Buffer;
@@ -128,6 +130,8 @@ pub(super) struct InFlight {
     pub(super) started: Instant,
     /// Whether it was reported for taking longer than HANDLER_TIMEOUT.
     pub(super) reported: bool,
+    /// What was answered, once the body of that is still being got from somewhere.
+    pub(super) answered: Option<StatusCode>,
     /// Whether it was answered and recorded long since, and what runs is for what its connection became.
     pub(super) upgraded: bool,
 }

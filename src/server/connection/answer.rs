@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::feeding::Feeding;
 use super::incoming::Lease;
-use super::output::Tail;
+use super::output::{Shrunk, Tail};
 use super::upgraded::Speaking;
 use super::{Connection, Failure, InFlight, Phase};
 use crate::app::body::{Body, Kind, Write};
@@ -52,6 +52,15 @@ pub(in crate::server) struct Finishing {
     pub(in crate::server) outcome: Outcome,
     /// When it ended, if it has.
     pub(in crate::server) ended: Option<Instant>,
+}
+
+impl Finishing {
+    /// The request, for those who watch what workers are at.
+    pub(super) fn watched(&self) -> InFlight {
+        let InFlight { ref received, endpoint, reactor, queued, started, upgraded, .. } = self.in_flight;
+        let (received, answered) = (Arc::clone(received), Some(self.status));
+        InFlight { received, endpoint, reactor, queued, started, reported: false, upgraded, answered }
+    }
 }
 
 /// A response whose body is read while it is written.
@@ -270,8 +279,12 @@ impl Connection {
         }
     }
 
-    /// Reading or writing failed: there is nobody left to talk to.
+    /// Reading or writing failed: there is nobody left to talk to, or nothing left to say.
     pub(super) fn broke(&mut self, shared: &Shared, failure: Failure, error: &io::Error) {
+        if error.get_ref().is_some_and(|inner| inner.is::<Shrunk>()) {
+            tracing::warn!(remote = %self.remote, %error, "a response was cut short");
+            return self.abandon_output(Outcome::Error);
+        }
         shared.stats.error(failure);
         tracing::debug!(remote = %self.remote, %error, "connection failed");
         self.abandon_output(Outcome::ClientAbort);

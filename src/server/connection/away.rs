@@ -90,20 +90,34 @@ fn finish(
         connection.finishing = Some(Box::new(finishing));
         if let Phase::Pull(pulling) = &mut connection.phase {
             pulling.lease = lease;
-            return pull(shared, connection);
+            return pull(shared, connection, worker);
         }
         connection.flush_here(shared);
     }
     go_home(shared, connection);
 }
 
-/// Fetches the next pieces of a response and writes them for as long as the socket takes them.
-pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connection>) {
+/// Gives a response whose body is got from somewhere its turn. Meanwhile it can be seen, and given up, like a handler.
+pub(in crate::server) fn pull(shared: &Arc<Shared>, connection: Box<Connection>, worker: &Worker) {
+    *lock(&worker.running) = connection.finishing.as_ref().map(|finishing| finishing.watched());
+    let turn = take_turn(shared, connection);
+    let is_given_up = lock(&worker.running).take().is_none();
+    let Some((mut connection, goes_on)) = turn else { return };
+    if is_given_up && connection.finishing.take().is_some() {
+        // It was recorded then.
+        shared.stats.requests_active.fetch_sub(1, Ordering::Relaxed);
+    }
+    if goes_on { shared.submit_pull(connection) } else { go_home(shared, connection) }
+}
+
+/// Fetches the next pieces and writes them for as long as the socket takes them. Returns the connection, and whether it goes
+/// on at once.
+fn take_turn(shared: &Arc<Shared>, mut connection: Box<Connection>) -> Option<(Box<Connection>, bool)> {
     if let Phase::Pull(pulling) = &mut connection.phase
         && let Source::Writer(_) = pulling.source
         && let Source::Writer(write) = std::mem::replace(&mut pulling.source, Source::Gone)
     {
-        return push(shared, connection, write);
+        return push(shared, connection, write).map(|connection| (connection, false));
     }
     let mut piece = vec![0; PIECE];
     for _ in 0..TURN {
@@ -111,14 +125,13 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
             connection.drop_source();
         }
         let Phase::Pull(mut pulling) = std::mem::replace(&mut connection.phase, Phase::Head) else {
-            return go_home(shared, connection);
+            return Some((connection, false));
         };
         let read = match pulling.lease.clone() {
             None => next_piece(&mut pulling, &mut piece),
             Some(lease) => {
                 let (back, read) = lease.lend(connection, || next_piece(&mut pulling, &mut piece));
-                let Some(back) = back else { return };
-                connection = back;
+                connection = back?;
                 read
             }
         };
@@ -142,10 +155,10 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
             }
         }
         if !connection.flush_here(shared) || !matches!(connection.phase, Phase::Pull(_)) {
-            return go_home(shared, connection);
+            return Some((connection, false));
         }
     }
-    shared.submit_pull(connection);
+    Some((connection, true))
 }
 
 /// Tells of a response's body that could not be completed.

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::away::{PIECE, SourcePanicked, go_home, tell_of};
+use super::away::{PIECE, SourcePanicked, tell_of};
 use super::incoming::Lease;
 use super::{Connection, Failure, Flushed, Phase};
 use crate::app::body::Write;
@@ -21,12 +21,12 @@ struct Pushing<'a> {
     framing: Length,
 }
 
-/// Has the body written, and sends the connection home when that is done, or has failed.
-pub(super) fn push(shared: &Arc<Shared>, mut connection: Box<Connection>, write: Write) {
-    let Phase::Pull(pulling) = &mut connection.phase else { return go_home(shared, connection) };
+/// Has the body written, and gives the connection back when that is done, or has failed.
+pub(super) fn push(shared: &Arc<Shared>, mut connection: Box<Connection>, write: Write) -> Option<Box<Connection>> {
+    let Phase::Pull(pulling) = &mut connection.phase else { return Some(connection) };
     let (framing, lease) = (pulling.framing, pulling.lease.take().unwrap_or_default());
     let (back, written) = lease.lend(connection, || Pushing { shared, lease: &lease, framing }.run(write));
-    let Some(mut connection) = back else { return };
+    let mut connection = back?;
     match written {
         // What was to be sent is given up already.
         _ if connection.closing == Some(CloseReason::IoError) => connection.drop_source(),
@@ -42,7 +42,7 @@ pub(super) fn push(shared: &Arc<Shared>, mut connection: Box<Connection>, write:
         }
     }
     connection.flush_here(shared);
-    go_home(shared, connection);
+    Some(connection)
 }
 
 impl Pushing<'_> {

@@ -107,6 +107,7 @@ impl Connection {
             queued: None,
             started: now,
             reported: false,
+            answered: None,
             upgraded: false,
         };
         match self.cycle.framing().body {

@@ -104,7 +104,8 @@ impl Speaking {
     /// What those see who watch how long the user's code takes.
     fn in_flight(&self, reactor: &Reactor, home: usize) -> InFlight {
         let (received, endpoint, started) = (self.received.clone(), self.endpoint, reactor.now());
-        InFlight { received, endpoint, reactor: home, queued: None, started, reported: false, upgraded: true }
+        let (reported, upgraded, answered) = (false, true, None);
+        InFlight { received, endpoint, reactor: home, queued: None, started, reported, upgraded, answered }
     }
 }
 
