@@ -255,6 +255,13 @@ impl From<BodyError> for Problem {
     }
 }
 
+/// What the server answers before it reads a body, or in place of the rest of it.
+impl From<BodyError> for Response {
+    fn from(error: BodyError) -> Self {
+        Problem::from(error).into_response()
+    }
+}
+
 /// For `?` where a request's body, or a field of a form, is read: 413, 408 or 400 if the client is to blame ([`BodyError`],
 /// `MultipartError`). Any other error is [`internal`](Problem::internal): the client learns nothing of it.
 ///

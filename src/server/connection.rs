@@ -316,9 +316,11 @@ impl Connection {
                 return next;
             }
             match self.output.flush(&mut self.stream) {
-                Ok(Flushed::All) if self.waiting == Waiting::Write => self.waiting = Waiting::No,
-                Ok(Flushed::All) => {}
-                Ok(Flushed::More) => return Next::Yield,
+                Ok(Flushed::All) => self.has_all_its_time_again(),
+                Ok(Flushed::More) => {
+                    self.has_all_its_time_again();
+                    return Next::Yield;
+                }
                 Ok(Flushed::Blocked(_)) if self.stream.is_handshaking() => {
                     return self.wait(reactor, Waiting::Handshake, false);
                 }
@@ -334,7 +336,12 @@ impl Connection {
                 return Next::Pull;
             }
             if self.has_more_to_say() {
-                return Next::Yield;
+                // Another protocol is asked again at once, but not for ever.
+                if reads == 0 || !matches!(self.phase, Phase::Upgraded(_)) {
+                    return Next::Yield;
+                }
+                reads -= 1;
+                continue;
             }
             if !matches!(self.phase, Phase::Feed(_)) {
                 self.finish_response(reactor);

@@ -298,7 +298,7 @@ impl Shared {
     fn step(self: &Arc<Self>, worker: &Arc<Worker>) -> bool {
         match self.next_task() {
             Task::Drive(reactor) => reactor::drive(self, reactor, worker),
-            Task::Pull(connection) => self.pull(connection, worker),
+            Task::Pull(connection) => away::pull(self, connection, worker),
             Task::Run(job) => self.run(*job, worker),
             Task::End => return false,
         }
@@ -357,14 +357,6 @@ impl Shared {
             Work::Request { request, streams } => away::run(self, connection, request, streams, worker),
             Work::Upgraded => upgraded::run_away(self, connection, worker),
         }
-    }
-
-    /// Gives a streamed response its turn on this thread.
-    fn pull(self: &Arc<Self>, connection: Box<Connection>, worker: &Worker) {
-        self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
-        away::pull(self, connection, worker);
-        self.pool.progress.beat_among_others();
-        self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A handler that left its reactor, or never ran on one, is over.

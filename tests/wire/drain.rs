@@ -1,5 +1,6 @@
 //! Stopping: what is in flight is finished, what has come is answered, and who is late is told (C1, C4).
 
+use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -261,6 +262,21 @@ fn a_second_call_gives_up_and_an_abort_ends_at_once() {
     let site = Site::start(patient());
     site.stop.abort(3);
     assert_eq!(site.report().verdict, Verdict::Killed(3));
+}
+
+#[test]
+fn what_would_never_end_ends_when_nobody_waits_any_longer() {
+    let site = Site::start(config());
+    let mut client = site.send(get_of("/endless-writer"));
+    // More than its head, so that its function runs.
+    client.stream.read_exact(&mut [0; 100_000]).unwrap();
+    site.stop.abort(9);
+    let report = site.report();
+    assert_eq!(report.aborted.len(), 1, "{:?}", report.aborted);
+    let mut rest = Vec::new();
+    let _ = client.stream.read_to_end(&mut rest);
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it must not look whole");
+    site.until("its thread is free", |stats| stats.workers_busy.load(Ordering::SeqCst) == 0);
 }
 
 #[test]

@@ -629,9 +629,24 @@ fn app() -> App {
         )
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
+        .route("/blocking-stream/{name}", get(gated_stream).blocking())
         .route("/fed/{name}", any(fed))
+        .route("/gated-writer/{name}", any(gated_writer))
+        .route("/blocking-writer/{name}", any(gated_writer).blocking())
+        .route("/gate-writer/{name}", get(late_writer).blocking())
+        .route("/bad-drop", get(|| Body::reader(BadDrop, None)))
         .nest("/coded", coded())
         .route("/events/{name}", any(events))
+        .route(
+            "/endless-writer",
+            get(|| {
+                Body::writer(|out| {
+                    loop {
+                        out.write_all(&pattern(1000))?
+                    }
+                })
+            }),
+        )
         .route("/written/{n}", get(|Path(n): Path<usize>| written(n, Then::End)))
         .route("/badly-written/{n}", get(|Path(n): Path<usize>| written(n, Then::Fail)))
         .route("/panicking-writer/{n}", get(|Path(n): Path<usize>| written(n, Then::Panic)))
@@ -757,6 +772,40 @@ fn written(n: usize, then: Then) -> Body {
             Then::Panic => panic!("{ON_PURPOSE}"),
         }
     })
+}
+
+/// A function that writes ten bytes before it comes to the gate, and five behind it.
+fn gated_writer(Path(name): Path<String>, State(gate): TheGate) -> Body {
+    Body::writer(move |out| {
+        out.write_all(&pattern(10))?;
+        out.flush()?;
+        gate.pass(&name);
+        out.write_all(b"after")
+    })
+}
+
+/// A function that only comes to the gate, from a handler that has been there before it.
+fn late_writer(Path(name): Path<String>, State(gate): TheGate) -> Body {
+    gate.pass(&name);
+    Body::writer(move |_| {
+        gate.pass("called");
+        Ok(())
+    })
+}
+
+/// A source whose end is a panic.
+struct BadDrop;
+
+impl Read for BadDrop {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Drop for BadDrop {
+    fn drop(&mut self) {
+        panic!("{ON_PURPOSE}")
+    }
 }
 
 /// Bodies that are compressed while they are sent.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
+use super::away::let_go;
 use super::feeding::Feeding;
 use super::incoming::Lease;
 use super::output::{Shrunk, Tail};
@@ -154,7 +155,7 @@ impl Connection {
         if protocol.is_none() && response.status().is_informational() {
             // There is no such thing as a final response of that kind; the client would wait for ever.
             tracing::error!(status = response.status().as_u16(), "a handler answered with an interim status");
-            response = refusal(StatusCode::INTERNAL_SERVER_ERROR);
+            let_go(std::mem::replace(&mut response, refusal(StatusCode::INTERNAL_SERVER_ERROR)));
         }
         let status = response.status();
         let close = close.or_else(|| self.reason_to_close(reads_on, shared).filter(|_| protocol.is_none()));
@@ -192,7 +193,12 @@ impl Connection {
         let head = HeadPlan { status, length: plan.length, connection: plan.connection, date, request_id };
         let (lines, fields) = headers.as_sent();
         encode::head(self.output.bytes(), &head, lines, fields);
-        let sent = if plan.send_body { self.send_body(body, plan.length) } else { 0 };
+        let sent = if plan.send_body {
+            self.send_body(body, plan.length)
+        } else {
+            let_go(body);
+            0
+        };
         if !self.is_sending() {
             self.end_cycle();
         }

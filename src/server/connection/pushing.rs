@@ -11,6 +11,7 @@ use crate::app::body::Write;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::Length;
+use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::shared::Shared;
 
@@ -57,17 +58,19 @@ impl Pushing<'_> {
         written.and(flushed)
     }
 
+    /// Works with the connection, as long as anything can be sent.
     fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> io::Result<T>) -> io::Result<T> {
-        self.lease.with(work).unwrap_or_else(|| Err(ErrorKind::BrokenPipe.into()))
+        let open = |connection: &mut Connection| match connection.closing {
+            None => work(connection),
+            Some(_) => Err(ErrorKind::BrokenPipe.into()),
+        };
+        self.lease.with(open).unwrap_or_else(|| Err(ErrorKind::BrokenPipe.into()))
     }
 }
 
 impl io::Write for Pushing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.with_connection(|connection| {
-            if connection.closing.is_some() {
-                return Err(ErrorKind::BrokenPipe.into());
-            }
             let piece = &bytes[..bytes.len().min(PIECE)];
             if !piece.is_empty() {
                 connection.send_piece(piece, self.framing);
@@ -86,6 +89,10 @@ impl Connection {
     /// Writes until the socket has taken everything; waits for it where it does not.
     fn write_all_out(&mut self, shared: &Shared) -> io::Result<()> {
         loop {
+            if shared.lifecycle.state() == State::Forced {
+                self.abandon_output(Outcome::Timeout);
+                return Err(io::Error::new(ErrorKind::TimedOut, "the server has stopped"));
+            }
             match self.output.flush(&mut self.stream) {
                 Ok(Flushed::All) => return Ok(()),
                 Ok(Flushed::More) => {}

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use super::away::go_home;
+use super::away::{go_home, let_go};
 use super::{Connection, Failure, InFlight, Next, OUTPUT_HIGH, Phase, Waiting};
 use crate::app::body::{Body, Kind};
 use crate::app::request::Received;
@@ -115,7 +115,7 @@ impl Drop for Speaking {
         self.stats.websocket_connections_active.fetch_sub(1, Ordering::Relaxed);
         if let Some(protocol) = self.protocol.take() {
             protocol.feed().abandon();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(protocol)));
+            let_go(protocol);
         }
     }
 }
@@ -229,10 +229,19 @@ impl Connection {
         Next::Wait
     }
 
-    /// Waits for whatever the protocol waits for; HTTP's deadlines are not its own.
-    pub(super) fn wait_upgraded(&mut self) -> Next {
+    /// What waited has been written, or some of it.
+    pub(super) fn has_all_its_time_again(&mut self) {
+        if self.waiting == Waiting::Write {
+            self.waiting = Waiting::No;
+        }
         if let Phase::Upgraded(speaking) = &mut self.phase {
             speaking.write_by = None;
+        }
+    }
+
+    /// Waits for whatever the protocol waits for; HTTP's deadlines are not its own.
+    pub(super) fn wait_upgraded(&mut self) -> Next {
+        if let Phase::Upgraded(speaking) = &self.phase {
             let due = speaking.due();
             self.wait_live(due);
         }
