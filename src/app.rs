@@ -44,6 +44,7 @@ pub mod middleware;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 mod parts;
+pub mod permits;
 pub mod problem;
 pub mod request;
 pub mod request_id;

@@ -8,13 +8,14 @@ use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::application::App;
 use super::body::{Body, BodyError};
+use super::compression::{Coding, decompressed};
 use super::error::BuildErrors;
 use super::into_response::IntoResponse;
 use super::problem::Problem;
@@ -336,6 +337,30 @@ impl TestResponse {
     /// The body.
     pub fn bytes(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The body without the coding that `Content-Encoding` names, if there is one.
+    ///
+    /// ```
+    /// use rws::app::middleware::Compression;
+    /// use rws::{App, Html, TestClient, get};
+    ///
+    /// let page = "<p>Hello</p>".repeat(1000);
+    /// let app = App::new().route("/", get(|| Html("<p>Hello</p>".repeat(1000)))).layer(Compression::new());
+    /// let answer = TestClient::new(app)?.get("/").header("accept-encoding", "gzip").send();
+    /// assert!(answer.bytes().len() < 200);
+    /// assert_eq!(answer.decoded(), page);
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the coding is not one of [`Coding::AVAILABLE`], and if the body is not in it.
+    pub fn decoded(&self) -> Bytes {
+        let Some(name) = self.header(CONTENT_ENCODING.as_str()) else { return self.body.clone() };
+        let coding = Coding::AVAILABLE.iter().find(|coding| coding.name().eq_ignore_ascii_case(name));
+        let coding = *coding.expect("the response is in a coding that this build has");
+        decompressed(coding, &self.body, usize::MAX - 1).expect("the response's body is in its coding").into()
     }
 
     /// The body as text.

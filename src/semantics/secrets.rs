@@ -61,39 +61,59 @@ pub fn users(text: &str) -> Result<Vec<User>, Fault> {
         }
         let fault = |reason| Fault { place: index + 1, reason };
         let user = user(line).map_err(fault)?;
-        if users.iter().any(|other| other.name == user.name) {
-            return Err(fault("names a user for the second time"));
-        }
+        judge_user(&user, &users).map_err(fault)?;
         users.push(user);
     }
     Ok(users)
 }
 
-fn user(line: &str) -> Result<User, &'static str> {
-    let (name, secret) = line.split_once(':').ok_or("has no colon between user and password")?;
-    if name.is_empty() || line.chars().any(char::is_control) {
+/// Whether `users` could stand in such a text, one a line, but that passwords may look like hashes.
+///
+/// # Errors
+/// The first one that could not.
+pub fn check_users(users: &[User]) -> Result<(), Fault> {
+    let judge = |(index, user)| judge_user(user, &users[..index]).map_err(|reason| Fault { place: index + 1, reason });
+    users.iter().enumerate().try_for_each(judge)
+}
+
+fn judge_user(user: &User, before: &[User]) -> Result<(), &'static str> {
+    if user.name.is_empty() || user.name.contains(|c: char| c == ':' || c.is_control()) {
         return Err("has no user before the colon, or control characters");
     }
+    if before.iter().any(|other| other.name == user.name) {
+        return Err("names a user for the second time");
+    }
+    match &user.secret {
+        Secret::Plain(password) if password.is_empty() => Err("has no password behind the colon"),
+        Secret::Plain(password) if password.contains(char::is_control) => Err("has control characters in the password"),
+        Secret::Plain(_) => Ok(()),
+        Secret::Bcrypt(hash) => judge_bcrypt(hash),
+    }
+}
+
+fn user(line: &str) -> Result<User, &'static str> {
+    let (name, secret) = line.split_once(':').ok_or("has no colon between user and password")?;
     Ok(User { name: name.to_owned(), secret: self::secret(secret)? })
 }
 
 fn secret(text: &str) -> Result<Secret, &'static str> {
     /// Of schemes that htpasswd and crypt(3) know besides.
     const OTHERS: [&str; 9] = ["$apr1$", "$1$", "$5$", "$6$", "$y$", "$7$", "$argon2", "{SHA}", "{SSHA}"];
-    if text.is_empty() {
-        return Err("has no password behind the colon");
-    }
     if OTHERS.iter().any(|prefix| text.starts_with(prefix)) {
         return Err("has a hash that is not bcrypt; make one with htpasswd -B");
     }
-    if !text.starts_with("$2") {
-        return Ok(Secret::Plain(text.to_owned()));
-    }
+    Ok(match text.starts_with("$2") {
+        true => Secret::Bcrypt(text.to_owned()),
+        false => Secret::Plain(text.to_owned()),
+    })
+}
+
+fn judge_bcrypt(hash: &str) -> Result<(), &'static str> {
     let parts =
-        HashParts::from_str(text).map_err(|_| "has a damaged bcrypt hash; quote the $ where a shell reads it")?;
+        HashParts::from_str(hash).map_err(|_| "has a damaged bcrypt hash; quote the $ where a shell reads it")?;
     // The variant 2x is of a faulty implementation.
-    match (parts.get_cost(), text.starts_with("$2x")) {
-        (4..=DEAREST, false) => Ok(Secret::Bcrypt(text.to_owned())),
+    match (parts.get_cost(), hash.starts_with("$2x")) {
+        (4..=DEAREST, false) => Ok(()),
         (_, true) => Err("has a hash of the variant 2x; make one with htpasswd -B"),
         _ => Err("has a bcrypt hash whose cost is not from 4 to 16"),
     }
@@ -104,23 +124,38 @@ fn secret(text: &str) -> Result<Secret, &'static str> {
 /// # Errors
 /// The first one that is no token68 (letters, digits and `-._~+/`, perhaps `=` at the end), or stands there twice.
 pub fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
-    let mut tokens: Vec<Token> = Vec::new();
     let items = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty());
-    for (index, item) in items.enumerate() {
-        let fault = |reason| Fault { place: index + 1, reason };
-        let (name, token) = item.split_once(':').map_or((None, item), |(name, token)| (Some(name), token));
-        if name.is_some_and(|name| name.is_empty() || name.chars().any(char::is_control)) {
-            return Err(fault("has no name before the colon"));
-        }
-        if !is_token68(token) {
-            return Err(fault("has other characters than letters, digits, -._~+/ and = at the end"));
-        }
-        if tokens.iter().any(|other| other.token == token) {
-            return Err(fault("stands there for the second time"));
-        }
-        tokens.push(Token { name: name.map(str::to_owned), token: token.to_owned() });
-    }
+    let tokens: Vec<Token> = items.map(token).collect();
+    check_tokens(&tokens)?;
     Ok(tokens)
+}
+
+fn token(item: &str) -> Token {
+    let (name, token) = item.split_once(':').map_or((None, item), |(name, token)| (Some(name), token));
+    Token { name: name.map(str::to_owned), token: token.to_owned() }
+}
+
+/// Whether `tokens` could stand in such a text.
+///
+/// # Errors
+/// The first one that could not.
+pub fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
+    let judge =
+        |(index, token)| judge_token(token, &tokens[..index]).map_err(|reason| Fault { place: index + 1, reason });
+    tokens.iter().enumerate().try_for_each(judge)
+}
+
+fn judge_token(token: &Token, before: &[Token]) -> Result<(), &'static str> {
+    if token.name.as_ref().is_some_and(|name| name.is_empty() || name.contains(char::is_control)) {
+        return Err("has no name before the colon");
+    }
+    if !is_token68(&token.token) {
+        return Err("has other characters than letters, digits, -._~+/ and = at the end");
+    }
+    if before.iter().any(|other| other.token == token.token) {
+        return Err("stands there for the second time");
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Secret {
