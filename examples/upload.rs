@@ -73,10 +73,7 @@ fn raw(
     mut body: Body,
 ) -> Result<(StatusCode, String), Problem> {
     let mut file = NamedTempFile::new_in(&*uploads.0).map_err(Problem::internal)?;
-    io::copy(&mut body, &mut file).map_err(|error| match rws::app::BodyError::of(&error) {
-        Some(reason) => reason.into(),
-        None => Problem::internal(error),
-    })?;
+    io::copy(&mut body, &mut file)?;
     let length = uploads.keep(file, &name)?;
     Ok((StatusCode::CREATED, format!("{name}: {length} bytes\n")))
 }

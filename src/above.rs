@@ -7,6 +7,7 @@
 
 use rws::{Error, app, config, error, net, prometheus, proto, run, semantics, server};
 
+#[cfg(feature = "cli")]
 mod cli;
 mod files;
 mod ops;

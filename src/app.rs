@@ -81,7 +81,7 @@ pub use self::middleware::{Middleware, Next};
 pub use self::multipart::{Multipart, MultipartError, MultipartLimits};
 pub use self::problem::Problem;
 pub use self::request::Request;
-pub use self::response::Response;
+pub use self::response::{NamedFile, Response};
 pub use self::route_info::RouteInfo;
 pub use self::router::Router;
 pub use self::sse::{Event, LastEventId, Sse, SseBroadcast, SseSender};

@@ -10,6 +10,7 @@
 //! what is worth a log line is handed back as a [`Notice`].
 
 mod browsers;
+mod code;
 mod docs;
 mod error;
 mod files;

@@ -48,7 +48,7 @@ pub use server::Server;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The programs in the guide to the framework, compiled and run.
-#[cfg(doctest)]
+/// The programs in the guide to the framework, compiled and run where there is all that they show.
+#[cfg(all(doctest, feature = "cookies", feature = "multipart", feature = "websocket"))]
 #[doc = include_str!("../docs/FRAMEWORK.md")]
 struct Framework;

@@ -70,6 +70,7 @@ fn libraries() -> Libraries {
 /// The features that this test was built with.
 fn features() -> Vec<&'static str> {
     [
+        ("auth", cfg!(feature = "auth")),
         ("cli", cfg!(feature = "cli")),
         ("compression", cfg!(feature = "compression")),
         ("cookies", cfg!(feature = "cookies")),

@@ -119,6 +119,39 @@ fn a_start_that_fails_says_why() {
 }
 
 #[test]
+fn a_configuration_in_code_that_is_wrong_is_refused_by_name() {
+    let refused = |config| {
+        let error = App::new().serve(free_port(), config).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Config(_)), "{error}");
+        error.to_string()
+    };
+    let text = refused(Config { thread_count: 0, idle_timeout: Duration::ZERO, ..quiet() });
+    for part in ["RWS_CONFIG_THREAD_COUNT=\"0\"", "from 1 to 65535", "RWS_CONFIG_IDLE_TIMEOUT"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let text = refused(Config { healthz_path: "/same".to_owned(), metrics_path: "/same".to_owned(), ..quiet() });
+    assert!(text.contains("_PATH"), "{text}");
+}
+
+#[test]
+fn the_admin_port_shows_the_settings_in_force_and_who_made_them() {
+    let admin_ip = Some([127, 0, 0, 1].into());
+    let config = Config { thread_count: 3, admin_port: Some(0), admin_ip, ..quiet() };
+    let server = App::new().serve(free_port(), config).unwrap();
+    let configz = ask(server.admin_address().unwrap(), "/configz").1;
+    let configz: serde_json::Value = serde_json::from_str(&configz).unwrap();
+    let setting = |name: &str| {
+        let variables = configz["variables"].as_array().unwrap();
+        let found = variables.iter().find(|variable| variable["name"] == format!("RWS_CONFIG_{name}")).unwrap();
+        (found["value"].as_str().unwrap().to_owned(), found["source"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(setting("THREAD_COUNT"), ("3".to_owned(), "code".to_owned()));
+    assert_eq!(setting("LOG_FORMAT"), ("off".to_owned(), "code".to_owned()));
+    assert_eq!(setting("QUEUE_DEPTH"), ("1000".to_owned(), "default".to_owned()));
+    assert!(App::new().serve(free_port(), quiet()).unwrap().admin_address().is_none());
+}
+
+#[test]
 fn what_the_configuration_asks_for_is_there() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("index.html"), "a page").unwrap();

@@ -110,6 +110,7 @@ fn embedding() {
 }
 
 #[test]
+#[cfg(feature = "auth")]
 fn middleware() {
     let example = Example::start("middleware", &[]);
     let long = "x".repeat(65);
@@ -132,6 +133,45 @@ fn middleware() {
         assert!(timing.strip_prefix("app;dur=").is_some_and(|time| time.parse::<f64>().is_ok()), "{timing}");
     }
     example.stop();
+}
+
+#[test]
+fn cookies() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    fs::write(&file, [7; 32]).unwrap();
+    let settings = [("COOKIE_KEY_FILE", file.to_str().unwrap())];
+    let example = Example::start("cookies", &settings);
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let post = |target: &str, fields: &str, body: &str| {
+        let mut stream = TcpStream::connect(example.address).unwrap();
+        let length = body.len();
+        write!(stream, "POST {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{fields}Content-Length: {length}\r\n\r\n{body}")
+            .unwrap();
+        Answer::read(&mut stream)
+    };
+    assert_eq!(post("/sign-in", form, "name=ada&password=love").status, 403);
+    let signed_in = post("/sign-in", form, "name=ada&password=lovelace");
+    assert_eq!((signed_in.status, signed_in.header("location")), (303, Some("/")));
+    let set = signed_in.header("set-cookie").unwrap();
+    assert!(set.ends_with("; HttpOnly; SameSite=Lax; Path=/"), "{set}");
+    assert!(!set.contains("ada"), "{set}");
+    let cookie = format!("Cookie: {}\r\n", set.split(';').next().unwrap());
+    assert!(Answer::read(&mut example.send_with("GET", "/", &cookie, "")).body.starts_with("Hello, ada!"));
+    for fields in ["", "Cookie: session=ada\r\n"] {
+        let answer = Answer::read(&mut example.send_with("GET", "/", fields, ""));
+        assert_eq!((answer.status, answer.header("location")), (303, Some("/sign-in")), "{fields}");
+    }
+    let signed_out = post("/sign-out", &cookie, "");
+    assert!(signed_out.header("set-cookie").unwrap().starts_with("session=; "), "{}", signed_out.head);
+    example.stop();
+
+    // Any replica that has the key knows the session.
+    for (settings, status) in [(&settings[..], 200), (&[], 303)] {
+        let example = Example::start("cookies", settings);
+        assert_eq!(Answer::read(&mut example.send_with("GET", "/", &cookie, "")).status, status);
+        example.stop();
+    }
 }
 
 #[test]
@@ -222,8 +262,37 @@ fn sse() {
     example.stop();
     let mut rest = String::new();
     events.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("data: It rains\nid: 1\n\n"), "{rest}");
+    assert!(rest.contains("data: It rains\nid: "), "{rest}");
     assert!(rest.ends_with("\r\n0\r\n\r\n"), "the stream does not end cleanly: {rest}");
+}
+
+#[test]
+fn a_browser_that_is_interrupted_misses_no_event() {
+    let Some(mut browser) = chromium::Browser::start() else { return };
+    let example = Example::start("sse", &[]);
+    let publish = |text: &str| assert_eq!(example.ask("POST", "/events", text).status, 204);
+    browser.open(&format!("http://{}/", example.address));
+    browser.wait_for("state.textContent === 'connected'");
+    browser.evaluate("window.opened = 0; events.addEventListener('open', () => opened++); true");
+    let mut expected = Vec::new();
+    // The first time it has not heard anything yet.
+    for round in 1..=3 {
+        browser.evaluate("find('[type=button]').click(); true");
+        browser.wait_for("state.textContent === 'interrupted'");
+        for text in ["héllo <b>", "second\nline"] {
+            publish(&format!("{round} {text}"));
+            expected.insert(0, format!("{round} {text}"));
+        }
+        browser.wait_for(&format!("opened === {round}"));
+        publish(&format!("{round} back"));
+        expected.insert(0, format!("{round} back"));
+        browser.wait_for(&format!("list.firstChild?.textContent === '{round} back'"));
+        let heard = browser.evaluate("[...list.children].map(line => line.textContent)");
+        assert_eq!(heard, json!(expected), "all, once each, in order");
+    }
+    assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    example.stop();
+    browser.wait_for("state.textContent === 'interrupted'");
 }
 
 #[test]

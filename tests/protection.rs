@@ -8,6 +8,7 @@
     reason = "a test may panic, and says what it measured"
 )]
 
+#[cfg(feature = "auth")]
 #[path = "protection/auth.rs"]
 mod auth;
 #[path = "protection/connections.rs"]

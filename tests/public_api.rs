@@ -4,7 +4,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
+
+use rws::config::Config;
+use rws::{App, TestClient, TestServer, post};
 
 /// The text of every Rust file below `directory`.
 fn sources(directory: &Path) -> Vec<String> {
@@ -58,6 +63,34 @@ fn every_claim_of_the_guide_is_held_by_a_test_that_exists() {
         let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
         assert!(missing.is_empty(), "{row:?} names tests that are not there: {missing:?}");
     }
+}
+
+/// The claims on body limit and time limits are on the defaults: that each limit holds, other tests tell.
+#[test]
+fn a_body_may_have_2_mib_unless_something_else_is_said() {
+    const MOST: usize = 2 << 20;
+    let app = || App::new().route("/", post(|body: String| body.len().to_string()));
+    let client = TestClient::new(app()).unwrap();
+    let server = TestServer::start(app()).unwrap();
+    for (length, status) in [(MOST, 200), (MOST + 1, 413)] {
+        assert_eq!(client.post("/").body("x".repeat(length)).send().status(), status);
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        write!(stream, "POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")
+            .unwrap();
+        // Whoever is refused need not be listened to.
+        let _ = stream.write_all("x".repeat(length).as_bytes());
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        assert_eq!(line.split(' ').nth(1), Some(&*status.to_string()), "{line}");
+    }
+}
+
+#[test]
+fn nothing_may_take_for_ever_by_default() {
+    let config = Config::default();
+    let limits = [config.head_timeout, config.body_timeout, config.idle_timeout, config.write_timeout];
+    let seconds = limits.map(|limit| limit.as_secs());
+    assert!(seconds.iter().all(|limit| (1..=60).contains(limit)), "{seconds:?}");
 }
 
 /// The command line, the operations and the files are compiled once more as a crate of their own, src/above.rs, which has no

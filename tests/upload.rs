@@ -14,6 +14,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -87,6 +88,55 @@ fn what_stops_coming_is_answered_with_408() {
 }
 
 #[test]
+fn a_directory_that_is_gone_is_an_error_of_the_server_and_the_log_names_it() {
+    let site = Site::start(&[]);
+    fs::remove_dir(site.uploads.path()).unwrap();
+    for answer in [site.post(START.as_bytes(), 10, END.as_bytes()), site.put("raw.bin", 10)] {
+        assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+        assert!(
+            !answer.contains("upload-") && !answer.contains("directory"),
+            "that is not the client's business: {answer}"
+        );
+    }
+    site.until("the log says why, twice", || site.said_of_uploads() == 2);
+    fs::create_dir(site.uploads.path()).unwrap();
+    assert!(site.put("raw.bin", 10).starts_with("HTTP/1.1 201"), "it needs no restart");
+}
+
+#[test]
+fn a_disk_that_is_full_is_an_error_of_the_server_and_takes_the_next_that_fits() {
+    let site = Site::start(&[]);
+    let Some(_disk) = Disk::mount(site.uploads.path()) else { return };
+    for answer in [site.post(START.as_bytes(), 3 << 20, END.as_bytes()), site.put("raw.bin", 3 << 20)] {
+        assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+        assert_eq!(site.listed(), 0, "nothing is left");
+    }
+    site.until("the log says why, twice", || site.said_of_uploads() == 2);
+    assert!(site.post(START.as_bytes(), 100_000, END.as_bytes()).starts_with("HTTP/1.1 201"));
+}
+
+/// A disk of 1 MiB.
+struct Disk<'d>(&'d Path);
+
+impl<'d> Disk<'d> {
+    /// `None`, and a line about it, where this is not allowed.
+    fn mount(place: &'d Path) -> Option<Self> {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(place).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Disk(place));
+        }
+        eprintln!("SKIPPED: a full disk, since none can be mounted here");
+        None
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+#[test]
 fn curl_uploads_forms_and_files() {
     let site = Site::start(&[]);
     let file = site.uploads.path().with_extension("curl");
@@ -111,6 +161,8 @@ struct Site {
     process: Child,
     address: SocketAddr,
     uploads: TempDir,
+    /// Its log.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
@@ -136,9 +188,10 @@ impl Site {
                 break event["address"].as_str().and_then(|text| text.parse().ok()).expect("it says where it listens");
             }
         };
-        // Somebody has to read what else it says.
-        std::thread::spawn(move || lines.for_each(drop));
-        Site { process, address, uploads }
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let log = said.clone();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line)));
+        Site { process, address, uploads, said }
     }
 
     fn connect(&self) -> TcpStream {
@@ -205,6 +258,12 @@ impl Site {
             }
         }
         fs::remove_file(path).unwrap();
+    }
+
+    /// How many lines of the log name the directory.
+    fn said_of_uploads(&self) -> usize {
+        let name = self.uploads.path().to_str().unwrap();
+        self.said.lock().unwrap().iter().filter(|line| line.contains(name)).count()
     }
 
     fn until(&self, what: &str, condition: impl Fn() -> bool) {

@@ -5,19 +5,28 @@
 
 #[path = "websocket/cases.rs"]
 mod cases;
+#[path = "websocket/endings.rs"]
+mod endings;
+#[path = "websocket/hostile.rs"]
+mod hostile;
+#[cfg(feature = "tls")]
+#[path = "websocket/secured.rs"]
+mod secured;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rws::app::websocket::{CloseCode, ConnectionLimit, Room, WebSocketUpgrade};
+use rws::app::websocket::{CloseCode, Closed, ConnectionLimit, Room, WebSocketUpgrade};
 use rws::app::{App, Response, State, get};
 use rws::config::Config;
 use rws::server::observe::{Exchange, Observer, Recorder};
+use rws::server::stats::Stats;
 use rws::server::{Report, Server, Stop};
 use tungstenite::{Message, WebSocket};
 
@@ -26,25 +35,33 @@ use cases::{FIN, MAX_MESSAGE, Seen, TEXT, cases, frame, goodbye, parse};
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the server has heard of its clients' ends.
-type Ends = Receiver<(u16, bool)>;
+/// What the server has heard of its clients' ends: whose, and how.
+type Ends = Receiver<(String, Closed)>;
 
 #[derive(Clone)]
 struct Shared {
     room: Room,
     limit: ConnectionLimit,
-    ends: Sender<(u16, bool)>,
+    ends: Sender<(String, Closed)>,
+    /// Who says "wait" comes here first,
+    waiting: Sender<()>,
+    /// and goes on when something comes from there, or nobody is left who could send it.
+    gate: Receiver<()>,
 }
 
 fn echo(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
     upgrade
         .max_message_size(MAX_MESSAGE)
         .limit(&shared.limit)
-        .on_close(move |_, closed| {
-            let _ = shared.ends.send((closed.code.get(), closed.is_clean));
+        .on_close(move |socket, closed| {
+            let _ = shared.ends.send((socket.id().to_owned(), closed.clone()));
         })
-        .on_message(|socket, message| match message.text() {
+        .on_message(move |socket, message| match message.text() {
             Some("panic") => panic!("on purpose"),
+            Some("wait") => {
+                let _ = shared.waiting.send(());
+                let _ = shared.gate.recv();
+            }
             Some("close") => socket.close(CloseCode::application(4000).unwrap(), "as you wish"),
             _ => {
                 let _ = socket.send(message);
@@ -54,16 +71,27 @@ fn echo(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
 
 fn room(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
     let room = shared.room.clone();
-    upgrade.on_open(move |socket| shared.room.join(socket)).on_message(move |_, message| {
-        room.broadcast(message);
-    })
+    upgrade
+        .max_message_size(MAX_MESSAGE)
+        .limit(&shared.limit)
+        .on_open(move |socket| shared.room.join(socket))
+        .on_close(move |socket, closed| {
+            let _ = shared.ends.send((socket.id().to_owned(), closed.clone()));
+        })
+        .on_message(move |_, message| {
+            room.broadcast(message);
+        })
 }
 
 struct Site {
     address: SocketAddr,
     stop: Stop,
+    stats: Arc<Stats>,
     report: Receiver<Report>,
     ends: Ends,
+    waiting: Receiver<()>,
+    /// Opens the gate: for one, or dropped, for all.
+    gate: Option<Sender<()>>,
     shared: Shared,
 }
 
@@ -88,16 +116,30 @@ impl Recorder for Blind {
 
 impl Site {
     fn start() -> Self {
-        let (sender, ends) = unbounded();
-        let shared = Shared { room: Room::new(), limit: ConnectionLimit::new(5000), ends: sender };
-        let app = App::new().route("/echo", get(echo)).route("/room", get(room)).state(shared.clone());
+        Site::of(Config::default(), |server| server)
+    }
+
+    /// With other settings, and something done to the server before it starts.
+    fn of(config: Config, prepare: impl FnOnce(Server) -> Server) -> Self {
+        Site::with(config, |app| app, prepare)
+    }
+
+    /// With more to serve, too.
+    fn with(config: Config, extend: impl FnOnce(App) -> App, prepare: impl FnOnce(Server) -> Server) -> Self {
+        let ((sender, ends), (waits, waiting), (open, gate)) = (unbounded(), unbounded(), unbounded());
+        let limit = ConnectionLimit::new(5000);
+        let shared = Shared { room: Room::new(), limit, ends: sender, waiting: waits, gate };
+        let app = extend(App::new().route("/echo", get(echo)).route("/room", get(room))).state(shared.clone());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let config = Config { reactor_count: 1, thread_count: 4, ..Config::default() };
-        let running = Server::new(listener, Arc::new(app.build().unwrap()), Arc::new(Blind), config).start().unwrap();
+        let config = Config { reactor_count: 1, thread_count: 4, ..config };
+        let stats = Arc::<Stats>::default();
+        let server = Server::new(listener, Arc::new(app.build().unwrap()), Arc::new(Blind), config)
+            .with_handles(stats.clone(), Default::default());
+        let running = prepare(server).start().unwrap();
         let (address, stop) = (running.address(), running.stop());
         let (done, report) = unbounded();
         thread::spawn(move || done.send(running.wait()));
-        Site { address, stop, report, ends, shared }
+        Site { address, stop, stats, report, ends, waiting, gate: Some(open), shared }
     }
 
     fn connect(&self, path: &str) -> WebSocket<TcpStream> {
@@ -113,30 +155,65 @@ impl Site {
     /// A connection that speaks WebSocket, and on which nothing was said yet.
     fn raw(&self) -> TcpStream {
         let mut stream = self.tcp();
-        stream
-            .write_all(
-                b"GET /echo HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            )
-            .unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        assert!(head.starts_with("http/1.1 101 "), "{head}");
-        for field in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-accept: "] {
-            assert!(head.contains(field), "{field} is not in {head}");
-        }
-        assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
+        shake_hands(&mut stream);
         stream
     }
 
-    fn end(&self) -> (u16, bool) {
-        self.ends.recv_timeout(PATIENCE).unwrap()
+    /// How the next connection has ended that did.
+    fn closed(&self) -> Closed {
+        self.ends.recv_timeout(PATIENCE).unwrap().1
     }
+
+    fn end(&self) -> (u16, bool) {
+        let closed = self.closed();
+        (closed.code.get(), closed.is_clean)
+    }
+
+    /// Nobody is counted any more, anywhere.
+    fn until_deserted(&self) {
+        let active = || {
+            let stats = &self.stats;
+            let gauges = [&stats.websocket_connections_active, &stats.requests_active];
+            (gauges.map(|gauge| gauge.load(Ordering::SeqCst)), self.shared.limit.active(), self.shared.room.len())
+        };
+        let end = Instant::now() + PATIENCE;
+        while active() != ([0; 2], 0, 0) {
+            assert!(Instant::now() < end, "still counted: {:?}", active());
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.gate.take();
+        self.stop.abort(9);
+    }
+}
+
+const OFFER: &str = "GET /echo HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// The head of a response, in lower case.
+fn read_head(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap().to_ascii_lowercase()
+}
+
+/// Makes a WebSocket of a connection.
+fn shake_hands(stream: &mut (impl Read + Write)) {
+    stream.write_all(OFFER.as_bytes()).unwrap();
+    let head = read_head(stream);
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    for field in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-accept: "] {
+        assert!(head.contains(field), "{field} is not in {head}");
+    }
+    assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
 }
 
 #[test]

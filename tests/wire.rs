@@ -8,6 +8,10 @@ mod bodies;
 mod deadlines;
 #[path = "wire/drain.rs"]
 mod drain;
+#[path = "wire/duplex.rs"]
+mod duplex;
+#[path = "wire/events.rs"]
+mod events;
 #[path = "wire/exchanges.rs"]
 mod exchanges;
 #[path = "wire/feeds.rs"]

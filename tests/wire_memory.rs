@@ -6,11 +6,16 @@
 mod support;
 
 use std::fs;
+#[cfg(feature = "websocket")]
+use std::io::Read;
 
 use support::{Client, Site, config, get_of, post_of};
 
 const CONNECTIONS: usize = 500;
 const MOST: usize = 2048;
+/// A WebSocket has a session of its own besides, and a buffer for what it reads.
+#[cfg(feature = "websocket")]
+const MOST_OF_WEBSOCKET: usize = 4096;
 
 /// Bytes of memory that this process occupies.
 fn resident() -> usize {
@@ -54,7 +59,35 @@ fn an_idle_connection_costs_little_whatever_it_was_used_for() {
         let each = cost(&site, &mut clients, exchange);
         assert!(each <= MOST, "{each} bytes for a connection that was used for {used_for}");
     }
+    #[cfg(feature = "websocket")]
+    websockets(&site, &mut clients);
 }
+
+#[cfg(feature = "websocket")]
+fn websockets(site: &Site, clients: &mut Vec<Client>) {
+    let small = [&[0x82, 0x80 | 100, 0, 0, 0, 0][..], &[0; 100]].concat();
+    let large = [&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa0, 0, 0, 0, 0][..], &[0; 100_000]].concat();
+    let mut halves = [&[0x02, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa0, 0, 0, 0, 0][..], &[0; 100_000]].concat();
+    halves.extend([0x80, 0x80, 0, 0, 0, 0]);
+    let uses: [(&str, Vec<u8>, usize); 3] = [
+        ("nothing", Vec::new(), 0),
+        ("a large message in fragments", halves, 100_010),
+        ("a large message and a small one", [large, small].concat(), 100_010 + 102),
+    ];
+    for (used_for, frames, answer) in uses {
+        let each = cost(site, clients, |client| {
+            client.send(OFFER);
+            assert_eq!(client.reply().status, 101);
+            client.send(&frames);
+            client.stream.read_exact(&mut vec![0; answer]).unwrap();
+        });
+        assert!(each <= MOST_OF_WEBSOCKET, "{each} bytes for a WebSocket that was used for {used_for}");
+    }
+}
+
+#[cfg(feature = "websocket")]
+const OFFER: &str = "GET /websocket HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 fn ask(client: &mut Client, request: &str) {
     client.send(request);

@@ -194,6 +194,24 @@ impl App {
         self
     }
 
+    /// Allows request bodies of at most `bytes`, except where a route, a router or a site says something else; see
+    /// [`Router::body_limit`], which has the rules. It takes the place of RWS_CONFIG_MAX_BODY_SIZE_IN_BYTES, also for what no
+    /// route matches: an application that leaves this to its operators has none.
+    ///
+    /// ```
+    /// use rws::app::{App, TestClient, post};
+    ///
+    /// let app = App::new().route("/", post(|text: String| text)).body_limit(5);
+    /// let client = TestClient::new(app)?;
+    /// assert_eq!(client.post("/").body("short").send().status(), 200);
+    /// assert_eq!(client.post("/").body("too long").send().status(), 413);
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    pub fn body_limit(mut self, bytes: u64) -> Self {
+        self.plan.router = self.plan.router.body_limit(bytes);
+        self
+    }
+
     /// Gives handlers a value to take as [`State<T>`](super::extract::State). There is one of each type; a second is an error.
     #[track_caller]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {

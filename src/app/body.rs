@@ -68,8 +68,42 @@ impl Body {
     /// for the client, within RWS_CONFIG_WRITE_TIMEOUT, after which it fails.
     ///
     /// If the function fails or panics the body is cut short, so that the client does not take it for whole. Where something
-    /// else reads the body, a middleware that compresses it or a [`TestClient`](super::testing::TestClient), it is written
-    /// into memory first.
+    /// else reads the body, a middleware of yours or a [`TestClient`](super::testing::TestClient), it is written into memory
+    /// first.
+    ///
+    /// # While the request still comes
+    ///
+    /// The function may own the request's `Body` and read it between writes, on the same thread: an echo, a filter. Write
+    /// and [`flush`](io::Write::flush) what the client waits for before reading on. A part of the request that is then
+    /// left unread and has not arrived ends the connection after the response.
+    ///
+    /// Beware of clients that read nothing before they have sent everything, as most libraries do: once the buffers on the way
+    /// are full, hundreds of kilobytes, neither side can go on, and RWS_CONFIG_WRITE_TIMEOUT ends it. Read first what such
+    /// clients send, or answer with less than that.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use rws::app::{App, Body, TestClient, post};
+    ///
+    /// fn upper(mut request: Body) -> Body {
+    ///     Body::writer(move |out| {
+    ///         let mut piece = [0; 4096];
+    ///         loop {
+    ///             match request.read(&mut piece)? {
+    ///                 0 => return Ok(()),
+    ///                 n => out.write_all(&piece[..n].to_ascii_uppercase())?,
+    ///             }
+    ///             out.flush()?;
+    ///         }
+    ///     })
+    /// }
+    ///
+    /// let client = TestClient::new(App::new().route("/", post(upper)))?;
+    /// assert_eq!(client.post("/").body("loud").send().text(), "LOUD");
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    ///
+    /// # Example
     ///
     /// ```
     /// use std::io::Write;
@@ -173,6 +207,8 @@ pub enum BodyError {
     ClientGone,
     /// It is not framed as RFC 9112 demands.
     Malformed,
+    /// The handler has returned, and the response is not made of it: a mistake in the program.
+    TooLate,
 }
 
 impl BodyError {
@@ -187,6 +223,7 @@ impl BodyError {
             BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Timeout => StatusCode::REQUEST_TIMEOUT,
             BodyError::ClientGone | BodyError::Malformed => StatusCode::BAD_REQUEST,
+            BodyError::TooLate => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -196,6 +233,7 @@ impl BodyError {
             BodyError::Timeout => io::ErrorKind::TimedOut,
             BodyError::ClientGone => io::ErrorKind::UnexpectedEof,
             BodyError::Malformed => io::ErrorKind::InvalidData,
+            BodyError::TooLate => io::ErrorKind::NotConnected,
         }
     }
 }
@@ -207,6 +245,9 @@ impl fmt::Display for BodyError {
             BodyError::Timeout => "the request body did not arrive in time",
             BodyError::ClientGone => "the client went away before the end of the request body",
             BodyError::Malformed => "the request body is malformed",
+            BodyError::TooLate => {
+                "the request body can be read by its handler, or by the response's body while that is sent, but not elsewhere later"
+            }
         })
     }
 }
@@ -339,6 +380,7 @@ mod tests {
             (BodyError::Timeout, 408),
             (BodyError::ClientGone, 400),
             (BodyError::Malformed, 400),
+            (BodyError::TooLate, 500),
         ] {
             let error = Body::reader(Broken(b"abc", reason), Some(u64::MAX)).into_bytes().unwrap_err();
             assert_eq!(BodyError::of(&error), Some(reason));

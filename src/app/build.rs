@@ -40,7 +40,7 @@ pub(super) struct Plan {
 
 /// Makes a service of an application, or tells every mistake in it.
 pub(super) fn build(plan: Plan) -> Result<BuiltApp, BuildErrors> {
-    let mut builder = Builder::new(plan.router.layers, plan.states, plan.errors);
+    let mut builder = Builder::new(plan.router.layers, plan.router.max_body_bytes, plan.states, plan.errors);
     builder.not_allowed = plan.not_allowed.and_then(|route| builder.not_allowed(route));
     builder.app.site = builder.add_site(plan.router.routes, plan.router.fallbacks);
     builder.keep_built_in();
@@ -79,6 +79,8 @@ impl Group {
 struct Builder {
     /// Middleware of the application.
     layers: Layers,
+    /// The application's limit.
+    max_body_bytes: Option<u64>,
     states: Arc<States>,
     app: BuiltApp,
     /// What is being filled.
@@ -92,15 +94,15 @@ struct Builder {
 }
 
 impl Builder {
-    fn new(layers: Layers, states: States, errors: Vec<BuildError>) -> Self {
+    fn new(layers: Layers, max_body_bytes: Option<u64>, states: States, errors: Vec<BuildError>) -> Self {
         let states = Arc::new(states);
         let unmatched = Context::new(UNMATCHED.into(), Arc::default(), Arc::clone(&states));
         let not_found = Entry::new(layers.clone(), Box::new(automatic::NotFound), unmatched.clone());
         let no_methods = automatic::OtherMethods::new(methods::allow_all([]));
         let server_wide = Entry::new(layers.clone(), Box::new(no_methods), unmatched);
-        let app = BuiltApp::new(not_found, server_wide);
+        let app = BuiltApp::new(not_found, server_wide, max_body_bytes);
         let (site, patterns, built_in) = (Site::default(), Vec::new(), Vec::new());
-        Builder { layers, states, app, site, patterns, built_in, not_allowed: None, errors }
+        Builder { layers, max_body_bytes, states, app, site, patterns, built_in, not_allowed: None, errors }
     }
 
     /// The handler of a route that answers in the place of a 405.
@@ -195,7 +197,8 @@ impl Builder {
         let is_own = group.routes.iter().all(|route| route.methods.kind == EndpointKind::Route);
         let not_allowed = self.not_allowed.clone().filter(|_| is_own);
         let first = self.app.routes.len();
-        for route in group.routes {
+        for mut route in group.routes {
+            route.limit(self.max_body_bytes);
             let layers = self.layers_around(&route);
             for (method, endpoint) in self.add_handlers(route, &group.pattern, &layers, context) {
                 methods.set(method, endpoint);

@@ -278,7 +278,7 @@ fn check_charset(request: &Request) -> Result<(), Problem> {
 
 /// The body as a whole, or the problem that kept it from being read.
 fn whole_body(body: Body) -> Result<bytes::Bytes, Problem> {
-    body.into_bytes().map_err(body::unreadable)
+    body.into_bytes().map_err(Problem::from)
 }
 
 #[cfg(test)]

@@ -16,6 +16,11 @@ use bytes::{Buf, Bytes};
 /// How much may wait, unless something else is said: 64 KiB.
 pub(crate) const LIMIT: usize = 64 * 1024;
 
+/// What a piece counts at least: with tiny ones, the queue itself is what takes memory.
+const LEAST: usize = 32;
+/// So many pieces may always wait, and the memory for so many is kept.
+const FEW: usize = 16;
+
 /// The queue. One side puts bytes in; the other, which must never wait, takes them out.
 #[derive(Debug)]
 pub(crate) struct Feed {
@@ -124,7 +129,7 @@ impl Feed {
     /// Puts bytes in, and waits for room first.
     pub(crate) fn put_waiting(&self, bytes: Bytes) -> Result<(), SendError> {
         let mut state = self.state();
-        while state.end.is_none() && state.waiting >= self.limit {
+        while state.end.is_none() && self.is_full(&state) {
             if !state.is_taken && thread::current().id() == self.maker {
                 return Err(SendError::Full);
             }
@@ -137,7 +142,7 @@ impl Feed {
         match state.end {
             Some(End::Stopping) => return Err(SendError::Stopping),
             Some(_) => return Err(SendError::Closed),
-            None if state.waiting >= self.limit => return Err(SendError::Full),
+            None if self.is_full(&state) => return Err(SendError::Full),
             None => {}
         }
         if !bytes.is_empty() {
@@ -146,6 +151,10 @@ impl Feed {
             self.wake(state);
         }
         Ok(())
+    }
+
+    fn is_full(&self, state: &State) -> bool {
+        state.waiting >= self.limit || state.queue.len() >= FEW.max(self.limit / LEAST)
     }
 
     /// Nothing more will be put in, and nothing is missing.
@@ -163,11 +172,11 @@ impl Feed {
         self.end(End::Stopping);
     }
 
-    /// Nobody takes any more: what waits is dropped.
+    /// Nobody takes any more: what waits is dropped. Whoever sends is still told of a stop, if there was one.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
         (state.queue, state.waiting, state.waker) = (VecDeque::new(), 0, None);
-        state.end = Some(End::Gone);
+        state.end = state.end.filter(|end| *end == End::Stopping).or(Some(End::Gone));
         self.changed.notify_all();
     }
 
@@ -201,6 +210,9 @@ impl Feed {
         state.is_taken = true;
         if let Some(bytes) = state.queue.pop_front() {
             state.waiting -= bytes.len();
+            if state.queue.is_empty() {
+                state.queue.shrink_to(FEW);
+            }
             self.changed.notify_all();
             return Taken::Bytes(bytes);
         }
@@ -404,6 +416,16 @@ mod tests {
     }
 
     #[test]
+    fn tiny_pieces_are_bounded_by_their_number() {
+        let feed = Feed::new(64 * LEAST, Terms::default());
+        let put = (0..1000).take_while(|_| feed.put("x".into()).is_ok()).count();
+        assert_eq!((put, feed.waiting()), (64, 64));
+        while feed.take() != Taken::Nothing {}
+        assert!(feed.state().queue.capacity() <= FEW, "what they needed is given back");
+        assert_eq!(feed.put("x".into()), Ok(()));
+    }
+
+    #[test]
     fn a_sender_waits_for_room() {
         let (sender, body) = Body::channel();
         let long = vec![b'x'; 3 * LIMIT];
@@ -424,6 +446,8 @@ mod tests {
         feed.stop();
         assert_eq!(feed.put("x".into()), Err(SendError::Stopping));
         assert_eq!((feed.take(), feed.take()), (Taken::Bytes("last".into()), Taken::End));
+        feed.abandon();
+        assert_eq!(feed.put("x".into()), Err(SendError::Stopping), "which is why nobody takes");
     }
 
     #[test]

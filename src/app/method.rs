@@ -128,7 +128,8 @@ impl MethodRouter {
         self
     }
 
-    /// Allows request bodies of at most `bytes`, in place of the server's limit; longer ones are 413.
+    /// Allows request bodies of at most `bytes`, in place of the limit of the router, the application or the server; longer
+    /// ones are 413. See [`Router::body_limit`](super::Router::body_limit), which has the rules.
     pub fn body_limit(mut self, bytes: u64) -> Self {
         self.max_body_bytes = Some(bytes);
         self

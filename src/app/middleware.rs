@@ -7,6 +7,7 @@
 //! Ids of requests need none: the server gives each one, takes over a well-formed `X-Request-Id`, echoes and logs it, before
 //! any middleware runs. [`Request::id`](super::Request::id) and the extractor [`RequestId`](super::RequestId) tell it.
 
+#[cfg(feature = "auth")]
 mod auth;
 mod body_limit;
 mod cache_control;
@@ -22,6 +23,7 @@ mod vary;
 
 use std::sync::Arc;
 
+#[cfg(feature = "auth")]
 pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Secret, Token, User, Users};
 pub use self::body_limit::BodyLimit;
 pub use self::cache_control::{CacheControl, CacheControlError};

@@ -30,7 +30,7 @@ use std::task::{Context as Waiting, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::stream::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::body::Body;
 use super::context::Context;
@@ -138,7 +138,8 @@ impl Multipart {
     /// The next field, or `None` after the last; what is left of the one before is skipped.
     ///
     /// Blocks until the field's header is there. A field without a name is an error (RFC 7578 section 4.2); so is one more
-    /// than [`MultipartLimits::max_fields`], and a body that ends before its closing boundary.
+    /// than [`MultipartLimits::max_fields`], one whose content is encoded as base64 or quoted-printable (415), and a body that ends
+    /// before its closing boundary.
     pub fn next_field(&mut self) -> Result<Option<Field<'_>>, MultipartError> {
         if self.is_broken {
             return Err(MultipartError::malformed("it was given up after an error"));
@@ -149,7 +150,8 @@ impl Multipart {
         self.source.end_header();
         self.count()?;
         let headers = field.headers().clone();
-        let Disposition { name, file_name } = named(&headers)?;
+        let named = named(&headers).and_then(|disposition| as_it_is(&headers, disposition));
+        let Disposition { name, file_name } = named.or_else(|error| self.fail(error))?;
         self.current = Some(field);
         Ok(Some(Field::new(self, name, file_name, headers)))
     }
@@ -200,6 +202,19 @@ fn named(headers: &HeaderMap) -> Result<Disposition, MultipartError> {
     let reason = "a field has no Content-Disposition that is form-data with a name, in UTF-8";
     disposition::of(headers).ok_or_else(|| MultipartError::malformed(reason))
 }
+
+/// Content comes as it is (RFC 7578 section 4.7): what says that it is encoded would be taken for what it is not.
+fn as_it_is(headers: &HeaderMap, disposition: Disposition) -> Result<Disposition, MultipartError> {
+    const IDENTITY: [&str; 3] = ["7bit", "8bit", "binary"];
+    let Some(encoding) = headers.get(CONTENT_TRANSFER_ENCODING) else { return Ok(disposition) };
+    if IDENTITY.iter().any(|identity| encoding.as_bytes().eq_ignore_ascii_case(identity.as_bytes())) {
+        return Ok(disposition);
+    }
+    let detail = "has a Content-Transfer-Encoding, which forms do not have; send it as it is".to_owned();
+    Err(MultipartError::Invalid { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, field: disposition.name, detail })
+}
+
+const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
 
 impl fmt::Debug for Multipart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -245,7 +246,33 @@ impl From<StatusCode> for Problem {
 
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
-        Problem::new(error.status()).with_detail(error.to_string())
+        match error {
+            BodyError::TooLate => Problem::internal(error),
+            _ => Problem::new(error.status()).with_detail(error.to_string()),
+        }
+    }
+}
+
+/// For `?` where a request's body is read: 413, 408 or 400 if the client is to blame ([`BodyError`]). Any other error is
+/// [`internal`](Problem::internal): the client learns nothing of it.
+///
+/// ```
+/// use std::io;
+/// use rws::app::{App, Body, Problem, TestClient, post};
+///
+/// fn keep(mut body: Body) -> Result<String, Problem> {
+///     let length = io::copy(&mut body, &mut io::sink())?;
+///     Ok(format!("{length} bytes"))
+/// }
+///
+/// let client = TestClient::new(App::new().route("/", post(keep).body_limit(4)))?;
+/// assert_eq!(client.post("/").body("four").send().text(), "4 bytes");
+/// assert_eq!(client.post("/").body(Body::reader(&b"five!"[..], None)).send().status(), 413);
+/// # Ok::<(), rws::app::BuildErrors>(())
+/// ```
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        BodyError::of(&error).map_or_else(|| Problem::internal(error), Problem::from)
     }
 }
 
@@ -260,7 +287,7 @@ mod tests {
         let mut response = problem.into_response();
         assert_eq!(response.headers().get(&CONTENT_TYPE).unwrap(), "application/problem+json");
         let mut text = String::new();
-        std::io::Read::read_to_string(response.body_mut(), &mut text).unwrap();
+        io::Read::read_to_string(response.body_mut(), &mut text).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 

@@ -5,7 +5,7 @@ mod headers;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-pub use self::file::File;
+pub use self::file::NamedFile;
 pub use self::headers::{Headers, SharedHeaders};
 use super::body::Body;
 

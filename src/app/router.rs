@@ -31,6 +31,7 @@ pub struct Router {
     pub(super) routes: Vec<Route>,
     pub(super) fallbacks: Vec<Route>,
     pub(super) layers: Layers,
+    pub(super) max_body_bytes: Option<u64>,
 }
 
 /// A method route and where it hangs.
@@ -70,13 +71,10 @@ impl Router {
     /// Its `/` becomes the prefix itself. Its middleware and its fallback count for what is under the prefix. The path
     /// that its handlers see is the whole path.
     pub fn nest(mut self, prefix: &str, router: Router) -> Self {
-        let under = |route: Route| Route { pattern: join(prefix, &route.pattern), ..route.inside(&router.layers) };
-        self.routes.extend(router.routes.into_iter().map(under));
-        let under = |route: Route| Route {
-            pattern: format!("{}{}", prefix.trim_end_matches('/'), route.pattern),
-            ..route.inside(&router.layers)
-        };
-        self.fallbacks.extend(router.fallbacks.into_iter().map(under));
+        let (routes, fallbacks) = router.into_parts();
+        self.routes.extend(routes.map(|route| Route { pattern: join(prefix, &route.pattern), ..route }));
+        let prefix = prefix.trim_end_matches('/');
+        self.fallbacks.extend(fallbacks.map(|route| Route { pattern: format!("{prefix}{}", route.pattern), ..route }));
         self
     }
 
@@ -89,10 +87,11 @@ impl Router {
         self
     }
 
-    /// Takes over the routes of another router as they are. Its middleware goes on counting for them only.
+    /// Takes over the routes of another router as they are. Its middleware and its limit go on counting for them only.
     pub fn merge(mut self, router: Router) -> Self {
-        self.routes.extend(router.routes.into_iter().map(|route| route.inside(&router.layers)));
-        self.fallbacks.extend(router.fallbacks.into_iter().map(|route| route.inside(&router.layers)));
+        let (routes, fallbacks) = router.into_parts();
+        self.routes.extend(routes);
+        self.fallbacks.extend(fallbacks);
         self
     }
 
@@ -118,6 +117,49 @@ impl Router {
         self.layers.push(Arc::new(middleware));
         self
     }
+
+    /// Allows the request bodies of all routes and fallbacks of this router at most `bytes`, whether they were added before
+    /// or after, except where a route or a router within says something else. Of limits written twice the last counts.
+    ///
+    /// The closest limit counts alone: that of the route ([`MethodRouter::body_limit`]), else that of the innermost router
+    /// that has one, else the application's ([`App::body_limit`](super::App::body_limit)), else the server's,
+    /// RWS_CONFIG_MAX_BODY_SIZE_IN_BYTES (2 MiB). So it may lower or raise what is around it.
+    ///
+    /// The server refuses with 413 (RFC 9110 section 15.5.14) before it reads: a body whose `Content-Length` is over the limit
+    /// before the client is told to continue, one that comes in chunks as soon as it is. A handler that reads a stream gets
+    /// [`BodyError::TooLarge`](super::BodyError::TooLarge) in that case. [`u64::MAX`] is no limit, 0 lets no body in.
+    ///
+    /// ```
+    /// use rws::app::{App, Body, Problem, Router, TestClient, post};
+    ///
+    /// fn size(mut body: Body) -> Result<String, Problem> {
+    ///     Ok(std::io::copy(&mut body, &mut std::io::sink())?.to_string())
+    /// }
+    ///
+    /// let uploads = Router::new()
+    ///     .route("/video", post(size).body_limit(5 << 30))
+    ///     .route("/photo", post(size))
+    ///     .body_limit(20 << 20);
+    /// let app = App::new().route("/note", post(size)).nest("/uploads", uploads).body_limit(1 << 20);
+    ///
+    /// let client = TestClient::new(app)?;
+    /// let send = |path: &str| client.post(path).body(vec![0; 3 << 20]).send().status();
+    /// assert_eq!(send("/note"), 413);
+    /// assert_eq!(send("/uploads/photo"), 200);
+    /// assert_eq!(send("/uploads/video"), 200);
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    pub fn body_limit(mut self, bytes: u64) -> Self {
+        self.max_body_bytes = Some(bytes);
+        self
+    }
+
+    /// Its routes and fallbacks, with what counts for all of them around each.
+    fn into_parts(self) -> (impl Iterator<Item = Route>, impl Iterator<Item = Route>) {
+        let Router { routes, fallbacks, layers, max_body_bytes } = self;
+        let inside = move |route: Route| route.inside(&layers, max_body_bytes);
+        (routes.into_iter().map(inside.clone()), fallbacks.into_iter().map(inside))
+    }
 }
 
 impl Route {
@@ -131,10 +173,18 @@ impl Route {
         RouteInfo::of_all(self, "/…")
     }
 
-    /// The route with more middleware around it.
-    fn inside(mut self, outer: &Layers) -> Self {
+    /// The route with more middleware around it, and with this limit if it has none.
+    fn inside(mut self, outer: &Layers, max_body_bytes: Option<u64>) -> Self {
         self.layers.splice(..0, outer.iter().cloned());
+        self.limit(max_body_bytes);
         self
+    }
+
+    /// Gives it a limit if it has none and is the application's own traffic.
+    pub(super) fn limit(&mut self, max_body_bytes: Option<u64>) {
+        if self.methods.kind == EndpointKind::Route {
+            self.methods.max_body_bytes = self.methods.max_body_bytes.or(max_body_bytes);
+        }
     }
 }
 

@@ -43,7 +43,11 @@ use super::response::Response;
 ///
 /// Over HTTP/1.1 a browser opens at most six connections to a site, tabs together: have one stream for all kinds of events,
 /// told apart by [`Event::event`]. A stream ends when its sender is dropped; the browser then connects again, unless it is
-/// answered with 204 (No Content).
+/// answered with 204 (No Content). Where the sender is dropped by a thread that panics, the stream breaks off, and the browser
+/// connects again as well. A sender that is never dropped keeps its stream open until the client goes or the server stops.
+///
+/// The response is not compressed by [`Compression`](super::middleware::Compression), and `no-transform` keeps proxies from it:
+/// compressors hold events back until they have enough.
 #[derive(Debug)]
 pub struct Sse {
     feed: Arc<Feed>,
@@ -59,6 +63,10 @@ pub struct SseBuilder {
 }
 
 /// The side of a stream that events are put into, by any thread. Dropped, it ends the stream.
+///
+/// It is told at once of a client that closes its connection or only its half of it. One that vanishes without a word (a cable,
+/// a dead node) is noticed when nothing that is sent to it, comments among it, is acknowledged for RWS_CONFIG_WRITE_TIMEOUT (30 s
+/// unless it is set, and never less than 10 s).
 #[derive(Debug)]
 pub struct SseSender {
     body: BodySender,
@@ -193,7 +201,7 @@ impl IntoResponse for Sse {
         const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
         Response::default()
             .with_header(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))
-            .with_header(CACHE_CONTROL, HeaderValue::from_static("no-cache"))
+            .with_header(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"))
             .with_header(UNBUFFERED, HeaderValue::from_static("no"))
             .with_body(Body::feed(self.feed))
     }

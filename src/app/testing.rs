@@ -299,7 +299,11 @@ impl TestClient {
         let resolved = self.service.resolve(&received.head);
         let endpoint = &self.service.endpoints()[resolved.endpoint as usize];
         let limit = endpoint.max_body_bytes.unwrap_or(self.max_body_bytes);
-        let limited = Body::reader(Limited { body, left: limit }, None);
+        let length = body.length();
+        if length.is_some_and(|length| length > limit) {
+            return Problem::from(BodyError::TooLarge).into_response();
+        }
+        let limited = Body::reader(Limited { body, left: limit }, length);
         let body = match endpoint.body {
             BodyUse::Ignored => Body::empty(),
             BodyUse::Stream => limited,
@@ -391,12 +395,16 @@ mod tests {
             ("/small", "1234", 413),
             ("/stream", "12345", 200),
             ("/stream", "123456", 413),
-            ("/ignored", "123456", 200),
+            ("/ignored", "12345", 200),
+            ("/ignored", "123456", 413),
+            ("/nowhere", "123456", 413),
         ] {
             assert_eq!(client().post(path).body(body).send().status(), status, "{path} {body}");
         }
-        let chunked = Body::reader(&b"123456"[..], None);
-        assert_eq!(client().post("/whole").body(chunked).send().status(), 413);
+        for path in ["/whole", "/stream"] {
+            let chunked = Body::reader(&b"123456"[..], None);
+            assert_eq!(client().post(path).body(chunked).send().status(), 413, "{path}");
+        }
     }
 
     #[test]

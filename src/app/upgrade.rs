@@ -24,7 +24,7 @@ pub(crate) trait Upgraded: Send {
     /// What other threads send; its waker makes the server call `advance`, which takes from it.
     fn feed(&self) -> &Arc<Feed>;
 
-    /// Something has happened that bytes do not tell. `advance` is called next.
+    /// Something has happened that bytes do not tell. `advance` is called next, unless the server ends: then it is dropped.
     fn hear(&mut self, news: News);
 }
 
@@ -43,6 +43,8 @@ pub(crate) struct Advanced {
 pub(crate) enum Step {
     /// To be called when something happens, at the latest then.
     Wait(Option<Instant>),
+    /// The same, and when `output` was written: the feed has not been asked for everything it may have.
+    Send(Option<Instant>),
     /// To be called again when `output` was written, at the latest then: it takes no more input before.
     Write(Option<Instant>),
     /// [`Upgraded::run`], then to be called again.
@@ -60,6 +62,8 @@ pub(crate) enum News {
     Ended,
     /// The connection is lost: nothing can be sent any more. After a last [`Step::Run`], if any, comes [`Step::Close`].
     Lost,
+    /// The same, because the other end did not read.
+    Stuck,
     /// [`Upgraded::run`] has panicked.
     Panicked,
 }

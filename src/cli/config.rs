@@ -151,6 +151,7 @@ impl<'a> Setting<'a> {
             Origin::File(path) => ("file", Some(path.display().to_string())),
             Origin::Environment => ("environment", None),
             Origin::CommandLine => ("command line", None),
+            Origin::Code => ("code", None),
         };
         let default = variable.filter(|variable| !variable.name.contains('<')).map(|variable| variable.default);
         let reloadable = variable.is_some_and(|variable| variable.change == Change::Reload);

@@ -20,7 +20,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   rws routes --format json
   RWS_CONFIG_ROUTE_HELLO='GET /hello/{name} -> respond 200 text/plain Hello!' rws routes
 
-HEAD is answered wherever GET is, and OPTIONS everywhere. The label is what metrics and logs call the route.
+HEAD is answered wherever GET is, and OPTIONS everywhere. The routes of a host have its name before the pattern. The label is what metrics and logs call the route.
 Exit codes: 0, or 2 when the configuration is wrong or routes contradict each other.";
 
 #[derive(clap::Args)]
@@ -53,6 +53,9 @@ pub(super) fn run(options: &Options, sources: &Sources) -> ExitCode {
 #[derive(Debug, Serialize)]
 struct Entry<'a> {
     methods: &'a str,
+    /// `None`: every host that has no routes of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
     pattern: &'a str,
     kind: &'static str,
     label: &'a str,
@@ -64,6 +67,7 @@ fn entries<'a>(built: &'a BuiltApp, config: &Config) -> Vec<Entry<'a>> {
     let endpoints = built.endpoints().iter().skip(1);
     let entry = |(route, endpoint): (&'a RouteInfo, &'a crate::app::service::Endpoint)| Entry {
         methods: &route.method,
+        host: route.host.as_deref(),
         pattern: &route.pattern,
         kind: kind(endpoint.kind),
         label: &endpoint.template,
@@ -101,6 +105,10 @@ fn origin_of_own(route: &RouteInfo, label: &str, config: &Config) -> String {
         Some(method) => method.as_str() == route.method,
         None => true,
     };
+    // Neither variables nor files are for one host.
+    if route.host.is_some() {
+        return route.at.to_string();
+    }
     if let Some(spec) = config.routes.iter().find(|spec| spec.pattern == route.pattern && method(spec)) {
         return format!("{PREFIX}ROUTE_{}", spec.name);
     }
@@ -119,10 +127,31 @@ fn table(entries: &[Entry<'_>]) -> String {
     let mut table = Table::new(&["METHOD", "PATTERN", "KIND", "LABEL", "FROM"]);
     for entry in entries {
         let style = if entry.kind == "route" { Style::new() } else { DIM };
-        table.add(
-            style,
-            [entry.methods, entry.pattern, entry.kind, entry.label, &entry.from].map(String::from).to_vec(),
-        );
+        let pattern = format!("{}{}", entry.host.unwrap_or_default(), entry.pattern);
+        table.add(style, [entry.methods, &pattern, entry.kind, entry.label, &entry.from].map(String::from).to_vec());
     }
     table.to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::app::{App, Router, get};
+
+    #[test]
+    fn the_routes_of_a_host_are_told_from_those_of_all() {
+        let shop = Router::new().route("/", get(|| "shop"));
+        let app = App::new().host("shop.example.com", shop).route("/", get(|| "all"));
+        let config = Config::default();
+        let built = assemble(app, config.clone().into(), crate::run::Defaults::default()).unwrap();
+        let entries = entries(&built, &config);
+        let hosts: Vec<_> = entries.iter().filter(|entry| entry.pattern == "/").map(|entry| entry.host).collect();
+        assert_eq!(hosts.len(), 2);
+        assert!(hosts.contains(&None) && hosts.contains(&Some("shop.example.com")), "{hosts:?}");
+        let row = table(&entries).lines().find(|row| row.contains("shop.example.com/ ")).map(str::to_owned).unwrap();
+        assert!(row.starts_with("GET") && row.contains("routes.rs:"), "{row}");
+        let json = serde_json::to_value(&entries).unwrap();
+        assert!(json.as_array().unwrap().iter().any(|entry| entry["host"] == "shop.example.com"));
+    }
 }

@@ -157,6 +157,7 @@ impl fmt::Display for ConfigError {
         match &self.origin {
             Some(Origin::File(path)) => write!(f, " (from {})", shown_path(path))?,
             Some(Origin::CommandLine) => f.write_str(" (from the command line)")?,
+            Some(Origin::Code) => f.write_str(" (from code)")?,
             Some(Origin::Environment | Origin::Default) | None => {}
         }
         write!(f, ": {}", self.rule)?;

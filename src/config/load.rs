@@ -34,6 +34,8 @@ pub struct Loaded {
     pub(super) settings: Settings,
     pub(super) overruled: Settings,
     pub(super) in_kubernetes: bool,
+    /// What is wrong with a configuration that was made in code.
+    pub(super) faults: Option<ConfigErrors>,
 }
 
 /// The value of one variable and where it came from.
@@ -54,15 +56,16 @@ impl Loaded {
     pub fn in_kubernetes(&self) -> bool {
         self.in_kubernetes
     }
-}
 
-impl From<Config> for Loaded {
-    /// A configuration that was made in code: taken as it is, without the checks of [`Config::load`], and outside
-    /// Kubernetes. Of variables there is nothing to tell, so `effective` is empty.
-    fn from(config: Config) -> Self {
-        let (notices, effective) = (Vec::new(), Vec::new());
-        let (settings, overruled) = (Settings::new(), Settings::new());
-        Loaded { config, notices, effective, settings, overruled, in_kubernetes: false }
+    /// Whether it can be served by. What [`Config::load`] has returned can.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with a [`Config`] made in code, each with the name of its variable, which is that of the
+    /// field in upper case: values outside of their ranges, some that do not go together, and what needs a cargo feature
+    /// that this build does not have.
+    pub fn check(&self) -> Result<(), ConfigErrors> {
+        self.faults.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -129,9 +132,7 @@ pub(super) fn build(
             apply(name, setting, &mut config, &settings, &mut report);
         }
     }
-    if !settings.contains_key("MAX_URI_BYTES") {
-        config.max_uri_bytes = config.max_uri_bytes.min(config.max_head_bytes);
-    }
+    uri_fits_into_head(&mut config, &settings);
     judge_unknown(unknown, config.strict, &mut report);
     rules::check(&config, &settings, in_kubernetes, &mut report);
     let effective = effective(&settings, &config);
@@ -142,10 +143,18 @@ pub(super) fn build(
         settings,
         overruled: Settings::new(),
         in_kubernetes,
+        faults: None,
     })
 }
 
-fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings, report: &mut Report) {
+/// A smaller head makes the default smaller that is for a part of it.
+pub(super) fn uri_fits_into_head(config: &mut Config, settings: &Settings) {
+    if !settings.contains_key("MAX_URI_BYTES") {
+        config.max_uri_bytes = config.max_uri_bytes.min(config.max_head_bytes);
+    }
+}
+
+pub(super) fn apply(name: &str, setting: &Setting, config: &mut Config, settings: &Settings, report: &mut Report) {
     let variable = setting.variable;
     match variable.status {
         Status::Refused(_) | Status::NoEffect(_) if is_off(&setting.text) => return,
@@ -262,8 +271,7 @@ pub(super) fn parse(variable: &Variable, name: &str, text: &str, config: &mut Co
         Kind::Word { set } if trimmed.bytes().all(|byte| byte.is_ascii_graphic()) => set(config, trimmed.to_owned()),
         Kind::Word { .. } => return Err(Fault::Rule),
         Kind::Networks { set } => set(config, networks(trimmed).ok_or(Fault::Rule)?),
-        Kind::Users { set } => set(config, secrets::users(text).map_err(|fault| Fault::Secret("line", fault))?),
-        Kind::Tokens { set } => set(config, secrets::tokens(text).map_err(|fault| Fault::Secret("token", fault))?),
+        Kind::Secrets { read, place, .. } => read(config, text).map_err(|fault| Fault::Secret(place, fault))?,
         Kind::Realm { set } if is_realm(trimmed) => set(config, trimmed.to_owned()),
         Kind::Realm { .. } => return Err(Fault::Rule),
         Kind::Directives { set } => set(config, directives(trimmed).ok_or(Fault::Rule)?),
@@ -311,7 +319,7 @@ fn judge_unknown(unknown: Vec<Unknown>, strict: bool, report: &mut Report) {
     }
 }
 
-fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
+pub(super) fn effective(settings: &Settings, config: &Config) -> Vec<Effective> {
     let mut effective = Vec::new();
     for variable in VARIABLES {
         let set = settings.iter().filter(|(_, setting)| std::ptr::eq(setting.variable, variable));

@@ -280,6 +280,33 @@ fn word(text: &str) -> (&str, &str) {
     (&text[..end], text.get(end + 1..).unwrap_or_default())
 }
 
+impl fmt::Display for RouteSpec {
+    /// As it is written; a literal in braces looks like a placeholder.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(method) = &self.method {
+            write!(f, "{method} ")?;
+        }
+        match &self.action {
+            Action::Respond { status, content_type, template } => {
+                let content_type = content_type.to_str().unwrap_or_default();
+                write!(f, "{} -> respond {} {content_type} {template}", self.pattern, status.as_u16())
+            }
+            Action::Redirect { status, location } => {
+                write!(f, "{} -> redirect {} {location}", self.pattern, status.as_u16())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(text),
+            Part::Placeholder { name, .. } => write!(f, "{{{name}}}"),
+        })
+    }
+}
+
 impl fmt::Display for RouteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

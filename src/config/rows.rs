@@ -7,6 +7,8 @@ use super::table::Variable;
 #[cfg(feature = "tls")]
 use super::{ClientAuth, TlsVersion};
 use super::{HealthDetails, LogFormat, LogLevel, LogProbes};
+#[cfg(feature = "auth")]
+use crate::semantics::secrets::{tokens, users};
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -18,6 +20,17 @@ const DAY: u64 = 24 * HOUR;
 #[cfg(not(feature = "tls"))]
 const NO_TLS: &str = "it was built without TLS (cargo feature tls), so clients would get plain HTTP";
 
+#[cfg(not(feature = "auth"))]
+const NO_AUTH: &str = "it was built without authentication (cargo feature auth), so everybody would come in";
+#[cfg(not(feature = "auth"))]
+const NOBODY_IS_ASKED: &str = "it was built without authentication (cargo feature auth)";
+
+#[cfg(feature = "auth")]
+const USERS: (&str, &str, &str) =
+    ("list of users", "a line user:hash for each user, as htpasswd -nB writes it, or user:password", "line");
+#[cfg(feature = "auth")]
+const TOKENS: (&str, &str, &str) =
+    ("list of tokens", "a list of tokens or name:token, separated by commas or spaces", "token");
 const METHODS: (&str, &str) = ("list of methods", "a list of methods separated by commas");
 const HEADER_NAMES: (&str, &str) = ("list of names", "a list of header names separated by commas");
 const POLICY: (&str, &str) = ("policy", "a Content-Security-Policy");
@@ -190,24 +203,28 @@ pub static VARIABLES: &[Variable] = &[
     .reloadable()
     .example("60")
     .help("Window of RATE_LIMIT_MAX_REQUESTS in seconds. All may come at once, and are regained evenly."),
-    Variable::users("AUTH_BASIC", |config, users| config.auth_basic = users)
+    #[cfg(feature = "auth")]
+    Variable::secrets("AUTH_BASIC", USERS, |config, text| users(text).map(|users| config.auth_basic = users))
         .reloadable()
         .example("ada:$2y$10$P/ebPGYq5pmT5zBjFo1cX.xU7o9QXIPWsN2R31VvpwTsUGGA4lHqS")
         .help(
             "Users that may come in with a password, a line user:hash (bcrypt, htpasswd -nB) or user:password for each. \
                Probes, metrics and the admin port ask nobody. Mount a Secret and set AUTH_BASIC_FILE. Empty: everybody.",
         ),
-    Variable::tokens("AUTH_BEARER", |config, tokens| config.auth_bearer = tokens)
+    #[cfg(feature = "auth")]
+    Variable::secrets("AUTH_BEARER", TOKENS, |config, text| tokens(text).map(|tokens| config.auth_bearer = tokens))
         .reloadable()
         .example("ci:Zm9vYmFyYmF6cXV4MTIzNA")
         .help(
             "Bearer tokens with which requests may come in, beside AUTH_BASIC; name:token to see whose it was in the log. \
                Empty: none.",
         ),
+    #[cfg(feature = "auth")]
     Variable::realm("AUTH_REALM", "Restricted", |config, realm| config.auth_realm = realm)
         .reloadable()
         .example("Shop")
         .help("What browsers show when they ask for a password."),
+    #[cfg(feature = "auth")]
     Variable::url_paths("AUTH_EXEMPT_PREFIXES", "", |config, prefixes| config.auth_exempt_prefixes = prefixes)
         .reloadable()
         .example("/public,/favicon.ico")
@@ -525,4 +542,12 @@ pub static VARIABLES: &[Variable] = &[
     Variable::refused("VIRTUAL_HOST_<N>_KEY_FILE", NO_TLS),
     #[cfg(not(feature = "tls"))]
     Variable::no_effect("HTTP_REDIRECT_TO_PORT", "it was built without TLS (cargo feature tls)"),
+    #[cfg(not(feature = "auth"))]
+    Variable::refused("AUTH_BASIC", NO_AUTH),
+    #[cfg(not(feature = "auth"))]
+    Variable::refused("AUTH_BEARER", NO_AUTH),
+    #[cfg(not(feature = "auth"))]
+    Variable::no_effect("AUTH_REALM", NOBODY_IS_ASKED),
+    #[cfg(not(feature = "auth"))]
+    Variable::no_effect("AUTH_EXEMPT_PREFIXES", NOBODY_IS_ASKED),
 ];

@@ -78,6 +78,8 @@ pub enum Origin {
     Environment,
     /// The command line.
     CommandLine,
+    /// The program: a [`Config`](super::Config) made in code.
+    Code,
 }
 
 impl fmt::Display for Origin {
@@ -87,6 +89,7 @@ impl fmt::Display for Origin {
             Origin::File(path) => write!(f, "file {}", shown_path(path)),
             Origin::Environment => f.write_str("environment"),
             Origin::CommandLine => f.write_str("command line"),
+            Origin::Code => f.write_str("code"),
         }
     }
 }

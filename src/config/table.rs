@@ -17,7 +17,7 @@ use super::route::RouteSpec;
 use super::{Config, IpNet};
 
 use crate::semantics::accept_encoding::Coding;
-use crate::semantics::secrets::{Token, User};
+use crate::semantics::secrets;
 pub use names::find;
 pub(super) use names::{FILE_SUFFIX, nearest};
 
@@ -135,12 +135,16 @@ pub(super) enum Kind {
     Networks {
         set: fn(&mut Config, Vec<IpNet>),
     },
-    Users {
-        set: fn(&mut Config, Vec<User>),
+    /// A list of secrets; its reader tells the place of what is wrong, and never what is written there.
+    #[cfg_attr(not(feature = "auth"), expect(dead_code, reason = "no other variable has such a value"))]
+    Secrets {
+        type_name: &'static str,
+        rule: &'static str,
+        /// What is counted there.
+        place: &'static str,
+        read: fn(&mut Config, &str) -> Result<(), secrets::Fault>,
     },
-    Tokens {
-        set: fn(&mut Config, Vec<Token>),
-    },
+    #[cfg_attr(not(feature = "auth"), expect(dead_code, reason = "no other variable has such a value"))]
     Realm {
         set: fn(&mut Config, String),
     },
@@ -162,7 +166,10 @@ pub(super) enum Kind {
         read: fn(&mut Config, &str) -> Result<(), String>,
     },
     /// Of a variable that this build does not read.
-    #[cfg_attr(feature = "tls", allow(dead_code, reason = "only builds without TLS leave variables unread"))]
+    #[cfg_attr(
+        all(feature = "auth", feature = "tls"),
+        allow(dead_code, reason = "only smaller builds leave variables unread")
+    )]
     Unread,
 }
 
@@ -301,14 +308,17 @@ impl Variable {
         Variable::new(name, default, Kind::Text { type_name, rule, read })
     }
 
-    pub(super) const fn users(name: &'static str, set: fn(&mut Config, Vec<User>)) -> Self {
-        Variable { secret: true, ..Variable::new(name, "", Kind::Users { set }) }
+    /// None unless set, and never shown. `rule` stands behind "must be".
+    #[cfg(feature = "auth")]
+    pub(super) const fn secrets(
+        name: &'static str,
+        (type_name, rule, place): (&'static str, &'static str, &'static str),
+        read: fn(&mut Config, &str) -> Result<(), secrets::Fault>,
+    ) -> Self {
+        Variable { secret: true, ..Variable::new(name, "", Kind::Secrets { type_name, rule, place, read }) }
     }
 
-    pub(super) const fn tokens(name: &'static str, set: fn(&mut Config, Vec<Token>)) -> Self {
-        Variable { secret: true, ..Variable::new(name, "", Kind::Tokens { set }) }
-    }
-
+    #[cfg(feature = "auth")]
     pub(super) const fn realm(name: &'static str, default: &'static str, set: fn(&mut Config, String)) -> Self {
         Variable::new(name, default, Kind::Realm { set })
     }
@@ -322,13 +332,19 @@ impl Variable {
     }
 
     /// Not read by this build, and an error when set.
-    #[cfg_attr(feature = "tls", allow(dead_code, reason = "only builds without TLS leave variables unread"))]
+    #[cfg_attr(
+        all(feature = "auth", feature = "tls"),
+        allow(dead_code, reason = "only smaller builds leave variables unread")
+    )]
     pub(super) const fn refused(name: &'static str, because: &'static str) -> Self {
         Variable { status: Status::Refused(because), ..Variable::new(name, "", Kind::Unread) }
     }
 
     /// Not read by this build, and a notice when set.
-    #[cfg_attr(feature = "tls", allow(dead_code, reason = "only builds without TLS leave variables unread"))]
+    #[cfg_attr(
+        all(feature = "auth", feature = "tls"),
+        allow(dead_code, reason = "only smaller builds leave variables unread")
+    )]
     pub(super) const fn no_effect(name: &'static str, because: &'static str) -> Self {
         Variable { status: Status::NoEffect(because), ..Variable::new(name, "", Kind::Unread) }
     }

@@ -214,6 +214,15 @@ impl Stream {
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))
     }
 
+    /// Has the operating system give the connection up once the peer has acknowledged nothing of what was sent for so long
+    /// (TCP_USER_TIMEOUT), instead of after some 15 minutes.
+    ///
+    /// # Errors
+    /// The operating system's, where this is no TCP connection.
+    pub fn give_up_after(&self, timeout: Duration) -> io::Result<()> {
+        SockRef::from(&self.socket).set_tcp_user_timeout(Some(timeout))
+    }
+
     /// Blocks until there is something to read (or the peer left), for `timeout` at most. Returns whether there is.
     ///
     /// # Errors

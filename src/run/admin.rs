@@ -1,7 +1,7 @@
 //! The admin port: a second server in the process, with few threads of its own and a life of its own. It shares nothing
 //! with the main one but what it looks at, so it answers when the main one cannot.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -88,6 +88,11 @@ impl AdminPort {
             "admin port: probes, metrics, /statusz, /configz and POST /drain"
         );
         Ok(AdminPort { pages, running })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.running.address()
     }
 
     /// Where the main server leaves what went wrong.

@@ -61,10 +61,15 @@ impl App {
     ///
     /// # Errors
     ///
-    /// Routes, states, checks or metrics that contradict each other; certificates or a static directory that cannot be used;
+    /// A field of `config` with a value that its variable could not have, by the name of the variable; routes, states, checks or
+    /// metrics that contradict each other; certificates or a static directory that cannot be used;
     /// an admin or redirect port that cannot be had; a thread or a poller that the system refuses. Nothing runs then.
     pub fn serve(self, listener: TcpListener, config: impl Into<Loaded>) -> Result<ServerHandle, Error> {
         let loaded = config.into();
+        loaded.check().map_err(ErrorKind::Config)?;
+        for notice in &loaded.notices {
+            tracing::warn!(variable = notice.variable(), "{notice}");
+        }
         let access = access_log(loaded.config.log_format).map_err(ErrorKind::System)?;
         let logs = Logs { access: access.clone(), diagnostics: None };
         let parts = Parts::new(self, Live::new(loaded), Defaults::default(), logs)?;
@@ -109,6 +114,7 @@ impl Write for SharedStdout {
 #[must_use = "dropping it stops the server"]
 pub struct ServerHandle {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     lifecycle: Lifecycle,
     stopper: Stopper,
     /// Disconnected once the start is over.
@@ -126,7 +132,8 @@ impl ServerHandle {
         let run = move || {
             let instance = parts.start(listener)?;
             // Whoever starts it waits for this.
-            let _ = tell.send((instance.address(), instance.lifecycle().clone(), instance.stops()));
+            let addresses = (instance.address(), instance.admin_address());
+            let _ = tell.send((addresses, instance.lifecycle().clone(), instance.stops()));
             drop(tell);
             let result = instance.run(begins);
             drop(reload);
@@ -135,9 +142,9 @@ impl ServerHandle {
         };
         let thread = thread::Builder::new().name("rws-serve".into()).spawn(run).map_err(ErrorKind::System)?;
         match told.recv() {
-            Ok((address, lifecycle, stops)) => {
+            Ok(((address, admin), lifecycle, stops)) => {
                 let stopper = Stopper { stops: stops.into() };
-                Ok(ServerHandle { address, lifecycle, stopper, begun, thread: Some(thread) })
+                Ok(ServerHandle { address, admin, lifecycle, stopper, begun, thread: Some(thread) })
             }
             Err(_) => Err(join(thread).err().unwrap_or_else(panicked)),
         }
@@ -146,6 +153,11 @@ impl ServerHandle {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where RWS_CONFIG_ADMIN_PORT is, if that is set; the system has chosen it if that is 0.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Where it is in its life.

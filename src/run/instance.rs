@@ -148,6 +148,11 @@ impl Instance {
         self.running.address()
     }
 
+    /// Where its admin port listens, if there is one.
+    pub(super) fn admin_address(&self) -> Option<SocketAddr> {
+        self.beside.admin.as_ref().map(AdminPort::address)
+    }
+
     /// How far it has come.
     pub(super) fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle

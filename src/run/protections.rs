@@ -1,6 +1,7 @@
 //! The middleware that the configuration asks for, around everything that is not a probe, metrics or a page for
 //! operators, and around the middleware of the application. While the configuration asks for none it costs a load.
 
+#[cfg(feature = "auth")]
 mod auth;
 mod browsers;
 mod compression;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 
+#[cfg(feature = "auth")]
 use self::auth::Auth;
 use self::compression::Compressor;
 use self::rate_limit::Limit;
@@ -24,7 +26,12 @@ use crate::config::{Config, Live};
 pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus::Result<App> {
     let stack = Stack::default();
     let followed = stack.clone();
-    let kept = Kept { limit: Limit::new(registry)?, auth: Auth::default(), compression: Compressor::default() };
+    let kept = Kept {
+        limit: Limit::new(registry)?,
+        #[cfg(feature = "auth")]
+        auth: Auth::default(),
+        compression: Compressor::default(),
+    };
     live.follow(move |config| followed.set(wanted(config, &kept)));
     Ok(app.layer_outermost(stack))
 }
@@ -32,6 +39,7 @@ pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus
 /// What remembers something of requests, and so must outlive changes of other settings.
 struct Kept {
     limit: Limit,
+    #[cfg(feature = "auth")]
     auth: Auth,
     compression: Compressor,
 }
@@ -42,6 +50,7 @@ fn wanted(config: &Config, kept: &Kept) -> Vec<Arc<dyn Middleware>> {
     layers.extend(browsers::security_headers(config));
     layers.extend(browsers::cors(config));
     layers.extend(kept.limit.wanted(config));
+    #[cfg(feature = "auth")]
     layers.extend(kept.auth.wanted(config));
     layers.extend(kept.compression.wanted(config));
     layers

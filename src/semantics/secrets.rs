@@ -2,15 +2,14 @@
 //!
 //! Knows how they are written. Verifies nobody, and never shows a secret.
 
-use core::fmt;
-use core::str::FromStr;
+#[cfg(feature = "auth")]
+mod htpasswd;
 
-use bcrypt::HashParts;
+use core::fmt;
 
 use super::credentials::is_token68;
-
-/// The dearest bcrypt hash: each step up doubles the time of a login, which is some seconds at this one.
-const DEAREST: u32 = 16;
+#[cfg(feature = "auth")]
+pub use htpasswd::{check_users, users};
 
 /// A user and what proves that it is them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,77 +45,6 @@ pub struct Fault {
     pub place: usize,
     /// In a clause.
     pub reason: &'static str,
-}
-
-/// The users of `text`: a line `name:password` or `name:hash` for each, as `htpasswd -B` writes it. Empty lines and those
-/// that begin with `#` are nothing; spaces around a line are not part of it.
-///
-/// # Errors
-/// The first line that is not of this form, has a hash other than bcrypt, or a name that stands there twice.
-pub fn users(text: &str) -> Result<Vec<User>, Fault> {
-    let mut users: Vec<User> = Vec::new();
-    for (index, line) in text.lines().map(str::trim).enumerate() {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let fault = |reason| Fault { place: index + 1, reason };
-        let user = user(line).map_err(fault)?;
-        judge_user(&user, &users).map_err(fault)?;
-        users.push(user);
-    }
-    Ok(users)
-}
-
-/// Whether `users` could stand in such a text, one a line, but that passwords may look like hashes.
-///
-/// # Errors
-/// The first one that could not.
-pub fn check_users(users: &[User]) -> Result<(), Fault> {
-    let judge = |(index, user)| judge_user(user, &users[..index]).map_err(|reason| Fault { place: index + 1, reason });
-    users.iter().enumerate().try_for_each(judge)
-}
-
-fn judge_user(user: &User, before: &[User]) -> Result<(), &'static str> {
-    if user.name.is_empty() || user.name.contains(|c: char| c == ':' || c.is_control()) {
-        return Err("has no user before the colon, or control characters");
-    }
-    if before.iter().any(|other| other.name == user.name) {
-        return Err("names a user for the second time");
-    }
-    match &user.secret {
-        Secret::Plain(password) if password.is_empty() => Err("has no password behind the colon"),
-        Secret::Plain(password) if password.contains(char::is_control) => Err("has control characters in the password"),
-        Secret::Plain(_) => Ok(()),
-        Secret::Bcrypt(hash) => judge_bcrypt(hash),
-    }
-}
-
-fn user(line: &str) -> Result<User, &'static str> {
-    let (name, secret) = line.split_once(':').ok_or("has no colon between user and password")?;
-    Ok(User { name: name.to_owned(), secret: self::secret(secret)? })
-}
-
-fn secret(text: &str) -> Result<Secret, &'static str> {
-    /// Of schemes that htpasswd and crypt(3) know besides.
-    const OTHERS: [&str; 9] = ["$apr1$", "$1$", "$5$", "$6$", "$y$", "$7$", "$argon2", "{SHA}", "{SSHA}"];
-    if OTHERS.iter().any(|prefix| text.starts_with(prefix)) {
-        return Err("has a hash that is not bcrypt; make one with htpasswd -B");
-    }
-    Ok(match text.starts_with("$2") {
-        true => Secret::Bcrypt(text.to_owned()),
-        false => Secret::Plain(text.to_owned()),
-    })
-}
-
-fn judge_bcrypt(hash: &str) -> Result<(), &'static str> {
-    let parts =
-        HashParts::from_str(hash).map_err(|_| "has a damaged bcrypt hash; quote the $ where a shell reads it")?;
-    // The variant 2x is of a faulty implementation.
-    match (parts.get_cost(), hash.starts_with("$2x")) {
-        (4..=DEAREST, false) => Ok(()),
-        (_, true) => Err("has a hash of the variant 2x; make one with htpasswd -B"),
-        _ => Err("has a bcrypt hash whose cost is not from 4 to 16"),
-    }
 }
 
 /// The tokens of `text`, separated by commas or white space; `name:token` tells whose one is.
@@ -180,48 +108,6 @@ mod tests {
 
     use super::*;
 
-    const HASH: &str = "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
-
-    #[test]
-    fn users_are_lines() {
-        let text = format!("# all of them\r\n\r\nada:open: sesame\r\n  bob:{HASH}  \ncäcilie:$ecret{{}}\n");
-        let users = users(&text).unwrap();
-        let plain = |text: &str| Secret::Plain(text.to_owned());
-        let seen: Vec<_> = users.iter().map(|user| (user.name.as_str(), user.secret.clone())).collect();
-        let expected =
-            [("ada", plain("open: sesame")), ("bob", Secret::Bcrypt(HASH.to_owned())), ("cäcilie", plain("$ecret{}"))];
-        assert_eq!(seen, expected);
-        assert!(self::users("").unwrap().is_empty() && self::users("#\n\n").unwrap().is_empty());
-        let shown = format!("{users:?}");
-        assert!(shown.contains("ada") && !shown.contains("sesame") && !shown.contains("$2y"), "{shown}");
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_line_is_said_without_showing_it() {
-        let cases = [
-            ("a:b\nhunter2", 2, "no colon"),
-            (":hunter2", 1, "no user"),
-            ("a:hun\u{7}ter2", 1, "control characters"),
-            ("#\n\na:", 3, "no password"),
-            ("a:b\nb:c\na:d", 3, "second time"),
-            ("a:$apr1$hunter2", 1, "htpasswd -B"),
-            ("a:{SHA}hunter2", 1, "htpasswd -B"),
-            ("a:$6$hunter2$x", 1, "htpasswd -B"),
-            ("a:$2y$05$hunter2", 1, "quote the $"),
-            (&format!("a:{}", HASH.replace("$2y$", "$2x$")), 1, "2x"),
-            (&format!("a:{}", HASH.replace("$05$", "$17$")), 1, "cost"),
-            (&format!("a:{}", HASH.replace("$05$", "$03$")), 1, "cost"),
-        ];
-        for (text, place, part) in cases {
-            let fault = users(text).unwrap_err();
-            assert_eq!(fault.place, place, "{text}");
-            assert!(fault.reason.contains(part) && !fault.reason.contains("hunter"), "{text}: {}", fault.reason);
-        }
-        for version in ["$2a$", "$2b$", "$2y$"] {
-            assert!(users(&format!("a:{}", HASH.replace("$2y$", version))).is_ok(), "{version}");
-        }
-    }
-
     #[test]
     fn tokens_stand_between_commas_or_spaces() {
         let found = tokens(" abc==,ci:x.y-z_~+/\n\tdef ,").unwrap();
@@ -237,17 +123,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_a_list_or_a_fault(text: String) {
-            let _ = (users(&text), tokens(&text));
-        }
-
-        #[test]
-        fn as_many_users_as_lines(names in proptest::collection::hash_set("[a-z]{1,8}", 0..20)) {
-            let text: String = names.iter().map(|name| format!("{name}:pass:{name}\n")).collect();
-            let users = users(&text).unwrap();
-            prop_assert_eq!(users.len(), names.len());
-            for user in users {
-                prop_assert_eq!(user.secret, Secret::Plain("pass:".to_owned() + &user.name));
-            }
+            let _ = tokens(&text);
         }
     }
 }

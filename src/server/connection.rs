@@ -128,6 +128,8 @@ pub(super) struct InFlight {
     pub(super) started: Instant,
     /// Whether it was reported for taking longer than HANDLER_TIMEOUT.
     pub(super) reported: bool,
+    /// Whether it was answered and recorded long since, and what runs is for what its connection became.
+    pub(super) upgraded: bool,
 }
 
 /// What to do next with a connection.

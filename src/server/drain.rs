@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, after, never, select, unbounded};
 
 use super::connection::InFlight;
+use super::connection::away::go_home;
 use super::lifecycle::State;
 use super::shared::{Mail, Shared, lock};
+use super::workers::Work;
 use super::{Report, Verdict};
 use crate::app::service::EndpointKind;
 
@@ -208,15 +210,26 @@ fn abandon_the_rest(shared: &Shared) {
     }
     let (jobs, pulls) = shared.pool.abandon();
     for job in jobs {
-        abandon(shared, job.in_flight, "it was still waiting for a worker");
+        match job.work {
+            Work::Request { .. } => abandon(shared, job.in_flight, "it was still waiting for a worker"),
+            // That was answered long since. The user's code is told by the reactor, with all others.
+            Work::Upgraded => {
+                shared.stats.requests_active.fetch_sub(1, Ordering::Relaxed);
+                go_home(shared, job.connection);
+            }
+        }
     }
     for pull in pulls {
-        let home = pull.reactor;
-        shared.reactors[home].send(Mail::Return(pull));
+        go_home(shared, pull);
     }
 }
 
 fn abandon(shared: &Shared, in_flight: InFlight, why: &str) {
+    if in_flight.upgraded {
+        let received = &in_flight.received;
+        tracing::warn!(path = received.head.path(), id = received.id, "not waited for, after an upgrade: {why}");
+        return;
+    }
     let now = shared.clock.now();
     let head = &in_flight.received.head;
     let since = now.saturating_duration_since(in_flight.received.at);

@@ -408,7 +408,9 @@ impl Reactor {
         self.read_mail();
         let mut left = std::mem::take(&mut self.returned);
         left.extend(self.connections.iter_mut().filter_map(|(_, place)| place.take()));
+        let mut last_words = Vec::new();
         for mut connection in left {
+            last_words.extend(connection.take_live());
             if let Some(request) = connection.describe() {
                 self.shared.drain.abort(request);
             }
@@ -416,6 +418,11 @@ impl Reactor {
             self.close(connection);
         }
         self.recorder.finish();
+        // What user code does with them may take long, and now keeps nobody else waiting.
+        drop(last_words);
+        // Those that have come back meanwhile.
+        self.read_mail();
+        self.returned.clear();
         let handle = &self.shared.reactors[self.index];
         *lock(&handle.driver) = None;
         self.shared.monitor.reactor_rests(handle);

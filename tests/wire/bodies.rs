@@ -1,6 +1,6 @@
 //! Request bodies: however they are framed and cut, limits, expectations, and who does not read them.
 
-use rws::server::observe::Outcome;
+use rws::config::Config;
 
 use super::support::{Site, chunked_to, config, get_of, pattern, post_of, request};
 
@@ -122,6 +122,63 @@ fn too_large_a_body() {
 }
 
 #[test]
+fn a_router_lowers_and_raises_the_limit_of_the_server() {
+    let site = Site::start(Config { max_body_size_in_bytes: 20, ..config() });
+    let (fits, server_wide, long) = ("0123456789", "01234567890123456789", "x".repeat(300_000));
+    for (target, body, status) in [
+        ("/bytes", server_wide, 200),
+        ("/bytes", &*long, 413),
+        ("/small/bytes", fits, 200),
+        ("/small/bytes", server_wide, 413),
+        ("/small/stream", fits, 200),
+        ("/small/stream", server_wide, 413),
+        ("/small/stream", &long, 413),
+        ("/small/ignore", fits, 200),
+        ("/small/ignore", server_wide, 413),
+        ("/small/large/bytes", &long, 200),
+        ("/small/large/stream", &long, 200),
+        ("/nowhere", &long, 413),
+    ] {
+        let halves = body.split_at(body.len() / 2);
+        for input in [post_of(target, body), chunked_to(target, &[body]), chunked_to(target, &[halves.0, halves.1])] {
+            let input = (input + &get_of("/text")).into_bytes();
+            let bytewise = input.len() < 1000;
+            for size in [input.len(), if bytewise { 1 } else { 10_000 }] {
+                let mut client = site.connect();
+                // A 413 comes before all is sent.
+                let _ = input.chunks(size).try_for_each(|part| client.try_send(part));
+                assert_eq!(client.reply().status, status, "{target} {} by {size}", body.len());
+                if status == 200 {
+                    assert_eq!(client.reply().text(), "Hello", "behind {target}");
+                }
+            }
+        }
+    }
+    site.until_deserted();
+}
+
+#[test]
+fn what_is_over_the_limit_of_a_router_is_refused_before_it_is_sent() {
+    let site = Site::start(config());
+    for target in ["/small/bytes", "/small/stream", "/small/ignore"] {
+        let mut client =
+            site.send(request("POST", target, "Expect: 100-continue\r\nContent-Length: 11\r\n") + &get_of("/text"));
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.closes()), (413, true), "{target}");
+        client.expect_end();
+        assert_eq!(site.next_seen().bytes_in, 0);
+    }
+    for (target, status) in [("/small/bytes", 413), ("/small/stream", 413), ("/small/large/bytes", 200)] {
+        let fields = "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n";
+        let mut client = site.send(request("POST", target, fields));
+        assert_eq!(client.reply().status, 100, "{target}");
+        client.send("b\r\nhello world\r\n0\r\n\r\n");
+        assert_eq!(client.reply().status, status, "{target}");
+    }
+    site.until_deserted();
+}
+
+#[test]
 fn who_goes_on_sending_after_a_413_still_reads_it() {
     let site = Site::start(config());
     for target in ["/bytes", "/slurp", "/ignore"] {
@@ -209,10 +266,12 @@ fn clients_that_leave_in_the_middle_of_a_body() {
         let seen = site.next_seen();
         assert_eq!((seen.path.as_str(), seen.status, seen.bytes_in), (target, 400, 4));
     }
-    let client = site.send(head("/string") + "some");
-    site.settle();
-    client.reset();
-    let seen = site.next_seen();
-    assert_eq!((seen.path.as_str(), seen.outcome), ("/string", Outcome::ClientAbort), "by a reset");
+    for target in ["/string", "/slurp"] {
+        let client = site.send(head(target) + "some");
+        site.settle();
+        client.reset();
+        let seen = site.next_seen();
+        assert_eq!((seen.path.as_str(), seen.status, seen.bytes_in), (target, 400, 4), "by a reset");
+    }
     site.until_deserted();
 }

@@ -68,7 +68,7 @@ fn what_is_sent_arrives_at_once_and_whole() {
     assert_eq!((seen.bytes_out, seen.outcome), (1_000_003, Outcome::Ok));
 }
 
-fn read_until(stream: &mut impl Read, end: &[u8]) -> Vec<u8> {
+pub(crate) fn read_until(stream: &mut impl Read, end: &[u8]) -> Vec<u8> {
     let mut seen = Vec::new();
     while !seen.ends_with(end) {
         let mut byte = [0];

@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use http::{HeaderName, HeaderValue, StatusCode};
 use rws::app::service::EndpointKind;
-use rws::app::{Body, BodySender, Json, Path, Request, State, any, get, post};
+use rws::app::{Body, BodySender, Json, Path, Request, Sse, SseSender, State, any, get, post};
 use rws::config::Config;
 use rws::server::clock::Clock;
 use rws::server::lifecycle::Lifecycle;
 use rws::server::observe::{Exchange, Observer, Outcome, Recorder};
 use rws::server::stats::Stats;
 use rws::server::{Report, Server, Stop};
-use rws::{App, Response};
+use rws::{App, Response, Router};
 
 /// How long to wait for what must happen. Only a failure takes so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -189,6 +189,7 @@ struct Held {
     most_inside: usize,
     open: bool,
     senders: HashMap<String, BodySender>,
+    events: HashMap<String, SseSender>,
 }
 
 impl Gate {
@@ -234,6 +235,14 @@ impl Gate {
         let missing = |state: &mut Held| !state.senders.contains_key(name);
         let (mut state, _) = self.changed.wait_timeout_while(state, PATIENCE, missing).unwrap();
         state.senders.remove(name).expect("it was asked for")
+    }
+
+    /// What sends the events of /events/`name`, once that was asked for.
+    pub(crate) fn events(&self, name: &str) -> SseSender {
+        let state = self.state.lock().unwrap();
+        let missing = |state: &mut Held| !state.events.contains_key(name);
+        let (mut state, _) = self.changed.wait_timeout_while(state, PATIENCE, missing).unwrap();
+        state.events.remove(name).expect("it was asked for")
     }
 
     /// Who has come, in order.
@@ -390,6 +399,15 @@ impl<S: Read + Write> Client<S> {
 
     /// The next response, unless the connection ends before it is whole.
     pub(crate) fn try_reply(&mut self, method: &str) -> io::Result<Reply> {
+        let mut reply = self.head()?;
+        if method != "HEAD" && reply.status >= 200 && reply.status != 204 && reply.status != 304 {
+            reply.body = self.body(&reply)?;
+        }
+        Ok(reply)
+    }
+
+    /// The next response without its body, which is still to be read.
+    pub(crate) fn head(&mut self) -> io::Result<Reply> {
         let end = loop {
             if let Some(at) = find(&self.received, b"\r\n\r\n") {
                 break at + 4;
@@ -398,11 +416,7 @@ impl<S: Read + Write> Client<S> {
         };
         let head = String::from_utf8(self.take(end)).unwrap().to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
-        let mut reply = Reply { status, head, body: Vec::new() };
-        if method != "HEAD" && status >= 200 && status != 204 && status != 304 {
-            reply.body = self.body(&reply)?;
-        }
-        Ok(reply)
+        Ok(Reply { status, head, body: Vec::new() })
     }
 
     fn body(&mut self, reply: &Reply) -> io::Result<Vec<u8>> {
@@ -418,21 +432,26 @@ impl<S: Read + Write> Client<S> {
     fn chunks(&mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let end = loop {
-                match find(&self.received, b"\r\n") {
-                    Some(at) => break at,
-                    None => self.more()?,
-                }
-            };
-            let line = String::from_utf8(self.take(end + 2)).unwrap();
-            let size = usize::from_str_radix(line.trim_end(), 16).expect("a chunk size");
-            let chunk = self.exactly(size + 2)?;
-            assert_eq!(&chunk[size..], b"\r\n");
-            if size == 0 {
-                return Ok(body);
+            match self.next_chunk()? {
+                chunk if chunk.is_empty() => return Ok(body),
+                chunk => body.extend_from_slice(&chunk),
             }
-            body.extend_from_slice(&chunk[..size]);
         }
+    }
+
+    /// The next chunk of a response whose head was read; empty at the end.
+    pub(crate) fn next_chunk(&mut self) -> io::Result<Vec<u8>> {
+        let end = loop {
+            match find(&self.received, b"\r\n") {
+                Some(at) => break at,
+                None => self.more()?,
+            }
+        };
+        let line = String::from_utf8(self.take(end + 2)).unwrap();
+        let size = usize::from_str_radix(line.trim_end(), 16).expect("a chunk size");
+        let mut chunk = self.exactly(size + 2)?;
+        assert_eq!(chunk.split_off(size), b"\r\n");
+        Ok(chunk)
     }
 
     fn exactly(&mut self, n: usize) -> io::Result<Vec<u8>> {
@@ -562,9 +581,16 @@ fn app() -> App {
         .route("/string", post(|body: String| body))
         .route("/limited/bytes", post(|body: bytes::Bytes| body).body_limit(10))
         .route("/limited/stream", post(read_to_end).body_limit(10))
+        .nest("/small", limited())
         .route("/slurp", post(read_to_end))
         .route("/trickle", post(read_one_by_one))
         .route("/unread", post(|_: Body| "not read"))
+        .route("/unread/written", post(|_: Body| Body::writer(|out| out.write_all(b"not read"))))
+        .route("/unread/read", post(|_: Body| Body::reader(&b"not read"[..], None)))
+        .route("/duplex", post(|body: Body| Body::writer(|out| shout(body, out))))
+        .route("/duplex/{n}", post(|Path(n): Path<u64>, body: Body| first(n, body)))
+        .route("/first/{n}", post(|Path(n): Path<u64>, body: Body| Body::reader(body.take(n), None)))
+        .route("/late/{name}", post(read_late))
         .route(
             "/gate/{name}",
             any(|Path(name): Path<String>, State(gate): TheGate| -> String {
@@ -602,6 +628,7 @@ fn app() -> App {
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
         .route("/fed/{name}", any(fed))
+        .route("/events/{name}", any(events))
         .route("/written/{n}", get(|Path(n): Path<usize>| written(n, Then::End)))
         .route("/badly-written/{n}", get(|Path(n): Path<usize>| written(n, Then::Fail)))
         .route("/panicking-writer/{n}", get(|Path(n): Path<usize>| written(n, Then::Panic)))
@@ -618,12 +645,60 @@ fn app() -> App {
         .route("/status/{code}", any(|Path(code): Path<u16>| StatusCode::from_u16(code).unwrap_or_default()))
         .route("/not-modified", get(|| (StatusCode::NOT_MODIFIED, [("etag", "\"a\"")], "never sent")))
         .route("/server-fields", get(server_fields))
+        .route("/websocket", get(websocket))
+}
+
+/// A WebSocket that says everything again.
+#[cfg(feature = "websocket")]
+fn websocket(upgrade: rws::app::WebSocketUpgrade) -> Response {
+    upgrade.on_message(|socket, message| {
+        let _ = socket.send(message);
+    })
+}
+
+#[cfg(not(feature = "websocket"))]
+fn websocket() -> StatusCode {
+    StatusCode::NOT_IMPLEMENTED
+}
+
+/// Small bodies, and large ones further in.
+fn limited() -> Router {
+    let routes = || Router::new().route("/bytes", post(|body: bytes::Bytes| body)).route("/stream", post(read_to_end));
+    routes().route("/ignore", any(|| "ignored")).nest("/large", routes().body_limit(1 << 20)).body_limit(10)
 }
 
 /// Whatever came in goes out as it comes.
 fn echo(request: Request) -> Response {
     let length = request.head().field_str("content-length").and_then(|length| length.parse().ok());
     Response::default().with_body(Body::reader(request.into_body(), length))
+}
+
+/// Says at once what it hears, but louder.
+fn shout(mut body: Body, out: &mut dyn Write) -> io::Result<()> {
+    let mut piece = vec![0; 10_000];
+    loop {
+        match body.read(&mut piece)? {
+            0 => return Ok(()),
+            n => out.write_all(&piece[..n].to_ascii_uppercase())?,
+        }
+        out.flush()?;
+    }
+}
+
+/// Writes the first bytes of a request, and reads no more.
+fn first(n: u64, body: Body) -> Body {
+    Body::writer(move |out| io::copy(&mut body.take(n), out).map(drop))
+}
+
+/// Reads the request when the gate lets it, on a thread of its own.
+fn read_late(Path(name): Path<String>, State(gate): TheGate, mut body: Body) -> Body {
+    let (sender, answer) = Body::channel();
+    thread::spawn(move || {
+        gate.pass(&name);
+        let read = body.read(&mut [0; 10]);
+        sender.send(read.map_or_else(|error| error.to_string(), |n| n.to_string()))
+    });
+    answer
 }
 
 fn read_to_end(mut body: Body) -> Result<String, (StatusCode, String)> {
@@ -682,6 +757,15 @@ fn fed(Path(name): Path<String>, State(gate): TheGate) -> Body {
     gate.state.lock().unwrap().senders.insert(name, sender);
     gate.changed.notify_all();
     body
+}
+
+/// Events that the test itself sends, with the sender that [`Gate::events`] gives it; no comments come to `quiet`.
+fn events(Path(name): Path<String>, State(gate): TheGate) -> Sse {
+    let options = if name == "quiet" { Sse::builder().keep_alive(None) } else { Sse::builder() };
+    let (sender, events) = options.channel();
+    gate.state.lock().unwrap().events.insert(name, sender);
+    gate.changed.notify_all();
+    events
 }
 
 /// Tries to write what is the server's to write.

@@ -69,13 +69,13 @@ pub(super) struct Fallback {
 
 impl BuiltApp {
     /// Without routes.
-    pub(super) fn new(not_found: Entry, server_wide: Entry) -> Self {
+    pub(super) fn new(not_found: Entry, server_wide: Entry, max_body_bytes: Option<u64>) -> Self {
         let unmatched = Endpoint {
             template: not_found.context.shared_route(),
             kind: EndpointKind::Route,
             body: BodyUse::Ignored,
             pace: Pace::default(),
-            max_body_bytes: None,
+            max_body_bytes,
         };
         BuiltApp {
             endpoints: vec![unmatched],

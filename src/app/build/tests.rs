@@ -294,6 +294,47 @@ fn options_become_endpoints() {
 }
 
 #[test]
+fn the_closest_body_limit_counts() {
+    let take = || post(|_: Body| "");
+    let inner = Router::new().route("/plain", take()).route("/own", take().body_limit(1)).body_limit(4);
+    let limited = Router::new()
+        .body_limit(3)
+        .route("/plain", take())
+        .route("/own", take().body_limit(u64::MAX))
+        .mount("/probe", get(|| ""), EndpointKind::Probe)
+        .nest("/inner", inner)
+        .merge(Router::new().route("/merged", take()).body_limit(5))
+        .merge(Router::new().route("/open", take()))
+        .fallback(|_: Body| "");
+    let app = App::new()
+        .body_limit(9)
+        .nest("/limited", limited)
+        .nest("/other", Router::new().route("/plain", take()))
+        .host("site", Router::new().route("/", take()))
+        .host("small", Router::new().route("/", take()).body_limit(2))
+        .body_limit(7)
+        .build()
+        .unwrap();
+    let seen: Vec<_> =
+        app.routes().iter().zip(&app.endpoints()[1..]).map(|(r, e)| (&*r.pattern, e.max_body_bytes)).collect();
+    let expected = [
+        ("/limited/plain", Some(3)),
+        ("/limited/own", Some(u64::MAX)),
+        ("/limited/probe", None),
+        ("/limited/inner/plain", Some(4)),
+        ("/limited/inner/own", Some(1)),
+        ("/limited/merged", Some(5)),
+        ("/limited/open", Some(3)),
+        ("/other/plain", Some(7)),
+        ("/limited/…", Some(3)),
+        ("/", Some(7)),
+        ("/", Some(2)),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(app.endpoints()[0].max_body_bytes, Some(7), "what no route matches");
+}
+
+#[test]
 fn a_route_cannot_hide_one_path_of_a_built_in_pattern() {
     fn show() {}
     for (route, clashes) in [

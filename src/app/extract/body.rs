@@ -1,13 +1,12 @@
 //! Bodies as bytes, as text and as a stream.
 
 use std::convert::Infallible;
-use std::io;
 
 use bytes::Bytes;
 use http::StatusCode;
 
 use super::{FromRequest, ViaRequest, check_charset, whole_body};
-use crate::app::body::{Body, BodyError};
+use crate::app::body::Body;
 use crate::app::context::Context;
 use crate::app::problem::Problem;
 use crate::app::request::Request;
@@ -59,13 +58,5 @@ impl FromRequest<ViaRequest> for String {
             Problem::new(StatusCode::BAD_REQUEST)
                 .with_detail(format!("the request body is not UTF-8 from byte {at} on"))
         })
-    }
-}
-
-/// The answer to a body that could not be read: 413, 408 or 400 if the client is to blame, else 500.
-pub(super) fn unreadable(error: io::Error) -> Problem {
-    match BodyError::of(&error) {
-        Some(reason) => reason.into(),
-        None => Problem::internal(format_args!("cannot read the request body: {error}")),
     }
 }

@@ -210,7 +210,7 @@ fn a_body_that_breaks_off_is_answered_by_its_reason() {
 }
 
 fn unsupported_io() -> Problem {
-    body::unreadable(std::io::Error::other("a disk broke"))
+    Problem::from(std::io::Error::other("a disk broke"))
 }
 
 #[test]

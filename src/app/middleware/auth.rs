@@ -127,7 +127,7 @@ impl Gate {
                 next.run(request)
             }
             Verdict::Unknown => self.unauthorized(tried),
-            Verdict::Busy => busy(),
+            Verdict::Busy => busy().into_response(),
         }
     }
 
@@ -145,12 +145,11 @@ impl Gate {
     }
 }
 
-fn busy() -> Response {
+fn busy() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE)
         .with_detail("too many passwords are being verified; try again")
         .with_header(RETRY_AFTER, 1.into())
         .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
-        .into_response()
 }
 
 /// Whether every reading of `path` leads to the same place: a handler that decodes it first and then resolves `..` must not

@@ -17,10 +17,11 @@ use crate::app::response::Response;
 /// the handler that reads it, with [`BodyError::TooLarge`], and the answer is 413 whatever the handler makes of that.
 /// Bodies that no handler takes are not looked at: the server discards them.
 ///
-/// It only ever lowers a limit: of several the smallest counts, and the server's own (2 MiB unless
-/// RWS_CONFIG_MAX_BODY_SIZE_IN_BYTES says otherwise) or the one in its place on a route
-/// ([`MethodRouter::body_limit`](crate::app::MethodRouter::body_limit)) comes before all of them. That one also
-/// keeps a body that a handler takes as a whole from being collected; where a limit is for one route, it is the better choice.
+/// It only ever lowers a limit: of several the smallest counts, and what the server enforces comes before all of them:
+/// [`body_limit`](crate::app::Router::body_limit) of the route, the router or the application, or else
+/// RWS_CONFIG_MAX_BODY_SIZE_IN_BYTES (2 MiB). Those refuse a body before any of it is read and can raise a limit as well,
+/// so they are the better choice unless the limit depends on the request: this can be the inside of a middleware that
+/// knows the user, say.
 ///
 /// ```
 /// use rws::app::middleware::BodyLimit;

@@ -1,5 +1,6 @@
 //! What can be wrong with a form, and how that is answered.
 
+use std::path::Path;
 use std::{fmt, io};
 
 use http::StatusCode;
@@ -23,7 +24,7 @@ use crate::app::response::Response;
 pub enum MultipartError {
     /// It is not a form as RFC 7578 has it: 400.
     Malformed(String),
-    /// The field's content is not what the handler needs: 422, or 400 for text that is no text.
+    /// The field's content is not what the handler needs: 422, 400 for text that is no text, or 415 for what is encoded.
     Invalid {
         /// The status.
         status: StatusCode,
@@ -53,6 +54,11 @@ pub enum MultipartError {
 impl MultipartError {
     pub(super) fn malformed(reason: impl fmt::Display) -> Self {
         MultipartError::Malformed(format!("the form is malformed: {reason}"))
+    }
+
+    /// What could not be done with a file, for the log.
+    pub(super) fn of_path(path: &Path, error: &io::Error) -> Self {
+        MultipartError::Io(io::Error::new(error.kind(), format!("{}: {error}", path.display())))
     }
 
     /// A body that cannot be read.

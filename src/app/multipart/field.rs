@@ -1,7 +1,7 @@
 //! One field of a form: its header, and its content as text, bytes, a reader or a file.
 
 use std::fmt;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -57,8 +57,10 @@ impl<'f> Field<'f> {
         &self.name
     }
 
-    /// The file's name as the client gave it, if this is a file. It may contain anything, `../` and NUL among it: use
-    /// [`Field::safe_file_name`] for what touches a file system.
+    /// The file's name as the client gave it, if this is a file. It may contain anything, `../` among it: use
+    /// [`Field::safe_file_name`] for what touches a file system. Browsers write quotes and line breaks in it as `%22`, `%0D` and
+    /// `%0A`, and percent signs as they are, so nobody can tell what was meant: it is left as it came. `filename*` is not for
+    /// forms (RFC 7578 section 4.2) and ignored.
     pub fn file_name(&self) -> Option<&str> {
         self.file_name.as_deref()
     }
@@ -187,7 +189,8 @@ impl Field<'_> {
     /// replaced.
     ///
     /// It is written beside it under a name of its own, which becomes `path` once everything is there; after an error
-    /// nothing is left. It is not synced to the disk. Do not make `path` of [`Field::file_name`].
+    /// nothing is left. A crash of the machine soon afterwards may lose it: [`save_to_synced`](Self::save_to_synced) waits for the
+    /// disk. Do not make `path` of [`Field::file_name`].
     ///
     /// ```
     /// use rws::app::{Multipart, MultipartError, Problem};
@@ -203,16 +206,50 @@ impl Field<'_> {
     /// # drop(avatar);
     /// ```
     pub fn save_to(&mut self, path: impl AsRef<Path>) -> Result<u64, MultipartError> {
-        let path = path.as_ref();
+        self.save(path.as_ref(), false)
+    }
+
+    /// Stores what is left of it as [`save_to`](Self::save_to) does, and returns once the file and its name are on the disk
+    /// (fsync(2) of the file, and of the directory after the renaming). What was answered for then outlives a crash of the
+    /// machine; it takes as long as the disk does, milliseconds to seconds.
+    ///
+    /// An error of syncing the directory leaves the file in its place: whether it would outlive a crash is unknown then.
+    ///
+    /// ```
+    /// use rws::app::Multipart;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("contract.pdf");
+    /// let body = "--x\r\nContent-Disposition: form-data; name=a\r\n\r\nsigned\r\n--x--";
+    /// let mut form = Multipart::new(body.into(), "x");
+    /// if let Some(mut field) = form.next_field()? {
+    ///     assert_eq!(field.save_to_synced(&path)?, 6);
+    /// }
+    /// # assert_eq!(std::fs::read(path)?, b"signed");
+    /// # Ok::<(), rws::app::MultipartError>(())
+    /// ```
+    pub fn save_to_synced(&mut self, path: impl AsRef<Path>) -> Result<u64, MultipartError> {
+        self.save(path.as_ref(), true)
+    }
+
+    fn save(&mut self, path: &Path, is_synced: bool) -> Result<u64, MultipartError> {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // As any new file has them: the umask applies.
         let (file, written) = self.store(dir, 0o666)?;
-        file.persist(path).map_err(|error| MultipartError::Io(error.error))?;
+        if is_synced {
+            file.as_file().sync_all().map_err(|error| MultipartError::of_path(path, &error))?;
+        }
+        file.persist(path).map_err(|error| MultipartError::of_path(path, &error.error))?;
+        if is_synced {
+            let synced = File::open(dir).and_then(|dir| dir.sync_all());
+            synced.map_err(|error| MultipartError::of_path(dir, &error))?;
+        }
         Ok(written)
     }
 
     /// Stores what is left of it in the directory `dir`, under a name that nobody can guess, for nobody but this
-    /// process' user to read. The file vanishes with the value unless it is [persisted](NamedTempFile::persist).
+    /// process' user to read. The file vanishes with the value unless it is [persisted](NamedTempFile::persist). Nothing is synced
+    /// to the disk: before and after persisting what must outlive a crash, call `sync_all` on the file and on its directory.
     ///
     /// ```
     /// use rws::app::{Multipart, MultipartError};
@@ -233,7 +270,8 @@ impl Field<'_> {
         let permissions = Permissions::from_mode(mode);
         let new = tempfile::Builder::new().prefix(".upload-").permissions(permissions).tempfile_in(dir);
         let mut file = new.map_err(MultipartError::Io)?;
-        let written = self.copy_to(file.as_file_mut())?;
+        // Its errors name the file, those of the file in it do not.
+        let written = self.copy_to(&mut file)?;
         Ok((file, written))
     }
 }

@@ -126,6 +126,12 @@ fn what_is_no_form_is_malformed() {
         header("Content-Type: text/plain"),
         header("Content-Disposition: form-data"),
         header("Content-Disposition: attachment; name=a"),
+        header("Content-Disposition: form-data; name*=UTF-8''a"),
+        header("Content-Disposition: form-data; name=a\0"),
+        header(&("X: y\r\n".repeat(40) + "Content-Disposition: form-data; name=a")),
+        (part("name=a", "1") + END).replace("\r\n", "\n"),
+        (part("name=a", "1") + END).replace("--AaB03x", "--aab03x"),
+        (part("name=a", "1") + END).replace("--AaB03x", "-- AaB03x"),
         header("no field"),
         format!("{}{}", "p".repeat(200_000), part("name=a", "1") + END),
         header(&format!("X: {}\r\nContent-Disposition: form-data; name=a", "h".repeat(200_000))),
@@ -140,9 +146,12 @@ fn what_is_no_form_is_malformed() {
 
 #[test]
 fn after_such_an_error_nothing_more_comes() {
-    let mut form = form(format!("--AaB03x\r\nno field\r\n\r\n1\r\n{}{END}", part("name=a", "1")).as_bytes(), 7);
-    for _ in 0..3 {
-        assert!(matches!(form.next_field(), Err(MultipartError::Malformed(_))));
+    for first in ["no field", "Content-Disposition: form-data"] {
+        let body = format!("--AaB03x\r\n{first}\r\n\r\n1\r\n{}{END}", part("name=a", "1"));
+        let mut form = form(body.as_bytes(), 7);
+        for _ in 0..3 {
+            assert!(matches!(form.next_field(), Err(MultipartError::Malformed(_))), "{first}");
+        }
     }
 }
 
@@ -265,6 +274,9 @@ fn other_types_and_boundaries_are_refused() {
     let cases = [
         ("multipart/form-data; boundary=AaB03x", 200),
         ("Multipart/Form-Data; charset=utf-8; boundary=\"AaB03x\"", 200),
+        ("multipart/form-data;boundary=AaB03x;", 200),
+        ("multipart/form-data; boundary=\"AaB03\"", 400),
+        ("multipart/form-data; boundary=aab03x", 400),
         ("", 415),
         ("multipart/mixed; boundary=AaB03x", 415),
         ("application/x-www-form-urlencoded", 415),
@@ -276,6 +288,24 @@ fn other_types_and_boundaries_are_refused() {
     for (content_type, status) in cases {
         let answer = client.post("/").header("content-type", content_type).body(part("name=a", "1") + END).send();
         assert_eq!(answer.status(), status, "{content_type}: {}", answer.text());
+    }
+}
+
+#[test]
+fn boundaries_may_have_any_of_their_characters() {
+    let app = App::new().route("/", post(|form: Multipart| parts(form).map(|parts| parts.len().to_string())));
+    let client = TestClient::new(app).unwrap();
+    for (parameter, boundary) in [
+        ("--", "--"),
+        ("\"----=_Part_0_1.2\"", "----=_Part_0_1.2"),
+        ("\"'()+_,-./:=? x\"", "'()+_,-./:=? x"),
+        ("----WebKitFormBoundary7MA4YWxkTrZu0gW", "----WebKitFormBoundary7MA4YWxkTrZu0gW"),
+        (&"9".repeat(70), &"9".repeat(70)),
+    ] {
+        let content_type = format!("multipart/form-data; boundary={parameter}");
+        let body = (part("name=a", "1") + &part("name=a", "2") + END).replace("AaB03x", boundary);
+        let answer = client.post("/").header("content-type", content_type).body(body).send();
+        assert_eq!(answer.text(), "2", "{parameter}");
     }
 }
 
@@ -315,6 +345,49 @@ fn a_file_is_there_whole_or_not_at_all() {
     assert_eq!((std::fs::read(&path).unwrap(), listed()), (vec![b'x'; 200_000], 1));
     assert!(save(&whole[..150_000], u64::MAX).is_err());
     assert_eq!((std::fs::metadata(&path).unwrap().len(), listed()), (200_000, 1), "the old one is still there");
+}
+
+#[test]
+fn a_file_that_is_synced_is_there_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cup.png");
+    let save = |body: &str| form(body.as_bytes(), 7).next_field().unwrap().unwrap().save_to_synced(&path);
+    save(&part("name=a; filename=x", "1234")).unwrap_err();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    assert_eq!(save(&(part("name=a; filename=x", "12345") + END)).unwrap(), 5);
+    assert_eq!(std::fs::read(&path).unwrap(), b"12345");
+}
+
+#[test]
+fn what_cannot_be_stored_says_where_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (missing, occupied) = (dir.path().join("none/cup.png"), dir.path().join("full"));
+    std::fs::create_dir_all(occupied.join("more")).unwrap();
+    let body = part("name=a; filename=x", "1") + END;
+    type Save = fn(&mut Field<'_>, &std::path::Path) -> Result<u64, MultipartError>;
+    let ways: [Save; 2] = [|field, path| field.save_to(path), |field, path| field.save_to_synced(path)];
+    for path in [&missing, &occupied] {
+        for save in ways {
+            let error = save(&mut form(body.as_bytes(), 7).next_field().unwrap().unwrap(), path).unwrap_err();
+            assert!(matches!(error, MultipartError::Io(_)), "{error}");
+            assert!(error.to_string().contains(path.parent().unwrap().to_str().unwrap()), "{error}");
+        }
+    }
+    let error = form(body.as_bytes(), 7).next_field().unwrap().unwrap().save_to_temp(missing).unwrap_err();
+    assert!(error.to_string().contains("none/cup.png/.upload-"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn content_that_is_encoded_is_refused_and_not_taken_for_what_it_is_not() {
+    let encoded = |encoding: &str| part(&format!("name=a\r\nContent-Transfer-Encoding: {encoding}"), "MQ==") + END;
+    for encoding in ["binary", "8bit", "7Bit"] {
+        assert_eq!(parts(form(encoded(encoding).as_bytes(), 7)).unwrap()[0].2, b"MQ==", "{encoding}");
+    }
+    for encoding in ["base64", "Quoted-Printable", "x-mine", ""] {
+        let refused = answer(encoded(encoding), MultipartLimits::default(), |field| field.text().map(drop));
+        assert_eq!((refused.status().as_u16(), &refused.json::<Value>()["errors"][0]["field"]), (415, &"a".into()));
+    }
 }
 
 #[test]

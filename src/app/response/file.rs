@@ -31,14 +31,13 @@ use crate::semantics::{date, media_type};
 /// `X-Content-Type-Options: nosniff`. Other fields can be put in its place or beside it: `([(CONTENT_TYPE, "text/csv")], file)`.
 ///
 /// ```
-/// use rws::app::response::File;
-/// use rws::app::{App, Path, Problem, Request, Response, TestClient, get};
+/// use rws::app::{App, NamedFile, Path, Problem, Request, Response, TestClient, get};
 ///
 /// fn invoice(Path(id): Path<u32>, request: Request) -> Result<Response, Problem> {
 /// #   let temporary = tempfile::tempdir().unwrap();
 /// #   let dir = temporary.path();
 /// #   std::fs::write(dir.join("7.pdf"), "%PDF").unwrap();
-///     let file = File::open(dir.join(format!("{id}.pdf")))?;
+///     let file = NamedFile::open(dir.join(format!("{id}.pdf")))?;
 ///     Ok(file.attachment(&format!("Rechnung für März {id}.pdf")).answer(request.head()))
 /// }
 ///
@@ -54,7 +53,7 @@ use crate::semantics::{date, media_type};
 /// # Ok::<(), rws::app::BuildErrors>(())
 /// ```
 #[derive(Debug)]
-pub struct File {
+pub struct NamedFile {
     file: Arc<std::fs::File>,
     length: u64,
     modified: Option<SystemTime>,
@@ -63,7 +62,7 @@ pub struct File {
     disposition: Option<HeaderValue>,
 }
 
-impl File {
+impl NamedFile {
     /// Opens a file.
     ///
     /// A path that comes from a client can lead anywhere, through `..` and links: take a [`Path`](crate::app::Path) parameter
@@ -71,7 +70,7 @@ impl File {
     ///
     /// # Errors
     /// 404 when there is none, or something else than a file; 500 when it cannot be opened, with the reason in the log.
-    pub fn open(path: impl AsRef<Path>) -> Result<File, Problem> {
+    pub fn open(path: impl AsRef<Path>) -> Result<NamedFile, Problem> {
         let path = path.as_ref();
         let refused = |error: io::Error| refusal(path, &error);
         // Opening a named pipe would wait for its other end.
@@ -81,7 +80,7 @@ impl File {
         if !metadata.is_file() {
             return Err(StatusCode::NOT_FOUND.into());
         }
-        Ok(File {
+        Ok(NamedFile {
             file: file.into(),
             length: metadata.len(),
             modified: metadata.modified().ok(),
@@ -96,11 +95,34 @@ impl File {
     /// Any name will do; in `filename`, for old clients, what is not plain ASCII is `_`, and `filename*` (RFC 8187) has the rest.
     /// Slashes, backslashes and control characters are `_` in both. The type goes by this name if it is a known one.
     pub fn attachment(self, name: &str) -> Self {
+        self.called("attachment", name)
+    }
+
+    /// Has browsers show it, and suggest `name` to those who save it (RFC 6266). The rest is as with
+    /// [`attachment`](Self::attachment).
+    ///
+    /// What others have uploaded is better not shown: a page or an SVG image among it can run scripts in the name of this site.
+    ///
+    /// ```
+    /// use rws::app::{IntoResponse, NamedFile};
+    ///
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # std::fs::write(dir.path().join("7"), "%PDF").unwrap();
+    /// let response = NamedFile::open(dir.path().join("7"))?.inline("invoice.pdf").into_response();
+    /// assert_eq!(response.headers().get(&http::header::CONTENT_DISPOSITION).unwrap(), "inline; filename=\"invoice.pdf\"");
+    /// assert_eq!(response.headers().get(&http::header::CONTENT_TYPE).unwrap(), "application/pdf");
+    /// # Ok::<(), rws::Problem>(())
+    /// ```
+    pub fn inline(self, name: &str) -> Self {
+        self.called("inline", name)
+    }
+
+    fn called(self, disposition: &str, name: &str) -> Self {
         let content_type = match media_type::of_name(name.as_bytes()) {
             unknown if unknown == "application/octet-stream" => self.content_type,
             known => known,
         };
-        File { content_type, disposition: Some(disposition(name)), ..self }
+        NamedFile { content_type, disposition: Some(content_disposition(disposition, name)), ..self }
     }
 
     /// The answer to this request: all of the file, or the one part that it asks for (206), or that it has not changed (304), that a
@@ -154,8 +176,8 @@ impl File {
     }
 }
 
-/// All of it, whatever the request says of parts and of copies it has; see [`File::answer`] for the other way.
-impl IntoResponse for File {
+/// All of it, whatever the request says of parts and of copies it has; see [`NamedFile::answer`] for the other way.
+impl IntoResponse for NamedFile {
     fn into_response(self) -> Response {
         let length = self.length;
         self.sent(0, length)
@@ -171,7 +193,7 @@ fn refusal(path: &Path, error: &io::Error) -> Problem {
 }
 
 /// The value of Content-Disposition (RFC 6266 section 4, and appendix D on what old clients make of it).
-fn disposition(name: &str) -> HeaderValue {
+fn content_disposition(disposition: &str, name: &str) -> HeaderValue {
     /// All but `attr-char` (RFC 8187 section 3.2.1).
     const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'!')
@@ -193,7 +215,7 @@ fn disposition(name: &str) -> HeaderValue {
     } else {
         format!("; filename*=UTF-8''{}", utf8_percent_encode(&name, ENCODED))
     };
-    ascii(format!("attachment; filename=\"{plain}\"{rest}"))
+    ascii(format!("{disposition}; filename=\"{plain}\"{rest}"))
 }
 
 /// A field value that is made of visible ASCII and spaces.
@@ -214,9 +236,9 @@ mod tests {
     /// A client of an application that answers with the files in `dir`.
     fn client(dir: &Path) -> TestClient {
         let (whole, parts) = (dir.to_owned(), dir.to_owned());
-        let all = move |PathParameter(name): PathParameter<String>| File::open(whole.join(name));
+        let all = move |PathParameter(name): PathParameter<String>| NamedFile::open(whole.join(name));
         let part = move |PathParameter(name): PathParameter<String>, request: Request| {
-            File::open(parts.join(name)).map(|file| file.answer(request.head()))
+            NamedFile::open(parts.join(name)).map(|file| file.answer(request.head()))
         };
         TestClient::new(App::new().route("/all/{name}", get(all)).route("/part/{name}", get(part))).unwrap()
     }
@@ -261,10 +283,70 @@ mod tests {
             ("loop", 500),
         ];
         for (name, status) in cases {
-            let problem = File::open(dir.path().join(name)).unwrap_err();
+            let problem = NamedFile::open(dir.path().join(name)).unwrap_err();
             assert_eq!(problem.into_response().status(), status, "{name:?}");
         }
         assert_eq!(client(dir.path()).get("/all/file").send().text(), "");
+    }
+
+    #[test]
+    fn a_link_is_followed_and_what_is_empty_has_no_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("empty.txt"), "").unwrap();
+        std::os::unix::fs::symlink("empty.txt", dir.path().join("link.html")).unwrap();
+        let client = client(dir.path());
+        for target in ["/all/link.html", "/part/link.html"] {
+            for range in ["bytes=0-", "bytes=-1", "bytes=5-6"] {
+                let answer = client.get(target).header("range", range).send();
+                assert_eq!((answer.status().as_u16(), answer.text()), (200, ""), "{target} {range}");
+                assert_eq!(answer.header("content-range"), None, "{target} {range}");
+            }
+        }
+        let named = client.get("/all/link.html").send();
+        assert_eq!(named.content_type(), Some("text/html; charset=utf-8"), "it goes by the name it was asked for by");
+    }
+
+    #[test]
+    fn a_file_of_more_than_four_gib_has_parts_everywhere() {
+        const LENGTH: u64 = (5 << 30) + 3;
+        let dir = tempfile::tempdir().unwrap();
+        let file = fs::File::create(dir.path().join("film.mp4")).unwrap();
+        file.set_len(LENGTH).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"end", LENGTH - 3).unwrap();
+        let client = client(dir.path());
+        for (range, expected) in
+            [("bytes=-3", "end"), ("bytes=5368709119-5368709120", "\0e"), ("bytes=5368709122-", "d")]
+        {
+            let answer = client.get("/part/film.mp4").header("range", range).send();
+            assert_eq!((answer.status().as_u16(), answer.text()), (206, expected), "{range}");
+            assert!(answer.header("content-range").unwrap().ends_with("/5368709123"), "{range}");
+        }
+        for target in ["/all/film.mp4", "/part/film.mp4"] {
+            let head = client.head(target).header("range", "bytes=-3").send();
+            assert_eq!((head.status().as_u16(), head.header("content-length")), (200, Some("5368709123")), "{target}");
+            assert_eq!((head.header("accept-ranges"), head.text()), (Some("bytes"), ""), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_part_goes_only_with_the_file_it_was_asked_of() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.txt"), "0123456789").unwrap();
+        let client = client(dir.path());
+        let first = client.get("/part/a.txt").send();
+        let [etag, date] = ["etag", "last-modified"].map(|name| first.header(name).unwrap().to_owned());
+        let ask = |validator: &str| {
+            client.get("/part/a.txt").header("range", "bytes=2-").header("if-range", validator).send()
+        };
+        assert_eq!((ask(&etag).status().as_u16(), ask(&etag).text()), (206, "23456789"));
+        for other in ["\"other\"", &format!("W/{etag}"), "Sun, 06 Nov 1994 08:49:37 GMT", "nonsense"] {
+            assert_eq!((ask(other).status().as_u16(), ask(other).text()), (200, "0123456789"), "{other}");
+        }
+        let unchanged = client.get("/part/a.txt").header("if-none-match", &*etag).send();
+        assert_eq!((unchanged.header("etag"), unchanged.header("last-modified")), (Some(&*etag), Some(&*date)));
+        fs::write(dir.path().join("a.txt"), "0123456789 and more").unwrap();
+        assert_eq!(ask(&etag).text(), "0123456789 and more");
+        assert_eq!(client.get("/part/a.txt").header("if-none-match", &*etag).send().status(), 200);
     }
 
     #[test]
@@ -301,10 +383,15 @@ mod tests {
             ("../../etc\\passwd", "attachment; filename=\".._.._etc_passwd\""),
             ("a\r\nSet-Cookie: b", "attachment; filename=\"a__Set-Cookie: b\""),
             ("€ it's.csv", "attachment; filename=\"_ it's.csv\"; filename*=UTF-8''%E2%82%AC%20it%27s.csv"),
+            (
+                "Größe\u{1f600}.txt",
+                "attachment; filename=\"Gr__e_.txt\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe%F0%9F%98%80.txt",
+            ),
+            ("'; x=y*", "attachment; filename=\"'; x=y*\""),
             ("", "attachment; filename=\"\""),
         ];
         for (name, expected) in cases {
-            assert_eq!(disposition(name), expected, "{name:?}");
+            assert_eq!(content_disposition("attachment", name), expected, "{name:?}");
         }
     }
 
@@ -313,7 +400,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.txt"), "").unwrap();
         for (name, expected) in [("b.pdf", "application/pdf"), ("b", "text/plain; charset=utf-8")] {
-            let response = File::open(dir.path().join("a.txt")).unwrap().attachment(name).into_response();
+            let response = NamedFile::open(dir.path().join("a.txt")).unwrap().attachment(name).into_response();
             assert_eq!(response.headers().get(&CONTENT_TYPE).unwrap(), expected, "{name}");
         }
     }

@@ -10,7 +10,8 @@ use super::{Event, LastEventId, Sse, SseBuilder, SseSender};
 /// Sends events to everybody who listens. Clones are the same one; put it into the state of the application.
 ///
 /// An event is encoded once, and its bytes are shared. Sending never waits: a client for which too much waits already is let go. It
-/// gets what waits and then the end of its stream, after which it connects again and [resumes](Self::resume).
+/// gets what waits and then the end of its stream, after which it connects again and [resumes](Self::resume). So each client costs
+/// no more memory than its [buffer](SseBuilder::buffer), however slowly it reads.
 ///
 /// ```
 /// use rws::app::sse::{Event, Sse, SseBroadcast};
@@ -74,7 +75,12 @@ impl SseBroadcast {
     }
 
     /// A stream of the events after the last one that the client has seen, as far as they are [kept](Self::history); of all that
-    /// are, when its id is not among them. Without an id, of the events from now on.
+    /// are, when its id is not among them. Without an id, of the events from now on; the client is told the latest id, so that it
+    /// can resume before it has seen an event.
+    ///
+    /// An id must never be used for two events, not even by two runs of the program or two of its pods: a client that comes from
+    /// one of them to another gets all that is kept there if its id is unknown, and too little if it means something else. What
+    /// one pod is told only its own listeners hear; others must hear it from a database or a message broker.
     ///
     /// ```
     /// use rws::app::IntoResponse;
@@ -93,9 +99,12 @@ impl SseBroadcast {
     pub fn resume(&self, last: Option<LastEventId>) -> Sse {
         let (sender, events) = self.options.clone().channel();
         let mut shared = self.shared();
-        let missed = last.map(|LastEventId(last)| shared.after(&last));
+        let missed = match last {
+            Some(LastEventId(last)) => shared.after(&last),
+            None => shared.place().into_iter().collect(),
+        };
         // What does not fit ends the stream, and the client resumes from there.
-        if missed.into_iter().flatten().all(|event| sender.put(event).is_ok()) {
+        if missed.into_iter().all(|event| sender.put(event).is_ok()) {
             shared.add(sender);
         }
         events
@@ -153,6 +162,12 @@ impl Shared {
             self.listeners.retain(|listener| !listener.is_closed());
         }
         self.listeners.push(sender);
+    }
+
+    /// An event that nobody hears, with the id of the latest that is kept.
+    fn place(&self) -> Option<Bytes> {
+        let (id, _) = self.past.back()?;
+        Event::default().id(id).ok().map(Bytes::from)
     }
 
     /// The events that are kept of those after `last`.

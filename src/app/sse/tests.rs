@@ -97,7 +97,11 @@ fn the_response_says_what_it_is_and_is_not_compressed() {
     let answer = client.get("/").header("accept-encoding", "gzip, br, zstd").send();
     let fields: Vec<_> =
         answer.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
-    let expected = [("content-type", "text/event-stream"), ("cache-control", "no-cache"), ("x-accel-buffering", "no")];
+    let expected = [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-cache, no-transform"),
+        ("x-accel-buffering", "no"),
+    ];
     assert_eq!(fields, expected);
     assert_eq!(heard(answer.text()).len(), 1000);
 }
@@ -175,6 +179,34 @@ fn who_resumes_misses_nothing_that_is_kept() {
         let data: Vec<_> = heard(&stream).into_iter().map(|(_, data, _)| data).collect();
         assert_eq!(data, expected, "{last:?}");
     }
+}
+
+#[test]
+fn who_has_seen_nothing_yet_can_resume_too() {
+    let place = |news: &SseBroadcast| {
+        let events = news.subscribe();
+        news.close();
+        all(events)
+    };
+    let news = SseBroadcast::new().history(2);
+    assert_eq!(place(&news), "", "there is nothing to resume from");
+    news.send(Event::new("a").id(7).unwrap());
+    news.send(Event::new("b"));
+    assert_eq!(place(&news), "id: 7\n\n");
+    assert!(heard(&place(&news)).is_empty());
+    let forgetful = SseBroadcast::new();
+    forgetful.send(Event::new("a").id(7).unwrap());
+    assert_eq!(place(&forgetful), "", "where nothing is kept nobody can resume");
+}
+
+#[test]
+fn an_event_may_be_larger_than_all_that_may_wait() {
+    let huge = "x".repeat(10 << 20);
+    let (sender, events) = Sse::channel();
+    sender.try_send(Event::new(&huge)).unwrap();
+    assert_eq!(sender.try_send(Event::new("a")), Err(SendError::Full), "and no other waits beside it");
+    drop(sender);
+    assert!(all(events) == format!("data: {huge}\n\n"));
 }
 
 #[test]

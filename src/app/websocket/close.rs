@@ -70,11 +70,24 @@ impl fmt::Display for CloseCode {
 }
 
 /// How a WebSocket has ended.
+///
+/// | what has happened | code | reason | clean |
+/// |---|---|---|---|
+/// | the client has closed it | the client's, 1005 if it gave none | the client's | yes |
+/// | [`close`](super::WebSocket::close) was called | the one given there | the one given there | if the client has confirmed it in time |
+/// | a room gave it up | 1013 | `too slow` | if the client has confirmed it in time |
+/// | the server drains | 1001 | `the server is stopping` | if the client has confirmed it in time |
+/// | the server was ended without a drain | 1001 | `the server has ended` | no |
+/// | the client broke the protocol or a limit | 1002, 1007, 1009 | what it did | no |
+/// | `on_open` or `on_message` has panicked | 1011 | none | no |
+/// | the connection has ended or broke | 1006 | `the connection was lost` | no |
+/// | the client has not answered a ping | 1006 | `the client did not answer a ping` | no |
+/// | the client has not read for as long as `RWS_CONFIG_WRITE_TIMEOUT` | 1006 | `the client did not read in time` | no |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
     /// Why, as said by the side that closed first; [`CloseCode::ABNORMAL`] if nobody said anything.
     pub code: CloseCode,
-    /// What was said in words.
+    /// What was said in words; of a lost connection, how it was lost.
     pub reason: String,
     /// Whether both sides have said goodbye.
     pub is_clean: bool,
@@ -88,11 +101,6 @@ impl Closed {
     pub(super) fn new(code: CloseCode, reason: &str) -> Self {
         let reason = reason[..reason.floor_char_boundary(REASON_BYTES)].to_owned();
         Closed { code, reason, is_clean: false }
-    }
-
-    /// The connection is lost.
-    pub(super) fn lost() -> Self {
-        Closed::new(CloseCode::ABNORMAL, "")
     }
 
     /// What the other end has said.

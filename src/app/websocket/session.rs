@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message as Received};
 
-use self::wire::Wire;
+use self::wire::{Position, Wire};
 use super::close::{CloseCode, Closed};
 use super::limit::Place;
 use super::message::{Message, Text};
@@ -17,7 +17,7 @@ use super::socket::WebSocket;
 use crate::app::feed::{Feed, Taken};
 use crate::app::upgrade::{Advanced, News, Step, Upgraded};
 
-/// What is read from the other end at once into the memory that each connection keeps.
+/// The memory that each connection keeps for reading. What a longer message has taken is given back after it.
 const READ_BYTES: usize = 512;
 
 /// While so much is to be written, what waits stays in the feed, where it is shared and counted.
@@ -45,6 +45,18 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// A connection that has just begun, as tungstenite sees it.
+    fn context(&self) -> WebSocketContext {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(self.max_message))
+            .max_frame_size(Some(self.max_frame.unwrap_or(self.max_message)));
+        WebSocketContext::new(Role::Server, Some(config))
+    }
+}
+
 pub(super) type OnOpen = Box<dyn FnOnce(&WebSocket) + Send>;
 pub(super) type OnMessage = Box<dyn FnMut(&WebSocket, Message) + Send>;
 pub(super) type OnClose = Box<dyn FnOnce(&WebSocket, &Closed) + Send>;
@@ -61,7 +73,11 @@ pub(super) struct Session {
     limits: Limits,
     callbacks: Callbacks,
     context: WebSocketContext,
+    /// Where in a frame the input is.
+    position: Position,
     place: Option<Place>,
+    /// It was handed to the server, and has begun.
+    has_begun: bool,
     /// For `run`.
     message: Option<Message>,
     /// When the other end must have confirmed that it is closed.
@@ -89,23 +105,21 @@ struct Signs {
 #[derive(Default)]
 struct Heard {
     has_ended: bool,
-    is_lost: bool,
+    /// Why, in words.
+    lost: Option<&'static str>,
     has_panicked: bool,
 }
 
 impl Session {
     pub(super) fn new(socket: WebSocket, limits: Limits, callbacks: Callbacks, place: Option<Place>) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(limits.max_message))
-            .max_frame_size(Some(limits.max_frame.unwrap_or(limits.max_message)));
         Session {
             socket,
             limits,
             callbacks,
-            context: WebSocketContext::new(Role::Server, Some(config)),
+            context: limits.context(),
+            position: Position::default(),
             place,
+            has_begun: false,
             message: None,
             close_by: None,
             has_said_goodbye: false,
@@ -118,10 +132,12 @@ impl Session {
 
 impl Upgraded for Session {
     fn advance(&mut self, input: &[u8], output: &mut Vec<u8>, now: Instant) -> Advanced {
-        let mut wire = Wire::new(input, output);
+        self.has_begun = true;
+        let mut wire = Wire::new(input, self.position, output);
         self.look_for_signs(&wire, now);
         let next = self.step(&mut wire, now);
         self.signs.hidden |= matches!(next, Step::Write(_));
+        self.position = wire.position;
         let used = if self.end.is_some() { input.len() } else { wire.used };
         Advanced { used, next }
     }
@@ -134,11 +150,8 @@ impl Upgraded for Session {
         if let Some(message) = self.message.take() {
             (self.callbacks.on_message)(&self.socket, message);
         }
-        if let Some(closed) = &self.end {
-            self.place = None;
-            if let Some(call) = self.callbacks.on_close.take() {
-                call(&self.socket, closed);
-            }
+        if let Some(closed) = self.end.clone() {
+            self.tell(&closed);
         }
     }
 
@@ -150,7 +163,8 @@ impl Upgraded for Session {
         match news {
             News::Stopping => self.socket.stop(),
             News::Ended => self.news.has_ended = true,
-            News::Lost => self.news.is_lost = true,
+            News::Lost => self.news.lost = Some(LOST),
+            News::Stuck => self.news.lost = Some("the client did not read in time"),
             News::Panicked => self.news.has_panicked = true,
         }
     }
@@ -171,7 +185,8 @@ impl Session {
                 return Step::Write(self.close_by);
             }
             if self.end.is_none() && !self.receive(wire) {
-                return Step::Wait(self.deadline());
+                let deadline = self.deadline();
+                return if self.may_send(wire) { Step::Wait(deadline) } else { Step::Send(deadline) };
             }
         }
         if self.has_work() || self.callbacks.on_close.is_some() { Step::Run } else { Step::Close }
@@ -183,10 +198,10 @@ impl Session {
 
     fn take_news(&mut self, wire: &mut Wire<'_>) {
         if std::mem::take(&mut self.news.has_panicked) {
-            self.fail(CloseCode::INTERNAL_ERROR, "", wire);
+            self.fail(&panicked(), wire);
         }
-        if self.news.is_lost {
-            self.lose();
+        if let Some(why) = self.news.lost {
+            self.lose(why);
         }
     }
 
@@ -200,13 +215,18 @@ impl Session {
         if self.socket.closing().is_some() {
             self.close_by.get_or_insert(now + self.limits.close_timeout);
         }
-        while !self.has_said_goodbye && wire.output.len() < ENOUGH_BYTES {
+        while !self.has_said_goodbye && self.may_send(wire) {
             match self.socket.feed().take() {
                 Taken::Bytes(frame) => wire.output.extend_from_slice(&frame),
                 Taken::Nothing => return,
                 Taken::End | Taken::Broken => self.say_goodbye(wire),
             }
         }
+    }
+
+    /// Whether what waits may be moved, so that all of it was, or is told when more comes.
+    fn may_send(&self, wire: &Wire<'_>) -> bool {
+        wire.output.len() < ENOUGH_BYTES
     }
 
     fn say_goodbye(&mut self, wire: &mut Wire<'_>) {
@@ -230,18 +250,26 @@ impl Session {
                 let _ = self.context.flush(wire);
             }
             Ok(Received::Pong(_) | Received::Frame(_)) => {}
-            Err(Error::Io(_)) if self.news.has_ended => self.lose(),
+            Err(Error::Io(_)) if self.news.has_ended => self.lose(LOST),
             Err(Error::Io(_)) => return false,
-            Err(Error::Capacity(error)) => self.fail(CloseCode::MESSAGE_TOO_BIG, &error.to_string(), wire),
-            Err(Error::Utf8(_)) => self.fail(CloseCode::INVALID_PAYLOAD, "text must be UTF-8", wire),
-            Err(Error::Protocol(error)) => self.fail(CloseCode::PROTOCOL_ERROR, &error.to_string(), wire),
-            Err(_) => self.lose(),
+            Err(Error::Capacity(error)) => {
+                self.fail(&Closed::new(CloseCode::MESSAGE_TOO_BIG, &error.to_string()), wire);
+            }
+            Err(Error::Utf8(_)) => self.fail(&Closed::new(CloseCode::INVALID_PAYLOAD, "text must be UTF-8"), wire),
+            Err(Error::Protocol(error)) => {
+                self.fail(&Closed::new(CloseCode::PROTOCOL_ERROR, &error.to_string()), wire);
+            }
+            Err(_) => self.lose(LOST),
         }
         true
     }
 
     /// After our goodbye nobody wants messages any more.
     fn take(&mut self, message: Message) {
+        if message.as_bytes().len() > READ_BYTES && self.context.can_write() {
+            // Its reading memory has grown, and would stay as large. Nothing else is in it.
+            self.context = self.limits.context();
+        }
         if !self.has_said_goodbye {
             self.message = Some(message);
         }
@@ -254,17 +282,28 @@ impl Session {
     }
 
     /// Says what is wrong, and that is the end.
-    fn fail(&mut self, code: CloseCode, reason: &str, wire: &mut Wire<'_>) {
-        let closed = Closed::new(code, reason);
+    fn fail(&mut self, closed: &Closed, wire: &mut Wire<'_>) {
         if !self.has_said_goodbye {
             let _ = self.context.close(wire, closed.frame());
         }
-        self.finish(closed);
+        self.finish(closed.clone());
     }
 
-    /// The end, without a word: nobody would hear it.
-    fn lose(&mut self) {
-        self.finish(self.socket.closing().cloned().unwrap_or_else(Closed::lost));
+    /// The end, without a word: nobody would hear it. If it was being closed, that is the reason, else `why`.
+    fn lose(&mut self, why: &str) {
+        self.finish(self.closing_or(CloseCode::ABNORMAL, why));
+    }
+
+    fn closing_or(&self, code: CloseCode, why: &str) -> Closed {
+        self.socket.closing().cloned().unwrap_or_else(|| Closed::new(code, why))
+    }
+
+    /// Calls `on_close`, if that was not done.
+    fn tell(&mut self, closed: &Closed) {
+        self.place = None;
+        if let Some(call) = self.callbacks.on_close.take() {
+            call(&self.socket, closed);
+        }
     }
 
     fn finish(&mut self, closed: Closed) {
@@ -272,9 +311,10 @@ impl Session {
         self.socket.end();
     }
 
-    /// Bytes that arrive show that the other end is there; while none were read, nobody could have seen them.
+    /// Bytes that arrive show that the other end is there; while none were read, nobody could have seen them. Nor could it
+    /// have seen a ping behind what it has not taken yet, for which the server has a bound of its own.
     fn look_for_signs(&mut self, wire: &Wire<'_>, now: Instant) {
-        let was_hidden = std::mem::take(&mut self.signs.hidden);
+        let was_hidden = std::mem::take(&mut self.signs.hidden) || !wire.output.is_empty();
         if self.signs.seen.is_none() || was_hidden || wire.has_input() {
             (self.signs.seen, self.signs.pinged) = (Some(now), None);
         }
@@ -286,7 +326,7 @@ impl Session {
             return;
         }
         if self.close_by.is_some() || self.signs.pinged.is_some() {
-            return self.lose();
+            return self.lose("the client did not answer a ping");
         }
         self.signs.pinged = Some(now);
         let _ = self.context.write(wire, Received::Ping(bytes::Bytes::new()));
@@ -298,8 +338,29 @@ impl Session {
     }
 }
 
+/// What is said of a connection that is simply gone.
+const LOST: &str = "the connection was lost";
+
+/// What a client is told whose message was too much for the user's code.
+fn panicked() -> Closed {
+    Closed::new(CloseCode::INTERNAL_ERROR, "")
+}
+
+/// Who drops it before its end ends the server. The user's code hears of that too, if it knows of the connection.
 impl Drop for Session {
     fn drop(&mut self) {
         self.socket.end();
+        if !self.has_begun || self.callbacks.on_open.is_some() {
+            return;
+        }
+        let closed = match self.end.take() {
+            Some(closed) => closed,
+            None if self.news.has_panicked => panicked(),
+            None => match self.news.lost {
+                Some(why) => self.closing_or(CloseCode::ABNORMAL, why),
+                None => self.closing_or(CloseCode::GOING_AWAY, "the server has ended"),
+            },
+        };
+        self.tell(&closed);
     }
 }

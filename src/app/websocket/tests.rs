@@ -79,6 +79,11 @@ impl Driven {
         }
     }
 
+    /// The same, however many are taken.
+    fn arrives(&mut self, bytes: &[u8]) {
+        self.arrive(bytes);
+    }
+
     fn hear(&mut self, news: News) {
         self.session.hear(news);
         self.arrive(b"");
@@ -86,7 +91,9 @@ impl Driven {
 
     /// Time passes, until the session wants to be called.
     fn wait(&mut self) {
-        let (Step::Wait(until) | Step::Write(until)) = self.next else { panic!("it does not wait") };
+        let (Step::Wait(until) | Step::Send(until) | Step::Write(until)) = self.next else {
+            panic!("it does not wait")
+        };
         self.now = until.expect("it waits for a time");
         self.arrive(b"");
     }

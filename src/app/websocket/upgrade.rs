@@ -6,8 +6,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    ALLOW, CONNECTION, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    ALLOW, CONNECTION, CONTENT_LENGTH, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use tungstenite::handshake::derive_accept_key;
@@ -113,7 +113,15 @@ fn check(head: &RequestHead) -> Result<(), Problem> {
     if head.field(SEC_WEBSOCKET_VERSION.as_str()) != Some(b"13") {
         return Err(upgrade_required(&SEC_WEBSOCKET_VERSION, "must be 13"));
     }
-    Ok(())
+    if head.values(ORIGIN.as_str()).nth(1).is_some() {
+        return Err(invalid(&ORIGIN, "must be there once at most"));
+    }
+    // Whoever takes the body for frames, or frames for the body, reads something else than was meant.
+    let is_body = |(name, none): &(HeaderName, &[u8])| head.field(name.as_str()).is_some_and(|value| value != *none);
+    match [(TRANSFER_ENCODING, &b""[..]), (CONTENT_LENGTH, b"0")].into_iter().find(is_body) {
+        Some((name, _)) => Err(invalid(&name, "a WebSocket is opened without a body")),
+        None => Ok(()),
+    }
 }
 
 /// The key as it was sent: sixteen bytes in base64.
@@ -211,8 +219,8 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// How much may wait to be sent, in bytes: 256 KiB by default. One message more is taken while less waits. While more
-    /// than half of it waits, nothing is read from the client.
+    /// How much may wait to be sent, in bytes: 256 KiB by default. One message more is taken while less waits; messages
+    /// count as 32 bytes at least. While more than half of it waits, nothing is read from the client.
     pub fn max_outgoing(mut self, bytes: usize) -> Self {
         self.limits.max_outgoing = bytes;
         self
@@ -225,7 +233,8 @@ impl WebSocketUpgrade {
         self
     }
 
-    /// How long closing may take, from the call or the end of the server until the client has confirmed: 10 s by default.
+    /// How long closing may take, from the call until the client has confirmed: 10 s by default. Once the server stops it is
+    /// 2 s at most.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.limits.close_timeout = timeout;
         self
@@ -244,7 +253,10 @@ impl WebSocketUpgrade {
     }
 
     /// What to do when it has ended, however it did: called once for each WebSocket that was opened, after everything else.
-    /// May block. Not called where the process itself is made to end before.
+    /// [`Closed`] tells how it ended. May block.
+    ///
+    /// Where the server is made to end before its connections have, all that are left are told one after the other, and the
+    /// process waits half a second for that. It does not wait for an `on_message` that has not returned.
     pub fn on_close(mut self, call: impl FnOnce(&WebSocket, &Closed) + Send + 'static) -> Self {
         self.on_close = Some(Box::new(call));
         self

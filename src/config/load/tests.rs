@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::super::table::find;
 use super::super::{Change, ClientAuth, HealthDetails, LogFormat, LogLevel, LogProbes, PREFIX, TlsVersion};
 use super::*;
+use crate::semantics::secrets::{Secret, User};
 
 const KUBERNETES: (&str, &str) = ("KUBERNETES_SERVICE_HOST", "10.96.0.1");
 
@@ -139,7 +140,7 @@ fn every_value_reaches_its_field() {
         max_body_size_in_bytes: 9,
         rate_limit_max_requests: 20,
         rate_limit_window_secs: 21,
-        auth_basic: secrets::users("ada:open sesame").expect("a user"),
+        auth_basic: vec![User { name: "ada".to_owned(), secret: Secret::Plain("open sesame".to_owned()) }],
         auth_bearer: secrets::tokens("ci:abcdefghijklmnop").expect("a token"),
         auth_realm: "My \"shop\"".to_owned(),
         auth_exempt_prefixes: vec!["/a".to_owned(), "/b/".to_owned()],
@@ -286,6 +287,12 @@ fn every_value_reaches_its_field() {
     ]);
     assert_eq!(got.config, want);
     assert_eq!(got.notices, []);
+
+    // What is made in code is written as an operator would have.
+    let made = Loaded::from(want.clone());
+    assert_eq!(made.check(), Ok(()));
+    let read = build(made.settings, Vec::new(), false, Report::default()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(Config { port: want.port, ..read.config }, want);
 }
 
 #[test]
@@ -831,6 +838,18 @@ fn the_target_limit_follows_a_small_head_limit_unless_it_is_set() {
     assert_eq!((small.config.max_head_bytes, small.config.max_uri_bytes), (4096, 4096));
     assert_eq!(effective(&small, "MAX_URI_BYTES").value, "4KiB");
     assert!(errors([("MAX_HEAD_BYTES", "4096"), ("MAX_URI_BYTES", "8KiB")]).contains("MAX_URI_BYTES"));
+}
+
+// Builds without a feature
+
+#[test]
+#[cfg(not(feature = "auth"))]
+fn a_build_without_authentication_refuses_to_let_everybody_in() {
+    let error = errors([("AUTH_BASIC", "ada:open sesame"), ("AUTH_BEARER", "abcdefghijklmnop")]);
+    assert!(error.contains("RWS_CONFIG_AUTH_BASIC") && error.contains("RWS_CONFIG_AUTH_BEARER"), "{error}");
+    assert!(error.contains("cargo feature auth") && !error.contains("sesame"), "{error}");
+    assert_eq!(loaded([("AUTH_BASIC", ""), ("AUTH_BEARER", " ")]).config, Config::default());
+    assert_eq!(notices(&loaded([("AUTH_REALM", "Shop")])).len(), 1);
 }
 
 // TLS

@@ -24,13 +24,11 @@ impl Variable {
             Kind::List { .. } => "list",
             Kind::Word { .. } => "word",
             Kind::Networks { .. } => "list of networks",
-            Kind::Users { .. } => "list of users",
-            Kind::Tokens { .. } => "list of tokens",
             Kind::Realm { .. } => "text",
             Kind::Directives { .. } => "directives",
             Kind::Codings { .. } => "list of codings",
             Kind::Route { .. } => "route",
-            Kind::Text { type_name, .. } => type_name,
+            Kind::Text { type_name, .. } | Kind::Secrets { type_name, .. } => type_name,
             Kind::Unread => "",
         }
     }
@@ -105,10 +103,6 @@ impl Variable {
                                         or name=value"
                 .to_owned(),
             Kind::List { .. } => "must be a list of names separated by commas".to_owned(),
-            Kind::Users { .. } => {
-                "must be a line user:hash for each user, as htpasswd -nB writes it, or user:password".to_owned()
-            }
-            Kind::Tokens { .. } => "must be a list of tokens or name:token, separated by commas or spaces".to_owned(),
             Kind::Realm { .. } => "must be 1 to 128 characters of printable ASCII".to_owned(),
             Kind::Word { .. } => "must be printable ASCII without spaces".to_owned(),
             Kind::Networks { .. } => {
@@ -119,7 +113,7 @@ impl Variable {
             Kind::Route { .. } => "must be \"[METHOD] /path/{name} -> respond STATUS CONTENT-TYPE TEXT\" or \
                                    \"[METHOD] /path/{name} -> redirect STATUS LOCATION\""
                 .to_owned(),
-            Kind::Text { rule, .. } => format!("must be {rule}"),
+            Kind::Text { rule, .. } | Kind::Secrets { rule, .. } => format!("must be {rule}"),
             Kind::Unread => String::new(),
         }
     }

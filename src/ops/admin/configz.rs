@@ -21,7 +21,7 @@ use crate::semantics::head::RequestHead;
 struct Row<'a> {
     name: &'a str,
     value: &'a str,
-    /// `default`, `file`, `environment` or `command line`.
+    /// `default`, `file`, `environment`, `command line` or `code`.
     source: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
@@ -35,6 +35,7 @@ impl<'a> Row<'a> {
             Origin::File(path) => ("file", Some(path.to_string_lossy().into_owned())),
             Origin::Environment => ("environment", None),
             Origin::CommandLine => ("command line", None),
+            Origin::Code => ("code", None),
         };
         let reloadable = effective.variable().is_some_and(|variable| variable.change == Change::Reload);
         Row { name: &effective.name, value: &effective.value, source, file, reloadable }

@@ -19,6 +19,7 @@ use crate::app::body::{Body, Kind, Write};
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::app::service::Service;
+use crate::app::upgrade::News;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::{self, HeadPlan, Length};
@@ -33,6 +34,14 @@ const COPIED: usize = 16 * 1024;
 pub(super) struct Answered {
     pub(super) response: Response,
     pub(super) panicked: bool,
+    /// Whether what the response's body is got from may read on in the request's.
+    pub(super) reads_on: bool,
+}
+
+impl From<Response> for Answered {
+    fn from(response: Response) -> Self {
+        Answered { response, panicked: false, reads_on: false }
+    }
 }
 
 /// An answered request whose response is not all written yet.
@@ -51,7 +60,7 @@ pub(super) struct Pulling {
     /// How many bytes are still to come, if that was promised.
     pub(super) left: Option<u64>,
     pub(super) framing: Length,
-    /// Through which the reader may read the request's body.
+    /// Through which the source may read the request's body.
     pub(super) lease: Option<Arc<Lease>>,
 }
 
@@ -67,8 +76,8 @@ pub(super) enum Source {
 /// Runs the handler. A panic is an answer too.
 pub(super) fn call(service: &dyn Service, request: Request) -> Answered {
     match catch_unwind(AssertUnwindSafe(|| service.call(request))) {
-        Ok(response) => Answered { response, panicked: false },
-        Err(_) => Answered { response: refusal(StatusCode::INTERNAL_SERVER_ERROR), panicked: true },
+        Ok(response) => response.into(),
+        Err(_) => Answered { panicked: true, ..refusal(StatusCode::INTERNAL_SERVER_ERROR).into() },
     }
 }
 
@@ -101,7 +110,7 @@ impl Connection {
         close: Option<CloseReason>,
         outcome: Outcome,
     ) {
-        let finishing = self.respond(in_flight, response, close, outcome, reactor.shared(), reactor.date());
+        let finishing = self.respond(in_flight, response.into(), close, outcome, reactor.shared(), reactor.date());
         self.record_or_keep(reactor, finishing);
     }
 
@@ -119,19 +128,19 @@ impl Connection {
         } else {
             (None, Outcome::Ok)
         };
-        self.respond(in_flight, answered.response, close, outcome, shared, date)
+        self.respond(in_flight, answered, close, outcome, shared, date)
     }
 
     fn respond(
         &mut self,
         in_flight: InFlight,
-        response: Response,
+        answered: Answered,
         close: Option<CloseReason>,
         outcome: Outcome,
         shared: &Shared,
         date: &Date,
     ) -> Finishing {
-        let mut response = response;
+        let Answered { mut response, reads_on, .. } = answered;
         let protocol = self.take_protocol(&mut response);
         if protocol.is_none() && response.status().is_informational() {
             // There is no such thing as a final response of that kind; the client would wait for ever.
@@ -139,9 +148,7 @@ impl Connection {
             response = refusal(StatusCode::INTERNAL_SERVER_ERROR);
         }
         let status = response.status();
-        // A body that a stream of ours will still read is no reason to close; one that nobody will read is.
-        let streams = matches!(response.body().kind, Kind::Reader { .. });
-        let close = close.or_else(|| self.reason_to_close(streams, shared).filter(|_| protocol.is_none()));
+        let close = close.or_else(|| self.reason_to_close(reads_on, shared).filter(|_| protocol.is_none()));
         let bytes_out = self.encode(response, close, date, &in_flight.received.id);
         if let Some(protocol) = protocol {
             // Not the end of the connection, only of HTTP on it.
@@ -151,14 +158,15 @@ impl Connection {
         Finishing { in_flight, status, bytes_out, outcome, ended: None }
     }
 
-    fn reason_to_close(&mut self, streams: bool, shared: &Shared) -> Option<CloseReason> {
+    fn reason_to_close(&mut self, reads_on: bool, shared: &Shared) -> Option<CloseReason> {
         if shared.is_draining() {
             return Some(CloseReason::Draining);
         }
         if self.last_request {
             return Some(CloseReason::MaxRequests);
         }
-        (!streams && !self.cycle.body_done()).then_some(CloseReason::UnreadBody)
+        // A body that a stream of ours will still read is no reason to close; one that nobody will read is.
+        (!reads_on && !self.cycle.body_done()).then_some(CloseReason::UnreadBody)
     }
 
     /// Puts head and body into the output, or sets up what fetches the body. Returns the body's length as far as it is
@@ -282,7 +290,7 @@ impl Connection {
         self.stream.discard();
         // It may have a last word for the user.
         if let Phase::Upgraded(speaking) = &mut self.phase
-            && speaking.lose()
+            && speaking.lose(News::Lost)
         {
             return;
         }

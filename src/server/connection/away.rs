@@ -68,19 +68,24 @@ fn finish(
     shared: &Arc<Shared>,
     mut connection: Box<Connection>,
     worker: &Arc<Worker>,
-    answered: Answered,
+    mut answered: Answered,
     lease: Option<Arc<Lease>>,
 ) {
     // If the reactor was taken away, whoever took it put the request here, or is about to and holds the lock.
     let in_flight = lock(&worker.running).take();
     shared.handler_is_over();
     if let Some(in_flight) = in_flight {
-        if lease.is_some() && matches!(answered.response.body().kind, Kind::Reader { .. }) {
+        let is_read = matches!(answered.response.body().kind, Kind::Reader { .. } | Kind::Writer(_));
+        answered.reads_on = is_read && lease.as_ref().is_some_and(Lease::is_wanted);
+        if answered.reads_on {
             // The response may be made of the request, so the client must send that now. A failure shows below.
             let _ = connection.ask_for_body(shared.settings.load().body_timeout);
+        } else {
+            connection.pass_over_arrived();
         }
         let took = shared.clock.now().saturating_duration_since(in_flight.started);
         shared.endpoint(in_flight.endpoint).pace.observe(took);
+        let lease = lease.filter(|_| answered.reads_on);
         let finishing = connection.answer(in_flight, answered, shared, &current_date());
         connection.finishing = Some(Box::new(finishing));
         if let Phase::Pull(pulling) = &mut connection.phase {
@@ -98,7 +103,7 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
         && let Source::Writer(_) = pulling.source
         && let Source::Writer(write) = std::mem::replace(&mut pulling.source, Source::Gone)
     {
-        return go_home(shared, push(shared, connection, write));
+        return push(shared, connection, write);
     }
     let mut piece = vec![0; PIECE];
     for _ in 0..TURN {
@@ -124,8 +129,7 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
                     connection.output.bytes().extend_from_slice(chunked::LAST);
                 }
                 connection.phase = Phase::Pull(pulling);
-                connection.drop_source();
-                connection.end_cycle();
+                connection.end_pull();
             }
             Ok(n) => {
                 connection.send_piece(&piece[..n], framing);
@@ -147,9 +151,9 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
 /// Tells of a response's body that could not be completed.
 pub(super) fn tell_of(error: &io::Error) {
     match BodyError::of(error) {
+        Some(BodyError::TooLate) | None => tracing::warn!(%error, "the body of a response ended early"),
         // As often as clients please, and nobody else can do anything about it.
         Some(_) => tracing::debug!(%error, "the body of a response ended early"),
-        None => tracing::warn!(%error, "the body of a response ended early"),
     }
 }
 
@@ -194,7 +198,8 @@ impl fmt::Display for SourcePanicked {
 
 impl std::error::Error for SourcePanicked {}
 
-pub(super) fn go_home(shared: &Shared, connection: Box<Connection>) {
+/// Sends a connection back to its reactor.
+pub(in crate::server) fn go_home(shared: &Shared, connection: Box<Connection>) {
     shared.reactors[connection.reactor].send(Mail::Return(connection));
 }
 
@@ -237,7 +242,7 @@ impl Connection {
                 Some(BodyError::ClientGone) => Outcome::ClientAbort,
                 Some(BodyError::Timeout) => Outcome::Timeout,
                 Some(BodyError::TooLarge | BodyError::Malformed) => Outcome::Rejected,
-                None => Outcome::Error,
+                Some(BodyError::TooLate) | None => Outcome::Error,
             };
         }
         self.drop_source();
@@ -247,6 +252,13 @@ impl Connection {
             // Where the end of the connection is the end of the body, only a reset tells that something is missing.
             let _ = self.stream.reset_on_close();
         }
+    }
+
+    /// The body is complete, and so is what it may have read of the request.
+    pub(super) fn end_pull(&mut self) {
+        self.drop_source();
+        self.pass_over_arrived();
+        self.end_cycle();
     }
 
     /// Lets go of what the body is read from. It is the user's, and may panic.

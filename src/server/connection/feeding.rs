@@ -1,7 +1,7 @@
 //! A response whose body other threads send: the reactor takes what there is, and no thread waits for more.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Connection, Next, OUTPUT_HIGH, Phase, Waiting};
 use crate::app::feed::{FeedReader, Taken};
@@ -23,6 +23,9 @@ pub(super) struct Feeding {
     /// The client has sent all it will.
     has_ended: bool,
 }
+
+/// Packets that are lost are sent again after some time: a stream gets no shorter time than this to be acknowledged.
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a look at a feed has brought.
 enum Look {
@@ -77,6 +80,10 @@ impl Connection {
         if feeding.sent.is_none() {
             feeding.sent = Some(reactor.now());
             feed.attach(reactor.waker(self.token));
+            if feed.terms.is_endless {
+                // Little is sent, so it fits into the socket's buffer long after the client has vanished. Nothing but TCP says so.
+                let _ = self.stream.give_up_after(reactor.settings().write_timeout.max(LEAST_PATIENCE));
+            }
         }
         if feed.terms.is_endless && reactor.shared().lifecycle.state() >= State::Stopping {
             feed.stop();

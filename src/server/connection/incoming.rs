@@ -1,6 +1,6 @@
 //! A request body that the handler reads itself, on a worker, while it has the connection on loan.
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +18,16 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    /// Whether the body is still somewhere, to be read.
+    pub(super) fn is_wanted(lease: &Arc<Lease>) -> bool {
+        Arc::strong_count(lease) > 1
+    }
+
+    /// Does something to the connection while it is on loan.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        lock(&self.connection).as_mut().map(|connection| work(connection))
+    }
+
     /// Puts the connection where the body finds it, and runs `work`.
     pub(super) fn lend<T>(
         &self,
@@ -45,16 +55,32 @@ impl Read for IncomingBody {
             Some(connection) => {
                 let read = connection.read_body(buffer, self.timeout);
                 self.progress.beat_among_others();
-                read
+                read.map_err(of_the_peer)
             }
-            // The exchange is over, and the body went with it.
-            None => Err(BodyError::ClientGone.into()),
+            None => Err(BodyError::TooLate.into()),
         }
+    }
+}
+
+/// What an error of the connection says of the body: the handler is not to take it for a fault of its own.
+fn of_the_peer(error: io::Error) -> io::Error {
+    match error.kind() {
+        _ if BodyError::of(&error).is_some() => error,
+        ErrorKind::InvalidData => BodyError::Malformed.into(),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof
+        | ErrorKind::TimedOut => BodyError::ClientGone.into(),
+        _ => error,
     }
 }
 
 impl Connection {
     fn read_body(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        if self.body_bytes > self.body_limit {
+            return Err(BodyError::TooLarge.into());
+        }
         while !self.cycle.body_done() && !buffer.is_empty() {
             let n = self.decode_into(buffer)?;
             if n > 0 {
@@ -84,6 +110,18 @@ impl Connection {
             }
             if n > 0 || step.done || step.consumed == 0 {
                 return Ok(n);
+            }
+        }
+    }
+
+    /// Passes over what nobody has read, as far as it has arrived and may be: if that is the end, the connection goes on.
+    pub(super) fn pass_over_arrived(&mut self) {
+        while !self.cycle.body_done() && self.body_bytes <= self.body_limit {
+            let Ok(step) = self.cycle.body(self.input.unused()) else { return };
+            self.body_bytes += step.data.len() as u64;
+            self.input.consume(step.consumed);
+            if step.consumed == 0 {
+                return;
             }
         }
     }
@@ -118,17 +156,17 @@ impl Connection {
                     self.fresh = true;
                     return Ok(());
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     // What TLS has to say on the way: who is to answer it may not send on before.
                     match self.stream.flush() {
-                        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                        Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
                         _ => {}
                     }
                     if !self.stream.wait_readable(timeout)? {
                         return Err(BodyError::Timeout.into());
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }

@@ -4,7 +4,8 @@ use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::away::{PIECE, SourcePanicked, tell_of};
+use super::away::{PIECE, SourcePanicked, go_home, tell_of};
+use super::incoming::Lease;
 use super::{Connection, Failure, Flushed, Phase};
 use crate::app::body::Write;
 use crate::proto::chunked;
@@ -13,20 +14,19 @@ use crate::proto::encode::Length;
 use crate::server::observe::Outcome;
 use crate::server::shared::Shared;
 
-/// What the function writes to.
+/// What the function writes to. It may also read the request's body, so the connection is on loan to both.
 struct Pushing<'a> {
     shared: &'a Shared,
-    connection: Box<Connection>,
+    lease: &'a Lease,
     framing: Length,
 }
 
-/// Has the body written, and gives the connection back when that is done, or has failed.
-pub(super) fn push(shared: &Arc<Shared>, connection: Box<Connection>, write: Write) -> Box<Connection> {
-    let Phase::Pull(pulling) = &connection.phase else { return connection };
-    let framing = pulling.framing;
-    let mut pushing = Pushing { shared, connection, framing };
-    let written = pushing.run(write);
-    let mut connection = pushing.connection;
+/// Has the body written, and sends the connection home when that is done, or has failed.
+pub(super) fn push(shared: &Arc<Shared>, mut connection: Box<Connection>, write: Write) {
+    let Phase::Pull(pulling) = &mut connection.phase else { return go_home(shared, connection) };
+    let (framing, lease) = (pulling.framing, pulling.lease.take().unwrap_or_default());
+    let (back, written) = lease.lend(connection, || Pushing { shared, lease: &lease, framing }.run(write));
+    let Some(mut connection) = back else { return };
     match written {
         // What was to be sent is given up already.
         _ if connection.closing == Some(CloseReason::IoError) => connection.drop_source(),
@@ -34,8 +34,7 @@ pub(super) fn push(shared: &Arc<Shared>, connection: Box<Connection>, write: Wri
             if framing == Length::Chunked {
                 connection.output.bytes().extend_from_slice(chunked::LAST);
             }
-            connection.drop_source();
-            connection.end_cycle();
+            connection.end_pull();
         }
         Err(error) => {
             tell_of(&error);
@@ -43,7 +42,7 @@ pub(super) fn push(shared: &Arc<Shared>, connection: Box<Connection>, write: Wri
         }
     }
     connection.flush_here(shared);
-    connection
+    go_home(shared, connection);
 }
 
 impl Pushing<'_> {
@@ -58,49 +57,55 @@ impl Pushing<'_> {
         written.and(flushed)
     }
 
-    /// Writes until the socket has taken everything; waits for it where it does not.
-    fn drain(&mut self) -> io::Result<()> {
-        loop {
-            let connection = &mut self.connection;
-            match connection.output.flush(&mut connection.stream) {
-                Ok(Flushed::All) => return Ok(()),
-                Ok(Flushed::More) => {}
-                Ok(Flushed::Blocked(_)) => self.wait()?,
-                Err(error) => {
-                    connection.broke(self.shared, Failure::Reset, &error);
-                    return Err(error);
-                }
-            }
-            // A worker that waits for a slow client is not stuck.
-            self.shared.pool.progress.beat_among_others();
-        }
-    }
-
-    fn wait(&mut self) -> io::Result<()> {
-        let connection = &mut self.connection;
-        if connection.stream.wait_writable(self.shared.settings.load().write_timeout)? {
-            return Ok(());
-        }
-        self.shared.stats.error(Failure::WriteTimeout);
-        connection.abandon_output(Outcome::Timeout);
-        Err(io::Error::new(ErrorKind::TimedOut, "the client did not read in time"))
+    fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> io::Result<T>) -> io::Result<T> {
+        self.lease.with(work).unwrap_or_else(|| Err(ErrorKind::BrokenPipe.into()))
     }
 }
 
 impl io::Write for Pushing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.connection.closing.is_some() {
-            return Err(ErrorKind::BrokenPipe.into());
-        }
-        let piece = &bytes[..bytes.len().min(PIECE)];
-        if !piece.is_empty() {
-            self.connection.send_piece(piece, self.framing);
-            self.drain()?;
-        }
-        Ok(piece.len())
+        self.with_connection(|connection| {
+            if connection.closing.is_some() {
+                return Err(ErrorKind::BrokenPipe.into());
+            }
+            let piece = &bytes[..bytes.len().min(PIECE)];
+            if !piece.is_empty() {
+                connection.send_piece(piece, self.framing);
+                connection.write_all_out(self.shared)?;
+            }
+            Ok(piece.len())
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.drain()
+        self.with_connection(|connection| connection.write_all_out(self.shared))
+    }
+}
+
+impl Connection {
+    /// Writes until the socket has taken everything; waits for it where it does not.
+    fn write_all_out(&mut self, shared: &Shared) -> io::Result<()> {
+        loop {
+            match self.output.flush(&mut self.stream) {
+                Ok(Flushed::All) => return Ok(()),
+                Ok(Flushed::More) => {}
+                Ok(Flushed::Blocked(_)) => self.wait_for_room(shared)?,
+                Err(error) => {
+                    self.broke(shared, Failure::Reset, &error);
+                    return Err(error);
+                }
+            }
+            // A worker that waits for a slow client is not stuck.
+            shared.pool.progress.beat_among_others();
+        }
+    }
+
+    fn wait_for_room(&mut self, shared: &Shared) -> io::Result<()> {
+        if self.stream.wait_writable(shared.settings.load().write_timeout)? {
+            return Ok(());
+        }
+        shared.stats.error(Failure::WriteTimeout);
+        self.abandon_output(Outcome::Timeout);
+        Err(io::Error::new(ErrorKind::TimedOut, "the client did not read in time"))
     }
 }

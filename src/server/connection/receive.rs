@@ -107,6 +107,7 @@ impl Connection {
             queued: None,
             started: now,
             reported: false,
+            upgraded: false,
         };
         match self.cycle.framing().body {
             BodyLength::None | BodyLength::Length(0) => Some(Next::Call(in_flight, resolved, Body::empty())),

@@ -22,7 +22,7 @@ use crate::server::stats::Stats;
 use crate::server::workers::{Job, Work, Worker};
 
 /// The protocol that a connection speaks after its upgrade.
-pub(super) struct Speaking {
+pub(in crate::server) struct Speaking {
     /// Until it is dropped, which may be the user's code.
     protocol: Option<Box<dyn Upgraded>>,
     /// The request that was the upgrade, for those who watch its handler's time.
@@ -71,24 +71,24 @@ impl Speaking {
     }
 
     /// Nothing can be sent or received any more. Returns whether the protocol has yet to say how it ends.
-    pub(super) fn lose(&mut self) -> bool {
+    pub(super) fn lose(&mut self, news: News) -> bool {
         if self.step == Step::Close {
             return false;
         }
         if !std::mem::replace(&mut self.is_lost, true) {
-            self.hear(News::Lost);
+            self.hear(news);
         }
         true
     }
 
     /// Whether it goes on once its output is written.
     pub(super) fn wants_to_write(&self) -> bool {
-        self.is_lost || matches!(self.step, Step::Write(_))
+        self.is_lost || matches!(self.step, Step::Write(_) | Step::Send(_))
     }
 
     /// When to ask it again although nothing happens.
     fn due(&self) -> Option<Instant> {
-        let (Step::Wait(due) | Step::Write(due)) = self.step else { return self.stop_by };
+        let (Step::Wait(due) | Step::Send(due) | Step::Write(due)) = self.step else { return self.stop_by };
         [due, self.stop_by, self.write_by].into_iter().flatten().min()
     }
 
@@ -104,10 +104,11 @@ impl Speaking {
     /// What those see who watch how long the user's code takes.
     fn in_flight(&self, reactor: &Reactor, home: usize) -> InFlight {
         let (received, endpoint, started) = (self.received.clone(), self.endpoint, reactor.now());
-        InFlight { received, endpoint, reactor: home, queued: None, started, reported: false }
+        InFlight { received, endpoint, reactor: home, queued: None, started, reported: false, upgraded: true }
     }
 }
 
+/// Drops the protocol, which may have a last word for the user's code.
 impl Drop for Speaking {
     fn drop(&mut self) {
         self.stats.websocket_connections_active.fetch_sub(1, Ordering::Relaxed);
@@ -135,12 +136,23 @@ impl Connection {
         }
     }
 
+    /// Takes the protocol out because the server ends: dropped, it runs the user's code, which may block.
+    pub(in crate::server) fn take_live(&mut self) -> Option<Box<Speaking>> {
+        match std::mem::replace(&mut self.phase, Phase::Head) {
+            Phase::Upgraded(speaking) => Some(speaking),
+            phase => {
+                self.phase = phase;
+                None
+            }
+        }
+    }
+
     /// Lets the protocol take what there is and say what it wants. `None`: the output is to be written first, or nothing
     /// is to be done before something happens.
     pub(super) fn speak(&mut self, reactor: &mut Reactor) -> Option<Next> {
         self.hear_the_time(reactor);
         let now = reactor.now();
-        while self.closing.is_none() && self.output.waiting() < OUTPUT_HIGH {
+        while self.closing.is_none() {
             let Phase::Upgraded(speaking) = &mut self.phase else { return None };
             if !speaking.knows_waker {
                 speaking.knows_waker = true;
@@ -167,13 +179,14 @@ impl Connection {
                 Step::Close => self.closing = Some(CloseReason::Upgraded),
                 // It has been told that there is nothing to wait for.
                 _ if speaking.is_lost => speaking.step = Step::Close,
-                Step::Wait(_) if used > 0 && !self.input.is_empty() => continue,
+                Step::Wait(_) | Step::Send(_)
+                    if used > 0 && !self.input.is_empty() && self.output.waiting() < OUTPUT_HIGH => {}
                 // Nothing of it is left to be written.
-                Step::Write(due) if self.output.is_empty() && !has_written && used == 0 => {
+                Step::Write(due) | Step::Send(due) if self.output.is_empty() && !has_written && used == 0 => {
                     speaking.step = Step::Wait(due);
                     return None;
                 }
-                Step::Wait(_) | Step::Write(_) => return None,
+                Step::Wait(_) | Step::Send(_) | Step::Write(_) => return None,
             }
             if speaking.is_lost {
                 self.closing = Some(CloseReason::IoError);
@@ -186,7 +199,7 @@ impl Connection {
     fn hear_the_time(&mut self, reactor: &Reactor) {
         let (now, shared, has_output) = (reactor.now(), reactor.shared(), self.has_output());
         let Phase::Upgraded(speaking) = &mut self.phase else { return };
-        if speaking.stop_by.is_none() && shared.lifecycle.state() >= State::Stopping {
+        if speaking.stop_by.is_none() && shared.lifecycle.state() == State::Stopping {
             speaking.stop_by = Some(now + shared.role.last_head());
             speaking.hear(News::Stopping);
         }
@@ -195,6 +208,7 @@ impl Connection {
         let is_stuck = is_over(speaking.write_by);
         if is_stuck {
             shared.stats.error(Failure::WriteTimeout);
+            speaking.lose(News::Stuck);
         }
         if is_stuck || is_over(speaking.stop_by) {
             self.abandon_output(Outcome::Timeout);

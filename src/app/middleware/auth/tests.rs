@@ -156,7 +156,7 @@ fn who_asks_for_a_user_where_nobody_finds_out_made_a_mistake() {
 
 #[test]
 fn a_crowd_is_told_to_come_back() {
-    let response = busy();
+    let response = busy().into_response();
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers().get(&RETRY_AFTER).unwrap(), "1");
     assert_eq!(response.headers().get(&CACHE_CONTROL).unwrap(), "no-store");

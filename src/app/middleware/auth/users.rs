@@ -11,7 +11,8 @@ use std::thread::available_parallelism;
 
 use super::digest::{Digest, Digester};
 use super::turnstile::Turnstile;
-use super::{AuthError, Verdict};
+use super::{AuthError, Verdict, busy};
+use crate::app::problem::Problem;
 use crate::semantics::secrets::{self, Secret, User};
 
 /// How many requests wait for their password to be verified.
@@ -99,6 +100,29 @@ impl Users {
         Users { turnstile: Turnstile::new((processors / 2).max(1), most), ..self }
     }
 
+    /// Whether there is such a user with this password: for a form to sign in, where [`BasicAuth`](super::BasicAuth) has
+    /// browsers ask. It may take as long as bcrypt does.
+    ///
+    /// ```
+    /// use rws::app::middleware::Users;
+    ///
+    /// let users = Users::htpasswd("ada:open sesame")?;
+    /// assert!(users.has("ada", "open sesame")?);
+    /// assert!(!users.has("ada", "open barley")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// 503 with `Retry-After` when too many passwords are being verified.
+    pub fn has(&self, name: &str, password: &str) -> Result<bool, Problem> {
+        match self.verify(name, password) {
+            Verdict::Known(_) => Ok(true),
+            Verdict::Unknown => Ok(false),
+            Verdict::Busy => Err(busy()),
+        }
+    }
+
     pub(super) fn verify(&self, name: &str, password: &str) -> Verdict {
         let digest = self.digester.digest(password);
         let Some((name, proof)) = self.by_name.get_key_value(name) else {
@@ -181,6 +205,7 @@ mod tests {
         for round in 0..2 {
             for (name, password, expected) in &cases {
                 assert_eq!(users.verify(name, password), *expected, "{name}:{password} in round {round}");
+                assert_eq!(users.has(name, password).unwrap(), *expected != Verdict::Unknown, "{name}:{password}");
             }
         }
     }
@@ -231,6 +256,7 @@ mod tests {
         assert!(!turns.is_empty());
         assert_eq!(users.verify("ada", "guess"), Verdict::Busy);
         assert_eq!(users.verify("eve", "guess"), Verdict::Busy);
+        assert_eq!(users.has("ada", "guess").unwrap_err().status(), 503);
         assert_eq!(users.verify("ada", "secret"), known("ada"));
         assert_eq!(users.verify("plain", "pass:word"), known("plain"));
         drop(turns);

@@ -57,6 +57,7 @@ impl Upgraded for Lines {
         }
         if self.due.is_some_and(|due| due <= now) {
             self.due = None;
+            let _ = self.desk.heard.send("due".into());
             output.extend_from_slice(b"ding\n");
         }
         if self.is_lost && !std::mem::replace(&mut self.is_over, true) {
@@ -71,7 +72,7 @@ impl Upgraded for Lines {
         let next = match line.as_str() {
             "bye" => Step::Close,
             "later" => {
-                self.due = Some(now + Duration::from_secs(7));
+                self.due = Some(now + Duration::from_secs(3));
                 Step::Wait(self.due)
             }
             _ => {
@@ -103,7 +104,7 @@ impl Upgraded for Lines {
     fn hear(&mut self, news: News) {
         let _ = self.desk.heard.send(format!("{news:?}"));
         match news {
-            News::Lost => self.is_lost = true,
+            News::Lost | News::Stuck => self.is_lost = true,
             News::Ended | News::Panicked => self.is_over = true,
             News::Stopping => self.answer = Some("stopping\n".into()),
         }
@@ -376,12 +377,26 @@ fn who_does_not_read_is_lost_in_time() {
         site.pass(6);
         thread::yield_now();
     }
-    site.hears("Lost");
+    site.hears("Stuck");
     site.hears("lost");
     site.until_deserted();
     let mut reads = site.upgrade();
     reads.say("big 50000000\nthen\n");
     assert_eq!((reads.line().len(), reads.line()), (50_000_001, "THEN\n".into()));
+}
+
+#[test]
+fn what_is_due_is_due_although_nothing_can_be_written() {
+    let site = Site::start();
+    let mut peer = site.upgrade();
+    let feed = site.feeds.recv().unwrap();
+    peer.say("later\nthen\n");
+    assert_eq!(peer.line(), "THEN\n");
+    site.hears("then");
+    feed.put(vec![b'x'; 50_000_000].into()).unwrap();
+    peer.0.fill_buf().unwrap();
+    site.pass(3);
+    site.hears("due");
 }
 
 #[test]
@@ -437,7 +452,7 @@ fn a_drain_ends_endless_feeds_cleanly() {
     let mut rest = String::new();
     peer.0.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "5\r\nlast\n\r\n0\r\n\r\n");
-    assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Closed), "it is gone by now");
+    assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Stopping), "that is why");
     drop(peer);
     assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
 }
