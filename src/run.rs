@@ -39,7 +39,6 @@ pub use self::embedded::{ServerHandle, Stopper};
 pub use self::hooks::HookResult;
 use self::instance::Parts;
 use self::last_words::Circumstances;
-#[cfg(feature = "cli")]
 pub use self::last_words::leave as leave_reason;
 use self::process::Process;
 pub use self::test_server::TestServer;
