@@ -17,8 +17,10 @@ use std::time::{Duration, SystemTime};
 
 use rws::app::cookies::{Cookie, CookieKey, PrivateCookies};
 use rws::app::middleware::Users;
-use rws::app::{Context, FromRequestParts};
-use rws::{App, Form, Html, IntoResponse, Problem, Redirect, Request, Response, State, StatusCode, get, post};
+use rws::{
+    App, Context, Form, FromRequestParts, Html, IntoResponse, Problem, Redirect, Request, Response, State, StatusCode,
+    get, post,
+};
 use serde::{Deserialize, Serialize};
 
 const HOUR: Duration = Duration::from_secs(3600);

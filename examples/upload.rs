@@ -72,7 +72,7 @@ fn raw(
     Path(name): Path<String>,
     mut body: Body,
 ) -> Result<(StatusCode, String), Problem> {
-    let mut file = NamedTempFile::new_in(&*uploads.0).map_err(Problem::internal)?;
+    let mut file = NamedTempFile::new_in(&*uploads.0)?;
     io::copy(&mut body, &mut file)?;
     let length = uploads.keep(file, &name)?;
     Ok((StatusCode::CREATED, format!("{name}: {length} bytes\n")))

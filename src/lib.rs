@@ -32,8 +32,9 @@ pub mod semantics;
 pub mod server;
 
 pub use app::{
-    App, Body, Form, Html, IntoResponse, Json, Next, Path, Problem, Query, Redirect, Request, Response, Router, State,
-    TestClient, any, delete, get, patch, post, put,
+    App, Body, Context, Extension, Form, FromRequest, FromRequestParts, Handler, Html, IntoResponse, Json,
+    MethodRouter, Middleware, Next, Path, Problem, Query, Redirect, Request, Response, Router, State, TestClient, any,
+    delete, get, on, patch, post, put,
 };
 pub use error::Error;
 #[cfg(feature = "typed-header")]

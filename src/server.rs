@@ -177,14 +177,11 @@ impl Server {
         });
         self.vitals.attach(&shared);
 
-        spawn("monitor", &shared, |shared| monitor::run(&shared))?;
         for (index, (poll, mail)) in parts.into_iter().enumerate() {
             let recorder = self.observer.recorder(index);
             shared.pool.add_reactor(Box::new(Reactor::new(shared.clone(), index, poll, mail, recorder)));
         }
-        shared.start_workers()?;
-        let listener = self.listener;
-        spawn("accept", &shared, move |shared| accept::run(&shared, accept_poll, listener))?;
+        start_threads(&shared, accept_poll, self.listener).inspect_err(|_| drain::give_up(&shared))?;
         let readiness = Readiness::new(shared.lifecycle.clone(), shared.role, address, count);
         if self.waits_to_be_ready {
             tracing::info!(state = State::Starting.name(), %address, "life cycle");
@@ -195,6 +192,12 @@ impl Server {
         let (sender, commands) = unbounded();
         Ok(Running { shared, address, readiness, stop: Stop::new(sender), commands })
     }
+}
+
+fn start_threads(shared: &Arc<Shared>, accept_poll: Poll, listener: TcpListener) -> io::Result<()> {
+    spawn("monitor", shared, |shared| monitor::run(&shared))?;
+    shared.start_workers()?;
+    spawn("accept", shared, move |shared| accept::run(&shared, accept_poll, listener))
 }
 
 fn spawn(name: &str, shared: &Arc<Shared>, run: impl FnOnce(Arc<Shared>) + Send + 'static) -> io::Result<()> {

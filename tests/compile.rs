@@ -79,6 +79,7 @@ fn features() -> Vec<&'static str> {
         ("multipart", cfg!(feature = "multipart")),
         ("tls", cfg!(feature = "tls")),
         ("typed-header", cfg!(feature = "typed-header")),
+        ("watch", cfg!(feature = "watch")),
         ("websocket", cfg!(feature = "websocket")),
     ]
     .into_iter()

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rws::config::{Config, LogFormat, Sources};
 use rws::error::ErrorKind;
 use rws::prometheus::{IntCounter, Registry};
@@ -54,8 +55,10 @@ fn two_servers_live_in_one_process_and_end_each_by_itself() {
     assert_eq!(ask(two.address(), "/readyz").0, 200);
     let metrics = ask(two.address(), "/metrics").1;
     assert!(metrics.contains("http_route=\"/\""), "{metrics}");
+    let address = two.address();
     two.stopper().abort();
     assert_eq!(two.wait().unwrap().verdict, Verdict::Killed(0));
+    nobody_listens(address);
 }
 
 #[test]
@@ -172,6 +175,11 @@ fn a_server_that_is_dropped_drains() {
     assert_ne!(server.state(), State::Stopped);
     let address = server.address();
     drop(server);
+    nobody_listens(address);
+}
+
+/// Waits until that is so.
+fn nobody_listens(address: SocketAddr) {
     let end = Instant::now() + PATIENCE;
     while TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_ok() {
         assert!(Instant::now() < end, "it goes on");
@@ -180,33 +188,120 @@ fn a_server_that_is_dropped_drains() {
 }
 
 #[test]
-fn no_thread_is_left_behind() {
-    /// Set in the process that has no other tests.
+fn a_listener_of_which_the_caller_keeps_a_clone_can_be_served_again() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = TcpListener::bind(address) else { continue };
+        for round in ["one", "two"] {
+            let server =
+                App::new().route("/", get(move || round)).serve(listener.try_clone().unwrap(), quiet()).unwrap();
+            assert_eq!(ask(server.address(), "/"), (200, round.to_owned()));
+            server.stop();
+            assert_eq!(server.wait().unwrap().verdict, Verdict::Drained);
+        }
+    }
+}
+
+#[test]
+fn it_may_be_stopped_at_any_time_by_any_number_of_threads() {
+    let (hold, held) = crossbeam_channel::bounded::<()>(0);
+    let slow_start = App::new().on_startup("slow", move || _ = held.recv_timeout(PATIENCE));
+    let server = slow_start.serve(free_port(), quiet()).unwrap();
+    let stoppers: Vec<_> = (0..8).map(|_| server.stopper()).collect();
+    let threads: Vec<_> = stoppers.into_iter().map(|stopper| thread::spawn(move || stopper.stop())).collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    drop(hold);
+    assert!(!server.wait_until_ready(), "it was stopped before");
+    assert_eq!(server.wait().unwrap().verdict, Verdict::Drained);
+
+    let server = App::new().serve(free_port(), quiet()).unwrap();
+    let stopper = server.stopper();
+    server.stop();
+    assert_eq!(server.wait().unwrap().verdict, Verdict::Drained);
+    stopper.stop();
+    stopper.abort();
+}
+
+#[test]
+fn panics_are_told_and_end_nothing_that_they_need_not() {
+    let mut app = App::new()
+        .route("/", get(|| "fine"))
+        .route("/panic", get(|| -> &'static str { panic!("on purpose") }))
+        .on_shutdown("flush", || -> Result<(), String> { panic!("on purpose") });
+    app.health().check("store").critical(false).run(|| -> Result<(), String> { panic!("on purpose") });
+    let server = TestServer::start(app).unwrap();
+    assert_eq!(ask(server.address(), "/panic").0, 500);
+    assert_eq!(ask(server.address(), "/").0, 200);
+    assert!(ask(server.address(), "/readyz?verbose").1.contains("store"));
+    assert_eq!(server.stop().unwrap().verdict, Verdict::Drained);
+
+    let error =
+        TestServer::start(App::new().on_startup("migrate", || -> Result<(), String> { panic!("no such table") }))
+            .unwrap_err()
+            .to_string();
+    assert!(error.contains("migrate") && error.contains("no such table"), "{error}");
+}
+
+#[test]
+fn metrics_are_those_of_each_server_and_a_registry_may_be_of_several() {
+    let (own, shared) = (Registry::new(), Registry::new());
+    for (registry, name) in [(&own, "own_total"), (&shared, "shared_total")] {
+        let counter = IntCounter::new(name, "A test's.").unwrap();
+        counter.inc();
+        registry.register(Box::new(counter)).unwrap();
+    }
+    let app = || App::new().route("/orders", get(|| "")).metrics(shared.clone());
+    let one = app().metrics(own).serve(free_port(), quiet()).unwrap();
+    let two = app().serve(free_port(), quiet()).unwrap();
+    assert_eq!(ask(one.address(), "/orders").0, 200);
+    let scraped = [&one, &two].map(|server| ask(server.address(), "/metrics").1);
+    let served =
+        |text: &str| text.lines().any(|line| line.contains(r#"http_route="/orders""#) && !line.ends_with(" 0"));
+    assert_eq!(scraped.each_ref().map(|text| served(text)), [true, false]);
+    assert_eq!(scraped.each_ref().map(|text| text.contains("own_total 1")), [true, false]);
+    assert_eq!(scraped.each_ref().map(|text| text.contains("shared_total 1")), [true, true]);
+}
+
+/// Whether this is the process in which the test called `name` is alone; else runs it there.
+fn is_alone(name: &str) -> bool {
     const ALONE: &str = "--exact";
-    if !std::env::args().any(|argument| argument == ALONE) {
-        let alone = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["no_thread_is_left_behind", ALONE])
-            .output()
-            .unwrap();
-        assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stdout));
-        return;
+    if std::env::args().any(|argument| argument == ALONE) {
+        return true;
     }
-    let threads = || {
-        let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
-        let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
-        names.filter(|name| name.starts_with("rws-")).collect::<Vec<_>>()
-    };
-    for _ in 0..3 {
-        let mut app = App::new().route("/", get(|| "hello"));
-        app.health().check("store").run(|| Ok::<(), String>(()));
-        let server = TestServer::start(app).unwrap();
-        assert_eq!(ask(server.address(), "/").0, 200);
-        assert!(threads().len() > 3);
-        assert_eq!(server.stop().unwrap().verdict, Verdict::Drained);
-    }
+    let alone = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, ALONE])
+        .envs([("RWS_CONFIG_THREAD_COUNT", "banana"), ("RWS_CONFIG_HEALTHZ_PATH", "/elsewhere")])
+        .env("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&alone.stdout);
+    assert!(alone.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&alone.stderr));
+    false
+}
+
+/// Whoever was told to end at once may need a moment to close its listener.
+fn bind_again(address: SocketAddr) -> TcpListener {
     let end = Instant::now() + PATIENCE;
-    while !threads().is_empty() {
-        assert!(Instant::now() < end, "still there: {:?}", threads());
+    loop {
+        match TcpListener::bind(address) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < end, "{error}"),
+        }
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// The threads and the descriptors of this process.
+fn belongings() -> (Vec<String>, usize) {
+    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let mut names: Vec<_> = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok()).collect();
+    names.sort();
+    (names, fs::read_dir("/proc/self/fd").unwrap().count())
+}
+
+fn wait_until_there_are_only(before: &(Vec<String>, usize)) {
+    let end = Instant::now() + PATIENCE;
+    while belongings() != *before {
+        assert!(Instant::now() < end, "{before:?} before, and now {:?}", belongings());
         thread::park_timeout(Duration::from_millis(10));
     }
 }
@@ -253,4 +348,70 @@ fn a_metric_whose_name_is_taken_keeps_the_server_from_starting_and_is_named() {
         assert!(matches!(error.kind(), ErrorKind::Metrics(_) | ErrorKind::Build(_)), "{error}");
         assert!(error.to_string().contains(name), "case {number}: {error}");
     }
+}
+
+#[test]
+fn nothing_is_left_behind_and_the_environment_is_not_read() {
+    if !is_alone("nothing_is_left_behind_and_the_environment_is_not_read") {
+        return;
+    }
+    let before = belongings();
+    let registry = Registry::new();
+    let address = free_port().local_addr().unwrap();
+    let config = || Config { admin_port: Some(0), admin_ip: Some(address.ip()), ..quiet() };
+    for round in 0..10 {
+        let mut app = App::new().route("/", get(|| "hello")).metrics(registry.clone());
+        app.health().check("store").run(|| Ok::<(), String>(()));
+        let server = app.serve(bind_again(address), config()).unwrap();
+        assert!(server.wait_until_ready());
+        assert_eq!(ask(address, "/").0, 200);
+        assert_eq!(ask(server.admin_address().unwrap(), "/healthz").0, 200);
+        assert!(belongings().0.len() > before.0.len() + 3);
+        match round % 2 {
+            0 => server.stop(),
+            _ => server.stopper().abort(),
+        }
+        let verdict = server.wait().unwrap().verdict;
+        assert_eq!(verdict, if round % 2 == 0 { Verdict::Drained } else { Verdict::Killed(0) });
+    }
+    wait_until_there_are_only(&before);
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_behind() {
+    if !is_alone("a_start_that_fails_leaves_nothing_behind") {
+        return;
+    }
+    let before = belongings();
+    let taken = free_port();
+    let (ip, port) = (taken.local_addr().unwrap().ip(), taken.local_addr().unwrap().port());
+    let admin = |port| Config { admin_port: Some(port), admin_ip: Some(ip), ..quiet() };
+    for _ in 0..5 {
+        assert!(App::new().serve(free_port(), admin(port)).is_err());
+        assert!(App::new().route("nowhere", get(|| "")).serve(free_port(), admin(0)).is_err());
+        assert!(App::new().serve(free_port(), Config { static_dir: Some("/no/such".into()), ..admin(0) }).is_err());
+        let failing = App::new().on_startup("migrate", || Err::<(), _>("no such table"));
+        assert!(failing.serve(free_port(), admin(0)).unwrap().wait().is_err());
+        // More event loops than there is memory for the stacks of.
+        let many = || App::new().serve(free_port(), Config { reactor_count: 150, ..admin(0) });
+        let error = with_limit(Resource::As, addresses() + (100 << 20), many).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::System(_)), "{error}");
+    }
+    drop(taken);
+    wait_until_there_are_only(&before);
+}
+
+/// The bytes of addresses that this process has taken.
+fn addresses() -> u64 {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap().split(' ').next().unwrap().parse::<u64>().unwrap();
+    pages * rustix::param::page_size() as u64
+}
+
+/// What `run` returns while there is only so much of something.
+fn with_limit<T>(resource: Resource, current: u64, run: impl FnOnce() -> T) -> T {
+    let limit = getrlimit(resource);
+    setrlimit(resource, Rlimit { current: Some(current), maximum: limit.maximum }).unwrap();
+    let result = run();
+    setrlimit(resource, limit).unwrap();
+    result
 }

@@ -1,4 +1,4 @@
-//! A thousand browsers that listen to examples/sse.rs at once, from the first event to the drain.
+//! A thousand browsers that listen to examples/sse.rs at once, from the first event to the drain; and streams through a proxy.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,13 +8,22 @@
 )]
 
 use std::fs;
-use std::io::BufRead;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use rws::app::{Event, Sse, SseBroadcast};
+use rws::{App, TestServer, get};
+
+use nginx::Nginx;
+use support as process;
 use support::{Client, PATIENCE, Server, Sig, rws};
 
+#[path = "files/nginx.rs"]
+mod nginx;
 #[path = "process/support.rs"]
 #[allow(dead_code, reason = "shared with process.rs")]
 mod support;
@@ -120,4 +129,33 @@ fn who_connects_again_gets_what_came_meanwhile() {
     drop((first, stranger));
     drop(returned);
     assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_stream_through_nginx_outlives_its_idle_limit_and_is_not_held_back() {
+    let options = Sse::builder().keep_alive(Duration::from_millis(100));
+    let news = SseBroadcast::new().options(options);
+    let silent = SseBroadcast::new().options(Sse::builder().keep_alive(None));
+    let (noisy, mute) = (news.clone(), silent.clone());
+    let app =
+        App::new().route("/events", get(move || noisy.subscribe())).route("/silent", get(move || mute.subscribe()));
+    let server = TestServer::start(app).unwrap();
+    // It buffers responses unless it is told not to, and a minute would be its own limit.
+    let proxied = format!("location / {{ proxy_pass {}; proxy_read_timeout 1s; }}", server.url(""));
+    let Some(nginx) = Nginx::of(&proxied) else { return };
+    let listen = |path: &str| {
+        let mut client = TcpStream::connect(nginx.address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        BufReader::new(client).lines().map(Result::unwrap)
+    };
+    let comments = listen("/events").filter(|line| line == ":").take(25).count();
+    assert_eq!(comments, 25, "as many as fit into more than two of its limits");
+    let mut lines = listen("/events");
+    assert!(lines.any(|line| line == ":"));
+    news.send(Event::new("It rains"));
+    assert!(lines.any(|line| line == "data: It rains"));
+    // Without comments it is cut off.
+    let rest: Vec<_> = listen("/silent").skip_while(|line| !line.is_empty()).collect();
+    assert!(rest.iter().all(|line| line.is_empty() || line == "0"), "{rest:?}");
 }

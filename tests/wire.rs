@@ -1,9 +1,11 @@
 //! The whole server, in this process, over real sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic, and says what it skips")]
 
 #[path = "wire/bodies.rs"]
 mod bodies;
+#[path = "wire/coded.rs"]
+mod coded;
 #[path = "wire/deadlines.rs"]
 mod deadlines;
 #[path = "wire/drain.rs"]
@@ -16,6 +18,8 @@ mod events;
 mod exchanges;
 #[path = "wire/feeds.rs"]
 mod feeds;
+#[path = "wire/named_files.rs"]
+mod named_files;
 #[path = "wire/refusals.rs"]
 mod refusals;
 #[path = "wire/streams.rs"]

@@ -1,4 +1,4 @@
-//! What an idle keep-alive connection costs in memory (F6). A process of its own, so that nothing else disturbs it.
+//! What an idle keep-alive connection costs in memory, and a response that is compressed while it is sent. A process of its own, so that nothing else disturbs it.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -9,7 +9,7 @@ use std::fs;
 #[cfg(feature = "websocket")]
 use std::io::Read;
 
-use support::{Client, Site, config, get_of, post_of};
+use support::{Client, Site, config, get_of, post_of, request};
 
 const CONNECTIONS: usize = 500;
 const MOST: usize = 2048;
@@ -40,9 +40,15 @@ fn cost(site: &Site, clients: &mut Vec<Client>, exchange: impl Fn(&mut Client)) 
     open(CONNECTIONS).saturating_sub(before) / CONNECTIONS
 }
 
+/// One after the other: they would disturb each other.
 #[test]
-fn an_idle_connection_costs_little_whatever_it_was_used_for() {
+fn connections_and_streams_cost_little() {
     let site = Site::start(config());
+    an_idle_connection_costs_little_whatever_it_was_used_for(&site);
+    what_is_compressed_while_it_is_written_is_never_in_memory(&site);
+}
+
+fn an_idle_connection_costs_little_whatever_it_was_used_for(site: &Site) {
     let body = "x".repeat(50_000);
     type Use<'a> = (&'a str, &'a dyn Fn(&mut Client));
     let uses: [Use<'_>; 6] = [
@@ -56,11 +62,32 @@ fn an_idle_connection_costs_little_whatever_it_was_used_for() {
     // All stay open: memory that one sort gave back would hide what the next takes.
     let mut clients = Vec::with_capacity(uses.len() * (CONNECTIONS + 20));
     for (used_for, exchange) in uses {
-        let each = cost(&site, &mut clients, exchange);
+        let each = cost(site, &mut clients, exchange);
         assert!(each <= MOST, "{each} bytes for a connection that was used for {used_for}");
     }
     #[cfg(feature = "websocket")]
-    websockets(&site, &mut clients);
+    websockets(site, &mut clients);
+}
+
+fn what_is_compressed_while_it_is_written_is_never_in_memory(site: &Site) {
+    const MIB: usize = 1 << 20;
+    let ask = |n: usize| {
+        let fields = "Accept-Encoding: gzip\r\n";
+        let mut client = site.send(request("GET", &format!("/coded/noise/{n}"), fields));
+        client.head().unwrap();
+        let (mut total, mut most) = (0, 0);
+        while let Some(chunk) = client.next_chunk().ok().filter(|chunk| !chunk.is_empty()) {
+            if total / MIB != (total + chunk.len()) / MIB {
+                most = most.max(resident());
+            }
+            total += chunk.len();
+        }
+        assert!(total >= n * MIB, "{total} bytes");
+        most
+    };
+    let before = ask(2);
+    let most = ask(32);
+    assert!(most < before + 8 * MIB, "{} KiB more", (most - before) / 1024);
 }
 
 #[cfg(feature = "websocket")]

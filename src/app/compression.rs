@@ -1,10 +1,11 @@
-//! Content codings at work: bodies compressed as a whole or while they are read, with gzip, brotli and zstd, and bodies
+//! Content codings at work: bodies compressed as a whole or while they are read or written, with gzip, brotli and zstd, and bodies
 //! decompressed up to a length.
 //!
-//! Knows bytes and readers. Whether a response should be compressed at all is the business of
+//! Knows bytes, readers and writers. Whether a response should be compressed at all is the business of
 //! [`middleware::Compression`](super::middleware::Compression) and of the static files; what is here is for those who keep
 //! compressed bodies themselves.
 
+mod coder;
 mod decode;
 mod encoder;
 mod stream;
@@ -13,6 +14,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::ops::RangeInclusive;
 
+pub(in crate::app) use self::coder::Coder;
 pub use self::decode::decompressed;
 use self::encoder::Encoder;
 pub use self::stream::Compressing;

@@ -106,6 +106,12 @@ pub trait OptionalFromRequestParts: Sized {
 
     /// Makes it, if there is something to make it from.
     fn from_request_parts(request: &mut Request, context: &Context) -> Result<Option<Self>, Self::Rejection>;
+
+    /// Called once for each route when the application is built: an error, in a sentence, if it can never be made there, and
+    /// never be absent either.
+    fn check(_: &Context) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What an `Option` of it means: `None` is "the client sent none", and bad input remains a rejection.
@@ -175,6 +181,10 @@ impl<T: OptionalFromRequestParts> FromRequestParts for Option<T> {
 
     fn from_request_parts(request: &mut Request, context: &Context) -> Result<Self, Self::Rejection> {
         T::from_request_parts(request, context)
+    }
+
+    fn check(context: &Context) -> Result<(), String> {
+        T::check(context)
     }
 }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
+use super::compression::Coder;
+
 /// How much may wait, unless something else is said: 64 KiB.
 pub(crate) const LIMIT: usize = 64 * 1024;
 
@@ -53,6 +55,8 @@ struct State {
     is_hungry: bool,
     /// Somebody has begun to take.
     is_taken: bool,
+    /// What is put in passes this, which is locked before the state.
+    coder: Option<Arc<Mutex<Option<Coder>>>>,
 }
 
 /// Why nothing more is put in.
@@ -128,38 +132,86 @@ impl Feed {
 
     /// Puts bytes in, and waits for room first.
     pub(crate) fn put_waiting(&self, bytes: Bytes) -> Result<(), SendError> {
-        let mut state = self.state();
-        while state.end.is_none() && self.is_full(&state) {
-            if !state.is_taken && thread::current().id() == self.maker {
-                return Err(SendError::Full);
+        loop {
+            let mut state = self.state();
+            while state.end.is_none() && state.is_full(self.limit) {
+                if !state.is_taken && thread::current().id() == self.maker {
+                    return Err(SendError::Full);
+                }
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            // It is full again if another one has got the room while this waited for the coder.
+            match self.put_into(state, bytes.clone()) {
+                Err(SendError::Full) => {}
+                put => return put,
+            }
         }
-        self.put_into(state, bytes)
     }
 
-    fn put_into(&self, mut state: MutexGuard<'_, State>, bytes: Bytes) -> Result<(), SendError> {
-        match state.end {
-            Some(End::Stopping) => return Err(SendError::Stopping),
-            Some(_) => return Err(SendError::Closed),
-            None if self.is_full(&state) => return Err(SendError::Full),
-            None => {}
-        }
-        if !bytes.is_empty() {
+    fn put_into(&self, state: MutexGuard<'_, State>, bytes: Bytes) -> Result<(), SendError> {
+        state.may_take_in(self.limit)?;
+        let Some(coder) = state.coder.clone() else {
+            self.append(state, bytes);
+            return Ok(());
+        };
+        drop(state);
+        self.put_coded(&coder, &bytes)
+    }
+
+    /// Without holding the state: whoever takes must not wait for an encoder.
+    fn put_coded(&self, coder: &Mutex<Option<Coder>>, bytes: &[u8]) -> Result<(), SendError> {
+        let mut coder = coder.lock().unwrap_or_else(PoisonError::into_inner);
+        self.state().may_take_in(self.limit)?;
+        let coder = coder.as_mut().ok_or(SendError::Closed)?;
+        let coded = coder.piece(bytes).map_err(|error| {
+            tracing::error!(%error, "cannot compress a response; it is broken off");
+            self.break_off();
+            SendError::Closed
+        })?;
+        self.append(self.state(), coded.into());
+        Ok(())
+    }
+
+    fn append(&self, mut state: MutexGuard<'_, State>, bytes: Bytes) {
+        if !bytes.is_empty() && state.end.is_none() {
             state.waiting += bytes.len();
             state.queue.push_back(bytes);
             self.wake(state);
         }
-        Ok(())
-    }
-
-    fn is_full(&self, state: &State) -> bool {
-        state.waiting >= self.limit || state.queue.len() >= FEW.max(self.limit / LEAST)
     }
 
     /// Nothing more will be put in, and nothing is missing.
     pub(crate) fn complete(&self) {
-        self.end(End::Complete);
+        let mut state = self.state();
+        let coder = state.coder.take();
+        if let Some(coder) = coder {
+            drop(state);
+            let rest = coder.lock().unwrap_or_else(PoisonError::into_inner).take().map(Coder::finish);
+            match rest {
+                Some(Err(_)) => return self.break_off(),
+                Some(Ok(rest)) => self.append(self.state(), rest.into()),
+                None => {}
+            }
+            state = self.state();
+        }
+        self.end_in(state, End::Complete);
+    }
+
+    /// Has what waits, and what is still to be put in, pass `coder`. Only for one that has an end of its own.
+    fn code(&self, mut coder: Coder, before: Bytes) -> io::Result<()> {
+        let mut state = self.state();
+        let mut queue = VecDeque::new();
+        for piece in std::iter::once(&before).chain(&state.queue).filter(|piece| !piece.is_empty()) {
+            queue.push_back(Bytes::from(coder.piece(piece)?));
+        }
+        match state.end {
+            Some(End::Complete) => queue.push_back(coder.finish()?.into()),
+            Some(_) => {}
+            None => state.coder = Some(Arc::new(Mutex::new(Some(coder)))),
+        }
+        state.waiting = queue.iter().map(Bytes::len).sum();
+        state.queue = queue;
+        Ok(())
     }
 
     /// Nothing more will be put in, although something is missing.
@@ -175,13 +227,16 @@ impl Feed {
     /// Nobody takes any more: what waits is dropped. Whoever sends is still told of a stop, if there was one.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
-        (state.queue, state.waiting, state.waker) = (VecDeque::new(), 0, None);
+        (state.queue, state.waiting, state.waker, state.coder) = (VecDeque::new(), 0, None, None);
         state.end = state.end.filter(|end| *end == End::Stopping).or(Some(End::Gone));
         self.changed.notify_all();
     }
 
     fn end(&self, end: End) {
-        let mut state = self.state();
+        self.end_in(self.state(), end);
+    }
+
+    fn end_in(&self, mut state: MutexGuard<'_, State>, end: End) {
         state.end.get_or_insert(end);
         self.wake(state);
     }
@@ -246,6 +301,22 @@ impl Feed {
     }
 }
 
+impl State {
+    fn is_full(&self, limit: usize) -> bool {
+        self.waiting >= limit || self.queue.len() >= FEW.max(limit / LEAST)
+    }
+
+    /// Whether more may be put in.
+    fn may_take_in(&self, limit: usize) -> Result<(), SendError> {
+        match self.end {
+            Some(End::Stopping) => Err(SendError::Stopping),
+            Some(_) => Err(SendError::Closed),
+            None if self.is_full(limit) => Err(SendError::Full),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Takes from a feed and waits where there is nothing: for those who may.
 pub(crate) struct FeedReader {
     feed: Arc<Feed>,
@@ -271,6 +342,13 @@ impl FeedReader {
 
     pub(crate) fn new(feed: Arc<Feed>) -> Self {
         FeedReader { feed, rest: Bytes::new() }
+    }
+
+    /// Has all that is still to be taken coded, by the threads that put it in. On an error nothing has changed.
+    pub(in crate::app) fn code(&mut self, coder: Coder) -> io::Result<()> {
+        self.feed.code(coder, self.rest.clone())?;
+        self.rest = Bytes::new();
+        Ok(())
     }
 
     /// The next bytes; none at the end.
@@ -377,6 +455,10 @@ mod tests {
 
     use super::*;
     use crate::app::body::Body;
+    use crate::app::compression::Compressor;
+    use crate::app::compression::tests::{decoded, readable};
+    use crate::app::permits::Permits;
+    use crate::semantics::accept_encoding::Coding;
 
     #[derive(Default)]
     struct Count(AtomicU32);
@@ -463,5 +545,92 @@ mod tests {
         });
         panicked.join().unwrap_err();
         body.into_bytes().unwrap_err();
+    }
+
+    /// A sender, and a body that is coded.
+    fn coded(streams: &Permits, coding: Coding) -> (BodySender, FeedReader) {
+        let feed = Feed::new(LIMIT, Terms::default());
+        let (sender, mut reader) = (BodySender::new(feed.clone()), FeedReader::new(feed));
+        sender.send("before, ").unwrap();
+        reader
+            .code(Coder::new(Compressor::each_time(coding).unwrap().level(3).unwrap(), streams.try_acquire().unwrap()))
+            .unwrap();
+        (sender, reader)
+    }
+
+    #[test]
+    fn what_is_sent_is_coded_by_its_sender_and_can_be_read_at_once() {
+        for &coding in Coding::AVAILABLE {
+            let streams = Permits::new(1);
+            let (sender, mut reader) = coded(&streams, coding);
+            let (mut all, mut expected) = (Vec::new(), "before, ".to_owned());
+            let mut look = |all: &mut Vec<u8>| {
+                while let Taken::Bytes(bytes) = FeedReader::take(&mut reader, 7) {
+                    all.extend_from_slice(&bytes);
+                }
+            };
+            for piece in ["now, ", "and ", "later"] {
+                look(&mut all);
+                assert_eq!(readable(coding, &all), expected.as_bytes(), "{coding:?}");
+                sender.try_send(piece).unwrap();
+                expected += piece;
+            }
+            assert!(streams.try_acquire().is_none());
+            drop(sender);
+            look(&mut all);
+            assert_eq!(decoded(coding, &all, 1000).unwrap(), expected.as_bytes(), "{coding:?}");
+            assert!(streams.try_acquire().is_some(), "given back");
+        }
+    }
+
+    #[test]
+    fn what_is_complete_already_is_coded_whole_and_what_is_broken_off_or_given_up_frees_its_encoder() {
+        let (coding, streams) = (Coding::Gzip, Permits::new(1));
+        let (sender, body) = Body::channel();
+        sender.send("all").unwrap();
+        drop(sender);
+        let crate::app::body::Kind::Feed(mut reader) = body.kind else { panic!("it is fed") };
+        reader
+            .code(Coder::new(Compressor::each_time(coding).unwrap().level(3).unwrap(), streams.try_acquire().unwrap()))
+            .unwrap();
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        assert_eq!(decoded(coding, &all, 10).unwrap(), b"all");
+
+        let (sender, mut reader) = coded(&streams, coding);
+        sender.abort();
+        reader.read_to_end(&mut all).unwrap_err();
+        drop(reader);
+        let (sender, reader) = coded(&streams, coding);
+        drop(reader);
+        assert_eq!(sender.send("x"), Err(SendError::Closed));
+        assert!(streams.try_acquire().is_some(), "although the sender is still there");
+    }
+
+    #[test]
+    fn senders_of_what_is_coded_wait_for_room_and_keep_their_order() {
+        let (streams, noise) = (Permits::new(1), noise(40 * LIMIT));
+        let (sender, mut reader) = coded(&streams, Coding::Gzip);
+        let copy = noise.clone();
+        let producer = thread::spawn(move || {
+            let sent = copy.chunks(5000).all(|piece| sender.send(piece.to_vec()).is_ok());
+            (sent, drop(sender))
+        });
+        while reader.feed().waiting() < LIMIT {
+            thread::yield_now();
+        }
+        assert!(reader.feed().waiting() < 2 * LIMIT, "{}", reader.feed().waiting());
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        let content = decoded(Coding::Gzip, &all, 41 * LIMIT as u64).unwrap();
+        assert!(content == [b"before, ", &*noise].concat());
+        assert!(producer.join().unwrap().0);
+    }
+
+    /// Bytes that become no shorter.
+    fn noise(length: usize) -> Vec<u8> {
+        let steps =
+            std::iter::successors(Some(1u64), |n| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)));
+        steps.map(|n| (n >> 56) as u8).take(length).collect()
     }
 }

@@ -19,7 +19,7 @@ use super::response::{Headers, Response};
 /// Anything that can be made a response.
 ///
 /// Text and bytes are 200 with a fitting `Content-Type`, `()` is an empty 200, `StatusCode` an empty response of that status.
-/// Tuples add to their last member: `(StatusCode, T)`, `([(name, value); N], T)`, `(StatusCode, [(name, value); N], T)`; see
+/// A `HeaderMap` and an array of header fields are an empty 200 that has them. Tuples add to their last member: `(StatusCode, T)`, `([(name, value); N], T)`, `(StatusCode, [(name, value); N], T)`; see
 /// [`ResponseParts`] for what else can stand in the place of the array. A header field that is not valid makes a 500.
 ///
 /// ```
@@ -127,6 +127,42 @@ impl IntoResponse for Cow<'static, str> {
             Cow::Borrowed(text) => text.into_response(),
             Cow::Owned(text) => text.into_response(),
         }
+    }
+}
+
+impl IntoResponse for Box<str> {
+    fn into_response(self) -> Response {
+        String::from(self).into_response()
+    }
+}
+
+/// What `b"bytes"` is.
+impl<const N: usize> IntoResponse for &'static [u8; N] {
+    fn into_response(self) -> Response {
+        self.as_slice().into_response()
+    }
+}
+
+impl<const N: usize> IntoResponse for [u8; N] {
+    fn into_response(self) -> Response {
+        Vec::from(self).into_response()
+    }
+}
+
+/// An empty 200 that has them.
+impl IntoResponse for HeaderMap {
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
+    }
+}
+
+/// An empty 200 that has them.
+impl<K, V, const N: usize> IntoResponse for [(K, V); N]
+where
+    Self: ResponseParts,
+{
+    fn into_response(self) -> Response {
+        (self, ()).into_response()
     }
 }
 

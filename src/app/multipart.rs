@@ -58,8 +58,8 @@ use self::source::Source;
 
 /// A form with files, read field by field; the last argument of a handler.
 ///
-/// The route's [`body_limit`](super::MethodRouter::body_limit) holds for all of it (2 MiB unless the route or the
-/// configuration says otherwise), and [`MultipartLimits`] for its parts: those of [`Multipart::with_limits`], or of the
+/// The [`body_limit`](super::Router::body_limit) of the route, the router or the application holds for all of it (2 MiB unless
+/// they or the configuration say otherwise), and [`MultipartLimits`] for its parts: those of [`Multipart::with_limits`], or of the
 /// request's extensions, or of the application's state, or the default ones.
 ///
 /// Rejected with 415 if the body is not `multipart/form-data`, and with 400 if the type has no usable `boundary`
@@ -199,7 +199,7 @@ impl Multipart {
 
 /// The field's name; each has one (RFC 7578 section 4.2).
 fn named(headers: &HeaderMap) -> Result<Disposition, MultipartError> {
-    let reason = "a field has no Content-Disposition that is form-data with a name, in UTF-8";
+    let reason = "a field has no Content-Disposition that is form-data with a name, each parameter once, in UTF-8";
     disposition::of(headers).ok_or_else(|| MultipartError::malformed(reason))
 }
 

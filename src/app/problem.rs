@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 
 use super::body::{Body, BodyError};
 use super::into_response::IntoResponse;
+#[cfg(feature = "multipart")]
+use super::multipart::MultipartError;
 use super::response::{Headers, Response};
 
 /// An error response as `application/problem+json` (RFC 9457).
@@ -253,8 +255,15 @@ impl From<BodyError> for Problem {
     }
 }
 
-/// For `?` where a request's body is read: 413, 408 or 400 if the client is to blame ([`BodyError`]). Any other error is
-/// [`internal`](Problem::internal): the client learns nothing of it.
+/// What the server answers before it reads a body, or in place of the rest of it.
+impl From<BodyError> for Response {
+    fn from(error: BodyError) -> Self {
+        Problem::from(error).into_response()
+    }
+}
+
+/// For `?` where a request's body, or a field of a form, is read: 413, 408 or 400 if the client is to blame ([`BodyError`],
+/// `MultipartError`). Any other error is [`internal`](Problem::internal): the client learns nothing of it.
 ///
 /// ```
 /// use std::io;
@@ -272,7 +281,15 @@ impl From<BodyError> for Problem {
 /// ```
 impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
-        BodyError::of(&error).map_or_else(|| Problem::internal(error), Problem::from)
+        if let Some(reason) = BodyError::of(&error) {
+            return reason.into();
+        }
+        #[cfg(feature = "multipart")]
+        let error = match error.downcast::<MultipartError>() {
+            Ok(reason) => return reason.into(),
+            Err(other) => other,
+        };
+        Problem::internal(error)
     }
 }
 
@@ -329,6 +346,26 @@ mod tests {
     fn a_status_without_a_reason_phrase_has_no_title() {
         let json = rendered(Problem::new(StatusCode::from_u16(499).unwrap()));
         assert_eq!(json, json!({"type": "about:blank", "status": 499}));
+    }
+
+    #[test]
+    fn errors_of_reading_are_the_clients_and_all_others_ours() {
+        let too_large = || io::Error::from(BodyError::TooLarge);
+        let cases = [
+            (too_large(), 413),
+            (io::Error::from(BodyError::Timeout), 408),
+            (io::ErrorKind::NotFound.into(), 500),
+            (io::Error::other("secret"), 500),
+            #[cfg(feature = "multipart")]
+            (MultipartError::from(too_large()).into(), 413),
+            #[cfg(feature = "multipart")]
+            (io::Error::from(MultipartError::Body(BodyError::TooLarge)), 413),
+        ];
+        for (error, status) in cases {
+            let problem = Problem::from(error);
+            assert_eq!(problem.status(), status, "{problem:?}");
+            assert!(!problem.detail().unwrap_or_default().contains("secret"), "{problem:?}");
+        }
     }
 
     #[test]

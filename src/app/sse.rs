@@ -42,8 +42,9 @@ use super::response::Response;
 /// ```
 ///
 /// Over HTTP/1.1 a browser opens at most six connections to a site, tabs together: have one stream for all kinds of events,
-/// told apart by [`Event::event`]. A stream ends when its sender is dropped; the browser then connects again, unless it is
-/// answered with 204 (No Content). Where the sender is dropped by a thread that panics, the stream breaks off, and the browser
+/// told apart by [`Event::event`]. A stream ends when its sender is dropped; the browser then connects again. Any status but 200,
+/// be it a 503 of a proxy, makes it give up for good (`readyState` is `CLOSED` in `onerror`); 204 (No Content) is the one to
+/// ask for that. Where the sender is dropped by a thread that panics, the stream breaks off, and the browser
 /// connects again as well. A sender that is never dropped keeps its stream open until the client goes or the server stops.
 ///
 /// The response is not compressed by [`Compression`](super::middleware::Compression), and `no-transform` keeps proxies from it:

@@ -34,12 +34,16 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Prepares a listener that somebody else bound: non-blocking, and without Nagle's delay on what it accepts
-/// (Linux copies TCP_NODELAY from the listener, which saves a system call per connection).
+/// (Linux copies TCP_NODELAY from the listener, which saves a system call per connection). If another server has
+/// [refused](refuse_new) new connections on a clone of it, they may come again.
 ///
 /// # Errors
 /// The operating system's.
 pub fn prepare(listener: &TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
+    // There is seldom anything to lift.
+    let _ = SockRef::from(listener).detach_filter();
+    let _ = demand_ttl(listener, 0);
     SockRef::from(listener).set_tcp_nodelay(true)
 }
 
@@ -151,6 +155,25 @@ mod tests {
         let mut answer = String::new();
         early.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "yes");
+    }
+
+    #[test]
+    fn a_clone_takes_new_connections_again_once_it_is_prepared() {
+        let ways: [fn(&TcpListener) -> io::Result<()>; 2] = [filter_syns, |listener| demand_ttl(listener, 255)];
+        for (address, refuse) in
+            ["127.0.0.1:0", "[::1]:0"].into_iter().flat_map(|address| ways.map(|way| (address, way)))
+        {
+            let Ok(listener) = bind(address.parse().unwrap()) else { continue };
+            let (address, clone) = (listener.local_addr().unwrap(), listener.try_clone().unwrap());
+            match refuse(&listener) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
+                result => result.unwrap(),
+            }
+            drop(listener);
+            assert!(TcpStream::connect_timeout(&address, Duration::from_millis(50)).is_err());
+            prepare(&clone).unwrap();
+            TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap();
+        }
     }
 
     #[test]

@@ -206,6 +206,14 @@ impl Stream {
         }
     }
 
+    /// What has become of the connection, if something has. Behind the end of what the peer sends, reading does not tell.
+    ///
+    /// # Errors
+    /// A reset by the peer, for example, once.
+    pub fn check(&self) -> io::Result<()> {
+        self.socket.take_error()?.map_or(Ok(()), Err)
+    }
+
     /// Makes closing it a reset, so that the peer takes nothing for complete.
     ///
     /// # Errors

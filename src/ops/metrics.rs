@@ -58,6 +58,17 @@ pub struct Metrics {
     complaints: Throttle,
 }
 
+impl Drop for Metrics {
+    /// Gives the names back, so that the registries may belong to another server.
+    fn drop(&mut self) {
+        for registry in &self.users {
+            // Nothing can be wrong with names that were registered; those that were not are no loss.
+            let reserved = self.reserved().into_iter().flatten();
+            reserved.for_each(|reserved| _ = registry.unregister(Box::new(reserved)));
+        }
+    }
+}
+
 impl Metrics {
     /// The server's metrics beside those of `registry`, in which their names are taken from now on. `logs` are the writers
     /// whose dropped lines are counted.
@@ -82,16 +93,22 @@ impl Metrics {
     /// its own registry, and no others.
     ///
     /// # Errors
-    /// When it already has a metric of one of the server's names, or was given before.
+    /// When it already has a metric of one of the server's names, or was given before. Another server may have it as well.
     pub fn with_registry(mut self, registry: Registry) -> prometheus::Result<Self> {
-        for reserved in Reserved::all()? {
+        self.users.push(registry.clone());
+        for reserved in self.reserved()? {
             let name = reserved.name().to_owned();
             registry.register(Box::new(reserved)).map_err(|error| {
                 prometheus::Error::Msg(format!("{name} is there twice, and it is one of the server's: {error}"))
             })?;
         }
-        self.users.push(registry);
         Ok(self)
+    }
+
+    /// The server's names, as this one has them.
+    fn reserved(&self) -> prometheus::Result<impl Iterator<Item = Reserved> + use<>> {
+        // Nobody else has the same while this lives.
+        Reserved::all(Arc::as_ptr(&self.cells).addr())
     }
 
     /// The registry it was made with, for users' own collectors. A name that the server uses is refused there.

@@ -32,8 +32,12 @@ impl App {
     /// listener, which may be bound anywhere, also to port 0, takes their place. The configuration does not change
     /// afterwards; certificates are read again when their files change.
     ///
+    /// The listener is made non-blocking. The caller may keep a clone of it and serve it again later; from the drain on until
+    /// then, nobody new gets in on any clone.
+    ///
     /// Unlike `run` it leaves the process as it is: no signal is handled, no panic hook or tracing subscriber installed, no
-    /// environment variable read. Diagnostics are events of `tracing` for the subscriber that the program has; the
+    /// environment variable read; only the soft limit of open files is raised, as far as RWS_CONFIG_MAX_CONNECTIONS needs.
+    /// Diagnostics are events of `tracing` for the subscriber that the program has; the
     /// access log goes to stdout unless RWS_CONFIG_LOG_FORMAT is `off`. There may be several servers in one process.
     ///
     /// ```

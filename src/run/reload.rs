@@ -1,6 +1,9 @@
 //! Live configuration: notices that files have changed, or that somebody asks, has the configuration read again, and
 //! says what came of it. What is in force is in [`Live`]; who acts on it follows that.
 
+#[cfg(not(feature = "watch"))]
+mod unwatched;
+#[cfg(feature = "watch")]
 mod watch;
 
 use std::io;
@@ -11,6 +14,9 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, after, never, select, unbounded};
 use prometheus::{Gauge, IntCounter, IntCounterVec, Opts, Registry};
 
+#[cfg(not(feature = "watch"))]
+use self::unwatched::Watch;
+#[cfg(feature = "watch")]
 use self::watch::Watch;
 use crate::config::{ChangedValue, ConfigErrors, Live, Notice, Outcome, Places, Sources};
 

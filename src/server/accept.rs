@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 pub(super) use self::per_ip::Seat;
 use self::per_ip::Seats;
+use super::lifecycle::State;
 use super::reactor::current_date;
 use super::role::Role;
 use super::settings::Settings;
@@ -134,7 +135,10 @@ pub(super) fn run(shared: &Shared, mut poll: Poll, listener: TcpListener) {
         let timeout = (pause == Pause::Starved).then_some(RECOVERY);
         wait(&mut poll, &mut events, timeout);
     }
-    take_in_the_last(shared, &mut poll, &mut events, &listener, &mut intake);
+    // Nobody would answer who gets through to a server that ends at once.
+    if shared.lifecycle.state() < State::Forced {
+        take_in_the_last(shared, &mut poll, &mut events, &listener, &mut intake);
+    }
     drop(listener);
     shared.accept.closed.store(true, Ordering::Release);
     shared.wake_reactors();

@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 pub(super) use self::answer::Finishing;
 use self::answer::{Pulling, call};
 pub(super) use self::buffer::Buffer;
@@ -128,6 +130,8 @@ pub(super) struct InFlight {
     pub(super) started: Instant,
     /// Whether it was reported for taking longer than HANDLER_TIMEOUT.
     pub(super) reported: bool,
+    /// What was answered, once the body of that is still being got from somewhere.
+    pub(super) answered: Option<StatusCode>,
     /// Whether it was answered and recorded long since, and what runs is for what its connection became.
     pub(super) upgraded: bool,
 }
@@ -312,9 +316,11 @@ impl Connection {
                 return next;
             }
             match self.output.flush(&mut self.stream) {
-                Ok(Flushed::All) if self.waiting == Waiting::Write => self.waiting = Waiting::No,
-                Ok(Flushed::All) => {}
-                Ok(Flushed::More) => return Next::Yield,
+                Ok(Flushed::All) => self.has_all_its_time_again(),
+                Ok(Flushed::More) => {
+                    self.has_all_its_time_again();
+                    return Next::Yield;
+                }
                 Ok(Flushed::Blocked(_)) if self.stream.is_handshaking() => {
                     return self.wait(reactor, Waiting::Handshake, false);
                 }
@@ -330,7 +336,12 @@ impl Connection {
                 return Next::Pull;
             }
             if self.has_more_to_say() {
-                return Next::Yield;
+                // Another protocol is asked again at once, but not for ever.
+                if reads == 0 || !matches!(self.phase, Phase::Upgraded(_)) {
+                    return Next::Yield;
+                }
+                reads -= 1;
+                continue;
             }
             if !matches!(self.phase, Phase::Feed(_)) {
                 self.finish_response(reactor);

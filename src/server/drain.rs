@@ -125,14 +125,27 @@ pub(super) fn supervise(shared: &Arc<Shared>, commands: &Receiver<Command>) -> R
     if state == State::Forced {
         abandon_the_rest(shared);
         enter(shared, State::Forced);
+        shared.accept.stop();
         wait_for_reactors(shared, Duration::from_millis(500));
     }
     enter(shared, state);
     let report = shared.drain.report(verdict);
+    end_threads(shared);
+    report
+}
+
+/// Ends a server that could not be started as a whole.
+pub(super) fn give_up(shared: &Arc<Shared>) {
+    shared.pool.forget_reactors();
+    enter(shared, State::Forced);
+    shared.accept.stop();
+    end_threads(shared);
+}
+
+fn end_threads(shared: &Shared) {
     shared.drain.over.store(true, Ordering::Release);
     shared.monitor.wake();
     shared.pool.end();
-    report
 }
 
 fn until_stopped(shared: &Arc<Shared>, commands: &Receiver<Command>) -> Verdict {
@@ -206,7 +219,9 @@ fn enter(shared: &Shared, state: State) {
 fn abandon_the_rest(shared: &Shared) {
     for worker in shared.pool.workers() {
         let Some(in_flight) = lock(&worker.running).take() else { continue };
-        abandon(shared, in_flight, "its handler has not returned");
+        let is_answered = in_flight.answered.is_some();
+        let why = if is_answered { "its response is not whole yet" } else { "its handler has not returned" };
+        abandon(shared, in_flight, why);
     }
     let (jobs, pulls) = shared.pool.abandon();
     for job in jobs {

@@ -87,7 +87,10 @@ fn report_interval(limit: Duration) -> Duration {
 fn report_overdue(shared: &Shared, limit: Duration) {
     for worker in shared.pool.workers() {
         let mut running = lock(&worker.running);
-        let Some(in_flight) = running.as_mut().filter(|in_flight| !in_flight.reported) else { continue };
+        let Some(in_flight) = running.as_mut().filter(|in_flight| !in_flight.reported && in_flight.answered.is_none())
+        else {
+            continue;
+        };
         let took = shared.clock.now().saturating_duration_since(in_flight.started);
         if took >= limit {
             in_flight.reported = true;

@@ -67,7 +67,8 @@ impl Vitals {
         self.running().map_or(0, |shared| shared.pool.waiting_jobs())
     }
 
-    /// The routes whose handlers run away from a reactor at the moment, the longest running first.
+    /// The routes whose handlers, or the sources of whose responses, run away from a reactor at the moment, the longest
+    /// running first.
     pub fn running_routes(&self) -> Vec<RunningRoute> {
         let Some(shared) = self.running() else { return Vec::new() };
         let now = shared.clock.now();
@@ -88,7 +89,7 @@ impl Vitals {
         routes
     }
 
-    /// The requests whose handlers run away from a reactor at the moment, the oldest first.
+    /// The requests whose handlers, or the sources of whose responses, run away from a reactor at the moment, the oldest first.
     pub fn running_requests(&self) -> Vec<RunningRequest> {
         let Some(shared) = self.running() else { return Vec::new() };
         let now = shared.clock.now();

@@ -29,7 +29,7 @@ pub(super) struct Worker {
     pub(super) id: usize,
     /// The reactor it drives, while a handler runs inline.
     pub(super) slot: Slot<Reactor>,
-    /// The request whose handler it runs, unless that runs inline and nobody took the reactor.
+    /// The request whose handler it runs, unless that runs inline and nobody took the reactor, or whose response it sends on.
     pub(super) running: Mutex<Option<InFlight>>,
 }
 
@@ -109,6 +109,11 @@ impl Pool {
     pub(super) fn add_reactor(&self, reactor: Box<Reactor>) {
         // The receiver lives as long as the sender.
         let _ = self.reactors.0.send(reactor);
+    }
+
+    /// Drops the reactors that wait for a worker, as nobody else would: they hold what holds them.
+    pub(super) fn forget_reactors(&self) {
+        self.reactors.1.try_iter().for_each(drop);
     }
 
     /// Takes all requests out that wait for a worker, and all responses that wait to be read on.
@@ -293,7 +298,7 @@ impl Shared {
     fn step(self: &Arc<Self>, worker: &Arc<Worker>) -> bool {
         match self.next_task() {
             Task::Drive(reactor) => reactor::drive(self, reactor, worker),
-            Task::Pull(connection) => self.pull(connection),
+            Task::Pull(connection) => away::pull(self, connection, worker),
             Task::Run(job) => self.run(*job, worker),
             Task::End => return false,
         }
@@ -352,14 +357,6 @@ impl Shared {
             Work::Request { request, streams } => away::run(self, connection, request, streams, worker),
             Work::Upgraded => upgraded::run_away(self, connection, worker),
         }
-    }
-
-    /// Gives a streamed response its turn on this thread.
-    fn pull(self: &Arc<Self>, connection: Box<Connection>) {
-        self.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
-        away::pull(self, connection);
-        self.pool.progress.beat_among_others();
-        self.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A handler that left its reactor, or never ran on one, is over.

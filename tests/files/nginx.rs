@@ -1,4 +1,4 @@
-//! A real nginx with its defaults, serving the same directory.
+//! A real nginx with its defaults, serving a directory or in front of a server.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -17,17 +17,23 @@ pub(crate) struct Nginx {
 
 impl Nginx {
     /// Starts one that serves `root`. `None`, and a line that says so, where it is not installed.
+    #[allow(dead_code, reason = "shared with sse.rs")]
     pub(crate) fn start(root: &Path) -> Option<Nginx> {
+        Nginx::of(&format!("root {};", root.display()))
+    }
+
+    /// Starts one whose server has these directives.
+    pub(crate) fn of(directives: &str) -> Option<Nginx> {
         let nginx = ["/usr/sbin/nginx".to_owned()].into_iter().find(|path| Path::new(path).exists());
         let nginx = nginx.or_else(|| program("nginx"))?;
-        let started = (0..10).find_map(|_| Nginx::on(&nginx, root, free_port()));
+        let started = (0..10).find_map(|_| Nginx::on(&nginx, directives, free_port()));
         Some(started.expect("nginx starts on a port that is free"))
     }
 
     /// `None` when it ended by itself: somebody else has taken the port.
-    fn on(nginx: &str, root: &Path, port: u16) -> Option<Nginx> {
+    fn on(nginx: &str, directives: &str, port: u16) -> Option<Nginx> {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("nginx.conf"), configuration(dir.path(), root, port)).unwrap();
+        fs::write(dir.path().join("nginx.conf"), configuration(dir.path(), directives, port)).unwrap();
         let mut command = Command::new(nginx);
         command.arg("-p").arg(dir.path()).arg("-c").arg(dir.path().join("nginx.conf")).arg("-e").arg("stderr");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -52,9 +58,9 @@ impl Drop for Nginx {
     }
 }
 
-/// Nothing but what has to be said: where files are, where it may write, and the types it comes with.
-fn configuration(dir: &Path, root: &Path, port: u16) -> String {
-    let (dir, root) = (dir.display(), root.display());
+/// Nothing but what has to be said: what it serves, where it may write, and the types it comes with.
+fn configuration(dir: &Path, directives: &str, port: u16) -> String {
+    let dir = dir.display();
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let temporary: String = temporary.iter().map(|name| format!("    {name}_temp_path {dir}/{name};\n")).collect();
     let types = if Path::new("/etc/nginx/mime.types").exists() { "include /etc/nginx/mime.types;" } else { "" };
@@ -63,6 +69,6 @@ fn configuration(dir: &Path, root: &Path, port: u16) -> String {
          events {{ worker_connections 64; }}\n\
          http {{\n    access_log off;\n{temporary}    {types}\n    default_type application/octet-stream;\n    \
          keepalive_requests 100000;\n    large_client_header_buffers 4 64k;\n    \
-         server {{ listen 127.0.0.1:{port}; root {root}; }}\n}}\n"
+         server {{ listen 127.0.0.1:{port}; {directives} }}\n}}\n"
     )
 }

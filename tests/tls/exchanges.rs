@@ -76,6 +76,30 @@ fn bodies_of_every_kind_and_size_arrive_whole_in_both_directions() {
 }
 
 #[test]
+fn client_and_handler_take_turns_while_both_bodies_are_under_way() {
+    let site = site(config());
+    let mut client = connect(&site);
+    client.send(request("POST", "/duplex", "Transfer-Encoding: chunked\r\n"));
+    for n in [1, 5, 20_000, 3] {
+        client.send(format!("{n:x}\r\n{}\r\n", "x".repeat(n)));
+        if n == 1 {
+            assert_eq!(client.head().unwrap().status, 200);
+        }
+        let mut heard = 0;
+        while heard < n {
+            let chunk = client.next_chunk().unwrap();
+            assert!(!chunk.is_empty() && chunk.iter().all(|byte| *byte == b'X'), "{n}");
+            heard += chunk.len();
+        }
+    }
+    client.send("0\r\n\r\n".to_owned() + &get_of("/text"));
+    assert_eq!(client.next_chunk().unwrap(), b"");
+    assert_eq!(client.reply().text(), "Hello");
+    drop(client);
+    site.until_deserted();
+}
+
+#[test]
 fn requests_in_one_record_and_many_are_all_answered_in_order() {
     let site = site(config());
     // What does not fit into one read of plaintext stays behind in the session, where no poller sees it.

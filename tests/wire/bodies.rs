@@ -103,6 +103,10 @@ fn too_large_a_body() {
         let mut client = site.send(input + &get_of("/text"));
         let reply = client.reply();
         assert_eq!((reply.status, reply.closes()), (413, true), "{target}: {reply:?}");
+        if target != "/limited/stream" || !reply.body.starts_with(b"the request") {
+            assert_eq!(reply.field("content-type"), Some("application/problem+json"), "{target}");
+            assert!(reply.text().contains(r#""detail":"the request body is too large""#), "{target}: {}", reply.text());
+        }
         client.expect_end();
         let seen = site.next_seen();
         assert_eq!((seen.path.as_str(), seen.status), (target, 413));

@@ -1,5 +1,6 @@
 //! Stopping: what is in flight is finished, what has come is answered, and who is late is told (C1, C4).
 
+use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use rws::server::Verdict;
 use rws::server::lifecycle::State;
 use rws::server::observe::Outcome;
 
-use super::support::{Client, Site, config, find, get_of, pattern, post_of, until};
+use super::support::{Client, Site, config, find, get_of, pattern, post_of, request, until};
 
 /// Time enough for a drain that goes well on a busy machine.
 fn patient() -> Config {
@@ -118,7 +119,7 @@ fn half_a_head_does_not_hold_the_drain_until_its_deadline() {
 #[test]
 fn responses_under_way_are_sent_whole() {
     let site = Site::start(patient());
-    let targets = ["/big/8000000", "/file/8000000", "/stream/8000000", "/stream/8000000/8000000"];
+    let targets = ["/big/8000000", "/file/8000000", "/stream/8000000", "/stream/8000000/8000000", "/written/8000000"];
     let mut clients: Vec<Client> = targets.iter().map(|target| site.send(get_of(target))).collect();
     clients.iter_mut().for_each(Client::wait_for_bytes);
     begin_to_stop(&site);
@@ -212,6 +213,35 @@ fn the_time_is_up() {
 }
 
 #[test]
+fn functions_that_write_are_waited_for_and_given_up_like_handlers() {
+    let site = Site::start(patient());
+    let mut talking = site.send(request("POST", "/duplex", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n");
+    talking.wait_for_bytes();
+    begin_to_stop(&site);
+    talking.send("5\r\nworld\r\n0\r\n\r\n");
+    assert_eq!(talking.reply().text(), "HELLOWORLD");
+    drop(talking);
+    assert_eq!(site.report().verdict, Verdict::Drained);
+
+    let site = Site::start(Config { drain_timeout: Duration::from_millis(300), ..config() });
+    let mut stuck = site.send(get_of("/written/50000000"));
+    let mut silent = site.send(request("POST", "/duplex", "Transfer-Encoding: chunked\r\n") + "5\r\nhello\r\n");
+    let mut slow = site.send(get_of("/stream/50000000"));
+    [&mut stuck, &mut silent, &mut slow].into_iter().for_each(Client::wait_for_bytes);
+    site.settle();
+    let report = site.drain();
+    assert_eq!(report.verdict, Verdict::TimedOut);
+    let mut paths: Vec<_> = site.seen.try_iter().filter(|seen| seen.path != "/probe").map(|seen| seen.path).collect();
+    paths.sort();
+    assert_eq!(
+        (report.aborted.len(), &paths[..]),
+        (3, &["/duplex", "/stream/50000000", "/written/50000000"].map(String::from)[..]),
+        "{:?}",
+        report.aborted
+    );
+}
+
+#[test]
 fn a_second_call_gives_up_and_an_abort_ends_at_once() {
     for second in [true, false] {
         let site = Site::start(patient());
@@ -232,6 +262,21 @@ fn a_second_call_gives_up_and_an_abort_ends_at_once() {
     let site = Site::start(patient());
     site.stop.abort(3);
     assert_eq!(site.report().verdict, Verdict::Killed(3));
+}
+
+#[test]
+fn what_would_never_end_ends_when_nobody_waits_any_longer() {
+    let site = Site::start(config());
+    let mut client = site.send(get_of("/endless-writer"));
+    // More than its head, so that its function runs.
+    client.stream.read_exact(&mut [0; 100_000]).unwrap();
+    site.stop.abort(9);
+    let report = site.report();
+    assert_eq!(report.aborted.len(), 1, "{:?}", report.aborted);
+    let mut rest = Vec::new();
+    let _ = client.stream.read_to_end(&mut rest);
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "it must not look whole");
+    site.until("its thread is free", |stats| stats.workers_busy.load(Ordering::SeqCst) == 0);
 }
 
 #[test]

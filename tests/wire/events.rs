@@ -99,6 +99,7 @@ fn a_sender_is_told_at_once_that_the_client_has_gone() {
 }
 
 /// The server's end of this client's connection, or `None` and a line about it where a process may not look at its own files.
+#[allow(clippy::print_stderr, reason = "it says what is skipped")]
 fn other_end(client: &Client) -> Option<OwnedFd> {
     let address = client.stream.local_addr().unwrap();
     let process = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();

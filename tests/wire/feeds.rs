@@ -24,7 +24,7 @@ fn waiting_streams_occupy_nobody() {
     // More than there are threads, one after the other and one that occupies the only worker for a while.
     assert_eq!(site.send(get_of("/sleep-blocking/1")).reply().text(), "slept");
     assert_eq!(site.send(get_of("/text")).reply().text(), "Hello");
-    assert_eq!(site.stats.requests_active.load(Ordering::SeqCst), 50);
+    site.until("only the streams are left", |stats| stats.requests_active.load(Ordering::SeqCst) == 50);
     assert_eq!(site.stats.workers_busy.load(Ordering::SeqCst), 0);
     for (n, (_, sender)) in streams.iter().enumerate() {
         sender.send(format!("number {n}")).unwrap();
@@ -103,6 +103,20 @@ fn a_client_that_only_ends_its_half_gets_the_rest() {
     drop(sender);
     assert_eq!(client.reply().text(), "rest");
     client.expect_end();
+    site.until_deserted();
+}
+
+#[test]
+fn who_has_ended_its_half_may_still_go() {
+    let site = Site::start(config());
+    let client = site.send(get_of("/fed/a"));
+    let sender = site.gate.sender("a");
+    client.half_close();
+    site.settle();
+    assert!(!sender.is_closed(), "it may still listen");
+    client.reset();
+    until("it is told although it sends nothing", || sender.is_closed());
+    assert_eq!(site.next_seen().outcome, Outcome::ClientAbort);
     site.until_deserted();
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rws::config::Config;
 use rws::server::observe::Outcome;
 
-use super::support::{Site, config, get_of, pattern, post_of};
+use super::support::{Site, config, get_of, pattern, post_of, request};
 
 #[test]
 fn every_kind_of_body_arrives_whole() {
@@ -116,6 +116,73 @@ fn clients_that_leave_in_the_middle_of_a_response() {
         }
     }
     site.until_deserted();
+}
+
+#[test]
+fn pipelined_responses_come_in_order_whatever_they_are_made_of() {
+    let site = Site::start(config());
+    let targets = ["/written/70000", "/text", "/stream/40000", "/stream/10/10", "/file/5", "/written/0", "/big/20000"];
+    let input = targets.map(|target| get_of(target) + &request("HEAD", target, "")).concat();
+    let input = input.repeat(3) + &get_of("/text");
+    for pieces in [input.len(), 1, 1000] {
+        let mut client = site.connect();
+        input.as_bytes().chunks(pieces).for_each(|piece| client.send(piece));
+        for target in [targets; 3].as_flattened() {
+            let n = target[1..].split('/').nth(1).map(|n| n.parse().unwrap());
+            let body = n.map_or_else(|| b"Hello".to_vec(), pattern);
+            assert!(client.reply().body == body, "{target} in pieces of {pieces}");
+            assert_eq!(client.reply_to("HEAD").status, 200, "{target} in pieces of {pieces}");
+        }
+        assert_eq!(client.reply().text(), "Hello");
+    }
+    site.until_deserted();
+}
+
+#[test]
+fn the_head_does_not_wait_for_the_body() {
+    let site = Site::start(config());
+    for (n, route) in ["gated-stream", "blocking-stream", "gated-writer", "blocking-writer"].into_iter().enumerate() {
+        let arrivals = site.gate.arrived().len();
+        let (target, name) = (format!("/{route}/{n}"), n.to_string());
+        let mut client = site.send(get_of(&target));
+        site.gate.wait_for(arrivals + 1);
+        client.wait_for_bytes();
+        assert_eq!(site.stats.workers_busy.load(Ordering::SeqCst), 1, "{target} occupies a thread");
+        site.gate.open(&name);
+        site.gate.open(&name);
+        assert!(client.reply().body.starts_with(&pattern(10)), "{target}");
+        site.until("the thread is free", |stats| stats.workers_busy.load(Ordering::SeqCst) == 0);
+    }
+}
+
+#[test]
+fn nothing_is_written_for_nobody() {
+    let site = Site::start(config());
+    for (method, target) in [("HEAD", "/gated-writer/x"), ("HEAD", "/blocking-writer/x")] {
+        let mut client = site.send(request(method, target, "") + &get_of("/text"));
+        assert_eq!(client.reply_to(method).status, 200);
+        assert_eq!(client.reply().text(), "Hello");
+    }
+    let gone = site.send(get_of("/gate-writer/y"));
+    site.gate.wait_for(1);
+    gone.reset();
+    site.settle();
+    site.gate.open_for_good();
+    let seen = (0..5).map(|_| site.next_seen()).last().unwrap();
+    assert_eq!((seen.path.as_str(), seen.outcome), ("/gate-writer/y", Outcome::ClientAbort));
+    assert_eq!(site.gate.arrived(), ["y"], "the function was not called");
+    site.until_deserted();
+}
+
+#[test]
+fn a_source_that_panics_at_its_end_ends_nothing_else() {
+    let site = Site::start(config());
+    for method in ["HEAD", "GET"] {
+        let mut client = site.send(request(method, "/bad-drop", "") + &get_of("/text"));
+        assert_eq!(client.reply_to(method).status, 200);
+        assert_eq!(client.reply().text(), "Hello", "behind {method}");
+    }
+    assert!(site.is_running());
 }
 
 #[test]

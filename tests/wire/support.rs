@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use http::{HeaderName, HeaderValue, StatusCode};
+use rws::app::middleware::{Compression, map_response};
 use rws::app::service::EndpointKind;
-use rws::app::{Body, BodySender, Json, Path, Request, Sse, SseSender, State, any, get, post};
+use rws::app::{Body, BodySender, Json, NamedFile, Path, Problem, Request, Sse, SseSender, State, any, get, post};
 use rws::config::Config;
 use rws::server::clock::Clock;
 use rws::server::lifecycle::Lifecycle;
@@ -615,6 +616,7 @@ fn app() -> App {
         )
         .route("/big/{n}", get(|Path(n): Path<usize>| pattern(n)))
         .route("/file/{n}", get(file))
+        .route("/named/{path}", get(named))
         .route("/stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::End)))
         .route(
             "/stream/{n}/{announced}",
@@ -627,8 +629,24 @@ fn app() -> App {
         )
         .route("/panicking-stream/{n}", get(|Path(n): Path<usize>| stream(n, None, Then::Panic)))
         .route("/gated-stream/{name}", get(gated_stream))
+        .route("/blocking-stream/{name}", get(gated_stream).blocking())
         .route("/fed/{name}", any(fed))
+        .route("/gated-writer/{name}", any(gated_writer))
+        .route("/blocking-writer/{name}", any(gated_writer).blocking())
+        .route("/gate-writer/{name}", get(late_writer).blocking())
+        .route("/bad-drop", get(|| Body::reader(BadDrop, None)))
+        .nest("/coded", coded())
         .route("/events/{name}", any(events))
+        .route(
+            "/endless-writer",
+            get(|| {
+                Body::writer(|out| {
+                    loop {
+                        out.write_all(&pattern(1000))?
+                    }
+                })
+            }),
+        )
         .route("/written/{n}", get(|Path(n): Path<usize>| written(n, Then::End)))
         .route("/badly-written/{n}", get(|Path(n): Path<usize>| written(n, Then::Fail)))
         .route("/panicking-writer/{n}", get(|Path(n): Path<usize>| written(n, Then::Panic)))
@@ -729,6 +747,11 @@ fn file(Path(n): Path<usize>) -> Body {
     Body::file(file, 0, n as u64)
 }
 
+/// The file with this path, as far as the request asks for it.
+fn named(Path(path): Path<String>, request: Request) -> Result<Response, Problem> {
+    NamedFile::open(path).map(|file| file.answer(request.head()))
+}
+
 fn stream(n: usize, announced: Option<u64>, then: Then) -> Response {
     Response::default().with_body(Body::reader(Source { at: 0, left: n, then, gate: None }, announced))
 }
@@ -749,6 +772,73 @@ fn written(n: usize, then: Then) -> Body {
             Then::Panic => panic!("{ON_PURPOSE}"),
         }
     })
+}
+
+/// A function that writes ten bytes before it comes to the gate, and five behind it.
+fn gated_writer(Path(name): Path<String>, State(gate): TheGate) -> Body {
+    Body::writer(move |out| {
+        out.write_all(&pattern(10))?;
+        out.flush()?;
+        gate.pass(&name);
+        out.write_all(b"after")
+    })
+}
+
+/// A function that only comes to the gate, from a handler that has been there before it.
+fn late_writer(Path(name): Path<String>, State(gate): TheGate) -> Body {
+    gate.pass(&name);
+    Body::writer(move |_| {
+        gate.pass("called");
+        Ok(())
+    })
+}
+
+/// A source whose end is a panic.
+struct BadDrop;
+
+impl Read for BadDrop {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl Drop for BadDrop {
+    fn drop(&mut self) {
+        panic!("{ON_PURPOSE}")
+    }
+}
+
+/// Bodies that are compressed while they are sent.
+fn coded() -> Router {
+    let noisy = |Path(n): Path<usize>| {
+        Body::writer(move |out| {
+            let noise = noise();
+            (0..n).try_for_each(|_| out.write_all(&noise))
+        })
+    };
+    let gated = |Path(name): Path<String>, State(gate): TheGate| {
+        Body::writer(move |out| {
+            out.write_all(b"before ")?;
+            out.flush()?;
+            gate.pass(&name);
+            out.write_all(b"and after")
+        })
+    };
+    Router::new()
+        .route("/fed/{name}", any(fed))
+        .route("/gated/{name}", get(gated))
+        .route("/noise/{n}", get(noisy))
+        .route("/duplex", post(|body: Body| Body::writer(|out| shout(body, out))))
+        .layer(Compression::new())
+        .layer(map_response(|response: Response| {
+            response.with_header(HeaderName::from_static("content-type"), HeaderValue::from_static("text/plain"))
+        }))
+}
+
+/// A mebibyte that becomes no shorter.
+fn noise() -> Vec<u8> {
+    let next = |n: &u64| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    std::iter::successors(Some(1), next).map(|n: u64| (n >> 56) as u8).take(1 << 20).collect()
 }
 
 /// A body that the test itself sends, with the sender that [`Gate::sender`] gives it.

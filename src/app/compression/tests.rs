@@ -6,7 +6,7 @@ use super::*;
 use crate::app::permits::Permits;
 
 /// What `coded` decodes to, of which there must be no more than `most` bytes.
-fn decoded(coding: Coding, coded: &[u8], most: u64) -> io::Result<Vec<u8>> {
+pub(in crate::app) fn decoded(coding: Coding, coded: &[u8], most: u64) -> io::Result<Vec<u8>> {
     decompressed(coding, coded, usize::try_from(most).unwrap())
 }
 
@@ -20,6 +20,10 @@ pub(crate) fn text(length: usize) -> Vec<u8> {
 fn stream(source: impl Read, may_wait: bool, coding: Coding) -> Compressing<impl Read> {
     let compressing = Levels::EACH_TIME.of(coding).stream(source, Permits::new(1).try_acquire().unwrap());
     if may_wait { compressing } else { compressing.without_flushing() }
+}
+
+fn coder(coding: Coding) -> Coder {
+    Coder::new(Levels::EACH_TIME.of(coding), Permits::new(1).try_acquire().unwrap())
 }
 
 /// Gives its content so many bytes at a time.
@@ -109,7 +113,7 @@ fn what_was_read_of_a_source_that_may_wait_can_be_decoded_before_more_is_asked_f
 }
 
 /// As much as can be decoded of a stream that has not ended.
-fn readable(coding: Coding, coded: &[u8]) -> Vec<u8> {
+pub(in crate::app) fn readable(coding: Coding, coded: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     let mut reader: Box<dyn Read + '_> = match coding {
         Coding::Gzip => Box::new(flate2::read::GzDecoder::new(coded)),
@@ -125,6 +129,80 @@ fn readable(coding: Coding, coded: &[u8]) -> Vec<u8> {
         content.extend_from_slice(&buffer[..count]);
     }
     content
+}
+
+/// Where a function writes: what came, in how large pieces, and how often it was flushed.
+#[derive(Default)]
+struct Sink {
+    all: Vec<u8>,
+    largest: usize,
+    flushes: usize,
+}
+
+impl io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.largest = self.largest.max(bytes.len());
+        self.all.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flushes += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_written_decodes_to_what_it_was_and_comes_out_in_small_pieces() {
+    for &coding in Coding::AVAILABLE {
+        for (length, at_once) in [(0, 1), (1, 1), (5000, 700), (3_000_000, 3_000_000), (100_000, 8192)] {
+            let content = text(length);
+            let mut sink = Sink::default();
+            let write = |out: &mut dyn io::Write| content.chunks(at_once).try_for_each(|piece| out.write_all(piece));
+            coder(coding).around(write)(&mut sink).unwrap();
+            assert_eq!(decoded(coding, &sink.all, length as u64).unwrap(), content, "{coding:?} {length} {at_once}");
+            assert!(sink.largest < 300_000, "{coding:?}: {} bytes at once", sink.largest);
+        }
+    }
+}
+
+#[test]
+fn what_is_flushed_can_be_decoded_before_more_is_written() {
+    /// Flushes, and looks at what has come out by then.
+    struct Watched(std::rc::Rc<std::cell::RefCell<Sink>>);
+    impl io::Write for Watched {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.borrow_mut().flush()
+        }
+    }
+    for &coding in Coding::AVAILABLE {
+        let sink = std::rc::Rc::<std::cell::RefCell<Sink>>::default();
+        let seen = sink.clone();
+        let write = |out: &mut dyn io::Write| {
+            out.flush()?;
+            assert!(seen.borrow().all.is_empty(), "nothing was written yet");
+            for line in 1..=20 {
+                out.write_all(b"line\n")?;
+                out.flush()?;
+                assert_eq!(readable(coding, &seen.borrow().all), b"line\n".repeat(line), "{coding:?}");
+            }
+            out.write_all(b"more")?;
+            Err(io::Error::other("on purpose"))
+        };
+        let error = coder(coding).around(write)(&mut Watched(sink.clone())).unwrap_err();
+        assert_eq!(error.to_string(), "on purpose");
+        assert!(readable(coding, &sink.borrow().all).ends_with(b"line\nmore"), "what came before a failure is sent");
+        assert!(sink.borrow().flushes >= 21);
+        assert_ne!(
+            decoded(coding, &sink.borrow().all, 1000).ok().map(|all| all.len()),
+            Some(104),
+            "it seems to be whole"
+        );
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use self::decode::{Failure, Param, Params, ParamsDeserializer};
-use super::FromRequestParts;
+use super::{FromRequestParts, OptionalFromRequestParts};
 use crate::app::context::Context;
 use crate::app::problem::Problem;
 use crate::app::request::Request;
@@ -16,7 +16,8 @@ mod shape;
 /// or a `Vec` of all of them.
 ///
 /// A value that does not fit, an invalid escape and invalid UTF-8 make a 400 that names the parameter. A handler that asks for
-/// more or fewer than its route has keeps the application from being built.
+/// more or fewer than its route has keeps the application from being built. `Option<Path<T>>` is `None` on a route without
+/// parameters, for a handler that is on several routes.
 ///
 /// ```
 /// use rws::app::{App, Path, TestClient, get};
@@ -49,6 +50,24 @@ impl<T: DeserializeOwned> FromRequestParts for Path<T> {
                 if wanted == 1 { "" } else { "s" }
             )),
             _ => Ok(()),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> OptionalFromRequestParts for Path<T> {
+    type Rejection = Problem;
+
+    fn from_request_parts(request: &mut Request, context: &Context) -> Result<Option<Self>, Problem> {
+        match context.param_names().len() {
+            0 => Ok(None),
+            _ => FromRequestParts::from_request_parts(request, context).map(Some),
+        }
+    }
+
+    fn check(context: &Context) -> Result<(), String> {
+        match context.param_names().len() {
+            0 => Ok(()),
+            _ => <Self as FromRequestParts>::check(context),
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use super::{FromRequestParts, urlencoded};
+use super::{FromRequestParts, OptionalFromRequestParts, urlencoded};
 use crate::app::context::Context;
 use crate::app::problem::Problem;
 use crate::app::request::Request;
@@ -41,5 +41,17 @@ impl<T: DeserializeOwned> FromRequestParts for Query<T> {
     fn from_request_parts(request: &mut Request, _: &Context) -> Result<Self, Problem> {
         let query = request.head().query().unwrap_or_default();
         urlencoded::decode(query.as_bytes(), "the query", StatusCode::BAD_REQUEST).map(Query)
+    }
+}
+
+/// `None` if there is no query at all.
+impl<T: DeserializeOwned> OptionalFromRequestParts for Query<T> {
+    type Rejection = Problem;
+
+    fn from_request_parts(request: &mut Request, context: &Context) -> Result<Option<Self>, Problem> {
+        match request.head().query() {
+            None => Ok(None),
+            Some(_) => FromRequestParts::from_request_parts(request, context).map(Some),
+        }
     }
 }

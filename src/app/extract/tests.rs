@@ -56,6 +56,15 @@ fn queries_are_read_by_name() {
     assert_eq!(ask(all, |c| c.get("/x?a=b+c&a=%C3%A9&d")), ok(r#"[("a", "b c"), ("a", "é"), ("d", "")]"#));
 }
 
+#[test]
+fn an_optional_query_may_be_absent_but_not_bad() {
+    let number = |query: Option<Query<Page>>| format!("{:?}", query.map(|Query(page)| page.number));
+    assert_eq!(ask(number, |c| c.get("/x")), ok("None"));
+    assert_eq!(ask(number, |c| c.get("/x?number=2")), ok("Some(2)"));
+    assert_eq!(ask(number, |c| c.get("/x?")).0, 400);
+    assert_eq!(ask(number, |c| c.get("/x?number=x")).0, 400);
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exact {

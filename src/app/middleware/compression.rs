@@ -3,6 +3,7 @@
 mod eligible;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -11,8 +12,8 @@ use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, ETAG};
 use self::eligible::{Eligible, judge};
 use super::{Middleware, Next, vary};
 use crate::app::body::{Body, Kind};
+use crate::app::compression::{Coder, Compressor, Levels};
 pub use crate::app::compression::{Coding, CompressionError};
-use crate::app::compression::{Compressor, Levels};
 use crate::app::permits::Permits;
 use crate::app::request::Request;
 use crate::app::response::Response;
@@ -36,8 +37,10 @@ use crate::semantics::head::RequestHead;
 /// zstd is taken before brotli before gzip, since it takes the least time for about the same length. If the client
 /// refuses whatever could be sent, `identity;q=0` say, it gets the response as it is.
 ///
-/// Bodies of up to 128 KiB in memory are compressed at once, on the handler's thread. Longer ones, files and readers are
-/// compressed while they are sent, by workers; each piece that a reader yields is sent before the next is asked for.
+/// Bodies of up to 128 KiB in memory are compressed at once, on the handler's thread. All others are compressed while they
+/// are sent: longer ones, files and readers by workers, what a function writes ([`Body::writer`]) on its worker, what other
+/// threads send ([`Body::channel`]) on theirs. Each piece that a reader yields is sent before the next is asked for, each
+/// that a thread sends goes out at once, and what a function writes does when it is flushed.
 /// One or two MiB of memory are held meanwhile, so there are at most [`max_streams`](Self::max_streams) (32); what comes while
 /// all are taken goes out as it is.
 ///
@@ -187,7 +190,7 @@ impl Compression {
                 Ok(Some(coded)) => Ok(coded.into()),
                 Ok(None) => Err(bytes.into()),
                 Err(error) => {
-                    tracing::error!(coding = coding.name(), %error, "cannot compress a response; it goes out as it is");
+                    tell_of(coding, &error);
                     Err(bytes.into())
                 }
             },
@@ -202,16 +205,27 @@ impl Compression {
         }
     }
 
-    /// The body compressed while it is read; or as it was, if too many are already, or if it comes from other threads: no
-    /// thread waits for those, and one that compresses would.
+    /// The body compressed while it is sent; or as it was, if too many are already, or if it has no end.
     fn stream(&self, body: Body, compressor: Compressor) -> Result<Body, Body> {
-        if matches!(body.kind, Kind::Feed(_)) {
+        if matches!(&body.kind, Kind::Feed(feed) if feed.feed().terms.is_endless) {
             return Err(body);
         }
         let Some(permit) = self.permits.try_acquire() else { return Err(body) };
-        let may_wait = matches!(body.kind, Kind::Reader { .. });
-        let compressing = compressor.stream(body, permit);
-        Ok(Body::reader(if may_wait { compressing } else { compressing.without_flushing() }, None))
+        match body.kind {
+            Kind::Writer(write) => Ok(Body::writer(Coder::new(compressor, permit).around(write))),
+            Kind::Feed(mut feed) => match feed.code(Coder::new(compressor, permit)) {
+                Ok(()) => Ok(Body { kind: Kind::Feed(feed) }),
+                Err(error) => {
+                    tell_of(compressor.coding(), &error);
+                    Err(Body { kind: Kind::Feed(feed) })
+                }
+            },
+            kind => {
+                let may_wait = matches!(kind, Kind::Reader { .. });
+                let compressing = compressor.stream(Body { kind }, permit);
+                Ok(Body::reader(if may_wait { compressing } else { compressing.without_flushing() }, None))
+            }
+        }
     }
 }
 
@@ -239,6 +253,10 @@ impl Middleware for Compression {
         }
         response
     }
+}
+
+fn tell_of(coding: Coding, error: &io::Error) {
+    tracing::error!(coding = coding.name(), %error, "cannot compress a response; it goes out as it is");
 }
 
 /// Says in the fields that the body is coded.

@@ -30,7 +30,7 @@ const PREFLIGHT_VARY: &str = "Origin, Access-Control-Request-Method, Access-Cont
 /// - A preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`) gets 204 from here: neither the handlers nor
 ///   the middleware inside, such as authentication, see it. Another OPTIONS goes its way.
 /// - Every answer from inside has the fields, errors included: without them a page cannot see the status. The server's own
-///   answers to requests that no application sees (a head that is too large, a panic) have not.
+///   answers to requests that no application sees (a head that is too large, a body over the limit, a panic) have not.
 /// - An origin that is not allowed gets no field at all, and the answer as it is: it is the browser that keeps it from the
 ///   page. `Vary: Origin` is there in any case, unless the answer is the same for all.
 /// - What handlers say of origins, credentials and exposed headers on their own is replaced.

@@ -11,7 +11,7 @@ pub(super) struct Disposition {
     pub(super) file_name: Option<String>,
 }
 
-/// `None` if there is no name, or if it is not written as RFC 2183 has it, in UTF-8. `filename*` is not for forms.
+/// `None` if there is no name, if there are two, or if it is not written as RFC 2183 has it, in UTF-8. `filename*` is not for forms.
 pub(super) fn of(headers: &HeaderMap) -> Option<Disposition> {
     let field = std::str::from_utf8(headers.get(CONTENT_DISPOSITION)?.as_bytes()).ok()?;
     let (kind, mut rest) = field.split_once(';')?;
@@ -19,8 +19,10 @@ pub(super) fn of(headers: &HeaderMap) -> Option<Disposition> {
     while !rest.trim().is_empty() {
         let (key, value, after) = parameter(rest)?;
         match &*key.to_ascii_lowercase() {
-            "name" => name = name.or(Some(value)),
-            "filename" => file_name = file_name.or(Some(value)),
+            "name" if name.is_none() => name = Some(value),
+            "filename" if file_name.is_none() => file_name = Some(value),
+            // Others on the way may have read the other one.
+            "name" | "filename" => return None,
             _ => {}
         }
         rest = after;

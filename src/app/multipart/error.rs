@@ -138,9 +138,20 @@ impl IntoResponse for MultipartError {
     }
 }
 
+/// In words for whoever wrote the client.
 impl From<multer::Error> for MultipartError {
     fn from(error: multer::Error) -> Self {
-        MultipartError::malformed(error)
+        let boundary = "it ends before its last boundary, or that is not the one of the Content-Type";
+        match error {
+            multer::Error::IncompleteStream => MultipartError::malformed(boundary),
+            multer::Error::IncompleteFieldData { field_name: Some(name) } => {
+                MultipartError::malformed(format_args!("it ends within the field `{name}`"))
+            }
+            multer::Error::ReadHeaderFailed(cause) => {
+                MultipartError::malformed(format_args!("the header of a field cannot be read: {cause}"))
+            }
+            other => MultipartError::malformed(other),
+        }
     }
 }
 

@@ -96,7 +96,10 @@ fn names_are_what_the_header_says() {
         ("NAME = \"a\" ; FileName=b c ;", Some(("a", Some("b c")))),
         ("filename=\"a; name=b\"; name=c", Some(("c", Some("a; name=b")))),
         ("name=\"a\\\"b\\\\\"; filename=\"C:\\dir\\x\"", Some(("a\"b\\", Some("C:\\dir\\x")))),
-        ("name=a; name=b; filename*=UTF-8''x", Some(("a", None))),
+        ("name=a; filename*=UTF-8''x", Some(("a", None))),
+        ("name=a; filename=x; filename*=UTF-8''y", Some(("a", Some("x")))),
+        ("name=a; name=b", None),
+        ("name=a; filename=x; FileName=y", None),
         ("filename=a", None),
         ("name=\"a", None),
         ("name=\"a\" b", None),
@@ -141,6 +144,21 @@ fn what_is_no_form_is_malformed() {
             let error = parts(form(body.as_bytes(), size)).expect_err(&format!("{body:.100} in pieces of {size}"));
             assert!(matches!(error, MultipartError::Malformed(_)), "{body:.100} in pieces of {size}: {error}");
         }
+    }
+}
+
+#[test]
+fn what_is_malformed_says_how() {
+    let cases = [
+        ("--other\r\n".to_owned(), "not the one of the Content-Type"),
+        (part("name=a", "1"), "it ends within the field `a`"),
+        (format!("--AaB03x\r\n{}\r\n", "X: y\r\n".repeat(40)), "cannot be read: too many headers"),
+        (format!("--AaB03x\r\nX: {}", "y".repeat(20_000)), "more than 16 KiB before the content of a field"),
+        (part("filename=a", "1") + END, "no Content-Disposition that is form-data with a name"),
+    ];
+    for (body, said) in cases {
+        let error = parts(form(body.as_bytes(), 1000)).unwrap_err().to_string();
+        assert!(error.starts_with("the form is malformed: ") && error.contains(said), "{error}");
     }
 }
 

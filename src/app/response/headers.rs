@@ -1,5 +1,6 @@
 //! Header fields of responses: a response's own, and before them perhaps some that many responses share.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
@@ -7,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 /// The header fields of a response, in order. A few are held without allocating.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Headers {
     /// Come first.
     shared: Option<SharedHeaders>,
@@ -159,6 +160,13 @@ impl IntoIterator for Headers {
     }
 }
 
+/// As fields, wherever they are kept.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -181,6 +189,7 @@ mod tests {
             headers.append(name, value(text));
         }
         headers.insert(SET_COOKIE, value("e"));
+        assert_eq!(format!("{headers:?}"), r#"{"etag": "b", "vary": "d", "set-cookie": "e"}"#);
         let all: Vec<_> = headers.into_iter().map(|(name, value)| (name, value.to_str().unwrap().to_owned())).collect();
         assert_eq!(all, [(ETAG, "b".to_owned()), (VARY, "d".to_owned()), (SET_COOKIE, "e".to_owned())]);
     }

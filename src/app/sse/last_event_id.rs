@@ -13,7 +13,8 @@ use crate::app::request::Request;
 /// The field `Last-Event-ID`: the [id](super::Event::id) of the last event that a client has seen before it lost the connection.
 /// Take it as an `Option`: the first time there is none.
 ///
-/// One that is not a `T` makes a 400 that names the field; so does none at all, without the `Option`.
+/// One that is not a `T` makes a 400 that names the field; so does none at all, without the `Option`. A browser that gets a 400
+/// gives up for good: where ids may have changed their form between two versions of the program, take a `String`.
 ///
 /// ```
 /// use rws::app::sse::LastEventId;

@@ -1,6 +1,6 @@
 //! Reads everything the server counts when Prometheus asks for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -41,13 +41,19 @@ impl ServerCollector {
 }
 
 /// Takes one of the server's names in a registry of the user's, so that a clash shows when the user registers and not at
-/// the next scrape. Collects nothing.
+/// the next scrape. Collects nothing. It has a label of its own, by which several servers can take a name in one registry,
+/// and nobody else.
 pub(super) struct Reserved(Desc);
 
 impl Reserved {
-    /// One for each name.
-    pub(super) fn all() -> prometheus::Result<impl Iterator<Item = Self>> {
-        Ok(f::descs()?.into_iter().map(Reserved))
+    /// One for each name, for this server.
+    pub(super) fn all(server: usize) -> prometheus::Result<impl Iterator<Item = Self>> {
+        let own = |desc: Desc| {
+            let label = HashMap::from([("rws_server".to_owned(), server.to_string())]);
+            Desc::new(desc.fq_name, desc.help, desc.variable_labels, label).map(Reserved)
+        };
+        let all: prometheus::Result<Vec<_>> = f::descs()?.into_iter().map(own).collect();
+        all.map(Vec::into_iter)
     }
 
     pub(super) fn name(&self) -> &str {

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
+use super::away::let_go;
 use super::feeding::Feeding;
 use super::incoming::Lease;
-use super::output::Tail;
+use super::output::{Shrunk, Tail};
 use super::upgraded::Speaking;
 use super::{Connection, Failure, InFlight, Phase};
 use crate::app::body::{Body, Kind, Write};
@@ -52,6 +53,15 @@ pub(in crate::server) struct Finishing {
     pub(in crate::server) outcome: Outcome,
     /// When it ended, if it has.
     pub(in crate::server) ended: Option<Instant>,
+}
+
+impl Finishing {
+    /// The request, for those who watch what workers are at.
+    pub(super) fn watched(&self) -> InFlight {
+        let InFlight { ref received, endpoint, reactor, queued, started, upgraded, .. } = self.in_flight;
+        let (received, answered) = (Arc::clone(received), Some(self.status));
+        InFlight { received, endpoint, reactor, queued, started, reported: false, upgraded, answered }
+    }
 }
 
 /// A response whose body is read while it is written.
@@ -145,7 +155,7 @@ impl Connection {
         if protocol.is_none() && response.status().is_informational() {
             // There is no such thing as a final response of that kind; the client would wait for ever.
             tracing::error!(status = response.status().as_u16(), "a handler answered with an interim status");
-            response = refusal(StatusCode::INTERNAL_SERVER_ERROR);
+            let_go(std::mem::replace(&mut response, refusal(StatusCode::INTERNAL_SERVER_ERROR)));
         }
         let status = response.status();
         let close = close.or_else(|| self.reason_to_close(reads_on, shared).filter(|_| protocol.is_none()));
@@ -183,7 +193,12 @@ impl Connection {
         let head = HeadPlan { status, length: plan.length, connection: plan.connection, date, request_id };
         let (lines, fields) = headers.as_sent();
         encode::head(self.output.bytes(), &head, lines, fields);
-        let sent = if plan.send_body { self.send_body(body, plan.length) } else { 0 };
+        let sent = if plan.send_body {
+            self.send_body(body, plan.length)
+        } else {
+            let_go(body);
+            0
+        };
         if !self.is_sending() {
             self.end_cycle();
         }
@@ -270,8 +285,12 @@ impl Connection {
         }
     }
 
-    /// Reading or writing failed: there is nobody left to talk to.
+    /// Reading or writing failed: there is nobody left to talk to, or nothing left to say.
     pub(super) fn broke(&mut self, shared: &Shared, failure: Failure, error: &io::Error) {
+        if error.get_ref().is_some_and(|inner| inner.is::<Shrunk>()) {
+            tracing::warn!(remote = %self.remote, %error, "a response was cut short");
+            return self.abandon_output(Outcome::Error);
+        }
         shared.stats.error(failure);
         tracing::debug!(remote = %self.remote, %error, "connection failed");
         self.abandon_output(Outcome::ClientAbort);

@@ -17,6 +17,7 @@ use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::Length;
 use crate::proto::framing::BodyLength;
+use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::current_date;
 use crate::server::shared::{Mail, Shared, lock};
@@ -90,35 +91,58 @@ fn finish(
         connection.finishing = Some(Box::new(finishing));
         if let Phase::Pull(pulling) = &mut connection.phase {
             pulling.lease = lease;
-            return pull(shared, connection);
         }
-        connection.flush_here(shared);
+        // The head does not wait for what the body is made of.
+        if connection.flush_here(shared) && matches!(connection.phase, Phase::Pull(_)) {
+            return pull(shared, connection, worker);
+        }
     }
     go_home(shared, connection);
 }
 
-/// Fetches the next pieces of a response and writes them for as long as the socket takes them.
-pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connection>) {
+/// Gives a response whose body is got from somewhere its turn. Meanwhile it can be seen, and given up, like a handler.
+pub(in crate::server) fn pull(shared: &Arc<Shared>, connection: Box<Connection>, worker: &Worker) {
+    *lock(&worker.running) = connection.finishing.as_ref().map(|finishing| finishing.watched());
+    shared.stats.workers_busy.fetch_add(1, Ordering::Relaxed);
+    let turn = take_turn(shared, connection);
+    shared.pool.progress.beat_among_others();
+    shared.stats.workers_busy.fetch_sub(1, Ordering::Relaxed);
+    let is_given_up = lock(&worker.running).take().is_none();
+    let Some((mut connection, goes_on)) = turn else { return };
+    if is_given_up && connection.finishing.take().is_some() {
+        // It was recorded then.
+        shared.stats.requests_active.fetch_sub(1, Ordering::Relaxed);
+    }
+    if goes_on { shared.submit_pull(connection) } else { go_home(shared, connection) }
+}
+
+/// Has the body written by its function, or fetches the next pieces of it and writes them for as long as the socket takes
+/// them. Returns the connection, and whether it goes on at once.
+fn take_turn(shared: &Arc<Shared>, mut connection: Box<Connection>) -> Option<(Box<Connection>, bool)> {
+    if connection.closing == Some(CloseReason::IoError) {
+        connection.drop_source();
+        return Some((connection, false));
+    }
     if let Phase::Pull(pulling) = &mut connection.phase
         && let Source::Writer(_) = pulling.source
         && let Source::Writer(write) = std::mem::replace(&mut pulling.source, Source::Gone)
     {
-        return push(shared, connection, write);
+        return push(shared, connection, write).map(|connection| (connection, false));
     }
     let mut piece = vec![0; PIECE];
     for _ in 0..TURN {
-        if connection.closing == Some(CloseReason::IoError) {
-            connection.drop_source();
+        if shared.lifecycle.state() == State::Forced {
+            connection.abandon_output(Outcome::Timeout);
+            return Some((connection, false));
         }
         let Phase::Pull(mut pulling) = std::mem::replace(&mut connection.phase, Phase::Head) else {
-            return go_home(shared, connection);
+            return Some((connection, false));
         };
         let read = match pulling.lease.clone() {
             None => next_piece(&mut pulling, &mut piece),
             Some(lease) => {
                 let (back, read) = lease.lend(connection, || next_piece(&mut pulling, &mut piece));
-                let Some(back) = back else { return };
-                connection = back;
+                connection = back?;
                 read
             }
         };
@@ -142,10 +166,10 @@ pub(in crate::server) fn pull(shared: &Arc<Shared>, mut connection: Box<Connecti
             }
         }
         if !connection.flush_here(shared) || !matches!(connection.phase, Phase::Pull(_)) {
-            return go_home(shared, connection);
+            return Some((connection, false));
         }
     }
-    shared.submit_pull(connection);
+    Some((connection, true))
 }
 
 /// Tells of a response's body that could not be completed.
@@ -197,6 +221,11 @@ impl fmt::Display for SourcePanicked {
 }
 
 impl std::error::Error for SourcePanicked {}
+
+/// Drops what is the user's, and may panic.
+pub(super) fn let_go<T>(what: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(what)));
+}
 
 /// Sends a connection back to its reactor.
 pub(in crate::server) fn go_home(shared: &Shared, connection: Box<Connection>) {
@@ -261,10 +290,10 @@ impl Connection {
         self.end_cycle();
     }
 
-    /// Lets go of what the body is read from. It is the user's, and may panic.
+    /// Lets go of what the body is made of.
     pub(super) fn drop_source(&mut self) {
         if let Phase::Pull(pulling) = std::mem::replace(&mut self.phase, Phase::Head) {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(pulling)));
+            let_go(pulling);
         }
     }
 }

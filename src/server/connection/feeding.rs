@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{Connection, Next, OUTPUT_HIGH, Phase, Waiting};
+use super::{Connection, Failure, Next, OUTPUT_HIGH, Phase, Waiting};
 use crate::app::feed::{FeedReader, Taken};
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
@@ -11,6 +11,7 @@ use crate::proto::encode::Length;
 use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::reactor::{ROOMY, Reactor};
+use crate::server::shared::Shared;
 
 /// A response whose body is taken from a feed. Dropped, it tells the sender that nobody takes any more.
 pub(super) struct Feeding {
@@ -20,7 +21,7 @@ pub(super) struct Feeding {
     sent: Option<Instant>,
     /// Nothing was there at the last look.
     is_hungry: bool,
-    /// The client has sent all it will.
+    /// The client has sent all it will: to be read once more when the feed is over.
     has_ended: bool,
 }
 
@@ -127,6 +128,7 @@ impl Connection {
         if feeding.framing == Length::Chunked {
             self.output.bytes().extend_from_slice(chunked::LAST);
         }
+        self.readable |= feeding.has_ended;
         self.end_cycle();
         if feeding.is_endless() && reactor.shared().lifecycle.state() >= State::Stopping {
             self.closing.get_or_insert(CloseReason::Draining);
@@ -140,11 +142,16 @@ impl Connection {
     }
 
     /// The peer will send nothing more. To a stream without an end that means that it has gone; to others it may still
-    /// listen, and the end is read once more behind them.
-    pub(super) fn live_ended(&mut self) {
+    /// listen, and what the poller tells of later may be a reset.
+    pub(super) fn live_ended(&mut self, shared: &Shared) {
         match &mut self.phase {
             Phase::Feed(feeding) if feeding.is_endless() => self.abandon_output(Outcome::ClientAbort),
-            Phase::Feed(feeding) => (feeding.has_ended, self.readable) = (true, true),
+            Phase::Feed(feeding) => {
+                (feeding.has_ended, self.readable) = (true, false);
+                if let Err(error) = self.stream.check() {
+                    self.broke(shared, Failure::Reset, &error);
+                }
+            }
             Phase::Upgraded(speaking) => {
                 speaking.ended();
                 self.readable = false;
@@ -164,8 +171,12 @@ impl Connection {
 
     /// Whether what arrives can wait. Of further requests a feed lets a buffer full come, so that it sees the client go.
     pub(super) fn is_done_reading(&self) -> bool {
-        let Phase::Feed(feeding) = &self.phase else { return false };
-        feeding.has_ended || self.input.unused().len() >= ROOMY
+        matches!(self.phase, Phase::Feed(_)) && self.input.unused().len() >= ROOMY
+    }
+
+    /// Whether it sends what has no end of its own.
+    pub(super) fn is_endless(&self) -> bool {
+        matches!(&self.phase, Phase::Feed(feeding) if feeding.is_endless())
     }
 
     /// Waits for the sender, with no deadline but that of a sign of life.

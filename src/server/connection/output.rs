@@ -1,5 +1,6 @@
 //! What waits to be written to a connection: bytes, and after them perhaps a part of a file.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 
 use bytes::{Buf, Bytes};
@@ -26,6 +27,18 @@ pub(in crate::server) enum Tail {
     Bytes(Bytes),
     File(FilePart),
 }
+
+/// A file turned out shorter than was promised: the server's fault, and no sign that the client has gone.
+#[derive(Debug)]
+pub(super) struct Shrunk;
+
+impl fmt::Display for Shrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a file became shorter while it was sent")
+    }
+}
+
+impl std::error::Error for Shrunk {}
 
 /// How far a flush came.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,7 +111,7 @@ impl Output {
     /// Writes until everything is written or the socket takes no more. One system call when the socket has room.
     ///
     /// # Errors
-    /// The operating system's; `UnexpectedEof` when a file turned out shorter than was promised.
+    /// The operating system's; [`Shrunk`] inside of one when a file turned out shorter than was promised.
     pub(in crate::server) fn flush(&mut self, stream: &mut Stream) -> io::Result<Flushed> {
         let mut progress = false;
         let mut turn = TURN;
@@ -139,7 +152,7 @@ impl Output {
             Tail::File(part) => {
                 let n = stream.write_file(&part.file, part.offset, part.length)? as u64;
                 if n == 0 && part.length > 0 {
-                    return Err(ErrorKind::UnexpectedEof.into());
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, Shrunk));
                 }
                 part.offset += n;
                 part.length -= n;

@@ -4,13 +4,14 @@ use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::away::{PIECE, SourcePanicked, go_home, tell_of};
+use super::away::{PIECE, SourcePanicked, tell_of};
 use super::incoming::Lease;
 use super::{Connection, Failure, Flushed, Phase};
 use crate::app::body::Write;
 use crate::proto::chunked;
 use crate::proto::cycle::CloseReason;
 use crate::proto::encode::Length;
+use crate::server::lifecycle::State;
 use crate::server::observe::Outcome;
 use crate::server::shared::Shared;
 
@@ -21,12 +22,12 @@ struct Pushing<'a> {
     framing: Length,
 }
 
-/// Has the body written, and sends the connection home when that is done, or has failed.
-pub(super) fn push(shared: &Arc<Shared>, mut connection: Box<Connection>, write: Write) {
-    let Phase::Pull(pulling) = &mut connection.phase else { return go_home(shared, connection) };
+/// Has the body written, and gives the connection back when that is done, or has failed.
+pub(super) fn push(shared: &Arc<Shared>, mut connection: Box<Connection>, write: Write) -> Option<Box<Connection>> {
+    let Phase::Pull(pulling) = &mut connection.phase else { return Some(connection) };
     let (framing, lease) = (pulling.framing, pulling.lease.take().unwrap_or_default());
     let (back, written) = lease.lend(connection, || Pushing { shared, lease: &lease, framing }.run(write));
-    let Some(mut connection) = back else { return };
+    let mut connection = back?;
     match written {
         // What was to be sent is given up already.
         _ if connection.closing == Some(CloseReason::IoError) => connection.drop_source(),
@@ -42,7 +43,7 @@ pub(super) fn push(shared: &Arc<Shared>, mut connection: Box<Connection>, write:
         }
     }
     connection.flush_here(shared);
-    go_home(shared, connection);
+    Some(connection)
 }
 
 impl Pushing<'_> {
@@ -57,17 +58,19 @@ impl Pushing<'_> {
         written.and(flushed)
     }
 
+    /// Works with the connection, as long as anything can be sent.
     fn with_connection<T>(&self, work: impl FnOnce(&mut Connection) -> io::Result<T>) -> io::Result<T> {
-        self.lease.with(work).unwrap_or_else(|| Err(ErrorKind::BrokenPipe.into()))
+        let open = |connection: &mut Connection| match connection.closing {
+            None => work(connection),
+            Some(_) => Err(ErrorKind::BrokenPipe.into()),
+        };
+        self.lease.with(open).unwrap_or_else(|| Err(ErrorKind::BrokenPipe.into()))
     }
 }
 
 impl io::Write for Pushing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.with_connection(|connection| {
-            if connection.closing.is_some() {
-                return Err(ErrorKind::BrokenPipe.into());
-            }
             let piece = &bytes[..bytes.len().min(PIECE)];
             if !piece.is_empty() {
                 connection.send_piece(piece, self.framing);
@@ -86,6 +89,10 @@ impl Connection {
     /// Writes until the socket has taken everything; waits for it where it does not.
     fn write_all_out(&mut self, shared: &Shared) -> io::Result<()> {
         loop {
+            if shared.lifecycle.state() == State::Forced {
+                self.abandon_output(Outcome::Timeout);
+                return Err(io::Error::new(ErrorKind::TimedOut, "the server has stopped"));
+            }
             match self.output.flush(&mut self.stream) {
                 Ok(Flushed::All) => return Ok(()),
                 Ok(Flushed::More) => {}

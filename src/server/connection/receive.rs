@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use super::answer::{overloaded, refusal};
 use super::{Connection, Failure, InFlight, Next, Phase, Waiting};
-use crate::app::body::Body;
+use crate::app::body::{Body, BodyError};
 use crate::app::response::Response;
 use crate::app::service::{BodyUse, Resolved};
 use crate::proto::cycle::CloseReason;
@@ -107,6 +107,7 @@ impl Connection {
             queued: None,
             started: now,
             reported: false,
+            answered: None,
             upgraded: false,
         };
         match self.cycle.framing().body {
@@ -130,7 +131,7 @@ impl Connection {
             _ => (None, false),
         };
         if known.is_some_and(|n| n > self.body_limit) {
-            self.refuse(reactor, in_flight, refusal(StatusCode::PAYLOAD_TOO_LARGE), CloseReason::BodyTooLarge);
+            self.refuse(reactor, in_flight, BodyError::TooLarge.into(), CloseReason::BodyTooLarge);
             return None;
         }
         let asks = self.cycle.framing().expect_continue;
@@ -178,8 +179,7 @@ impl Connection {
             }
             let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) else { return None };
             if too_large {
-                let refusal = refusal(StatusCode::PAYLOAD_TOO_LARGE);
-                self.refuse(reactor, collect.in_flight, refusal, CloseReason::BodyTooLarge);
+                self.refuse(reactor, collect.in_flight, BodyError::TooLarge.into(), CloseReason::BodyTooLarge);
                 return None;
             }
             return Some(Next::Call(collect.in_flight, collect.resolved, Bytes::from(collect.body).into()));
@@ -285,7 +285,7 @@ impl Connection {
     /// The peer will send nothing more.
     fn end_of_input(&mut self, reactor: &mut Reactor) -> bool {
         if self.is_live() {
-            self.live_ended();
+            self.live_ended(reactor.shared());
             return true;
         }
         self.readable = false;
@@ -308,6 +308,7 @@ impl Connection {
     pub(in crate::server) fn abandon(&mut self, reactor: &mut Reactor) {
         self.abort_collect(reactor, Outcome::Timeout);
         self.abandon_output(Outcome::Timeout);
+        self.drop_source();
     }
 
     /// What the connection waits for, now that there is nothing else to do.
@@ -337,6 +338,8 @@ impl Connection {
                 Waiting::Head if is_stopping() => settings.head_timeout.min(role.last_head()),
                 Waiting::Head => settings.head_timeout,
                 Waiting::Body => settings.body_timeout,
+                // Its client comes again.
+                Waiting::Write if self.is_endless() && is_stopping() => settings.write_timeout.min(role.last_head()),
                 Waiting::Write => settings.write_timeout,
                 Waiting::Linger => role.linger(is_stopping()),
                 // It has set its own.
@@ -355,12 +358,14 @@ impl Connection {
         }
     }
 
-    /// The server is stopping: an idle connection has a moment for one last request, and half a head little more.
+    /// The server is stopping: an idle connection has a moment for one last request, and half a head little more, as has
+    /// who does not take what a stream without an end sends.
     pub(in crate::server) fn hurry(&mut self, role: Role, now: Instant) {
         let moment = match self.waiting {
             Waiting::Idle => role.last_request(),
             Waiting::Head | Waiting::Handshake => role.last_head(),
             Waiting::Linger => role.linger(true),
+            Waiting::Write if self.is_endless() => role.last_head(),
             _ => return,
         };
         self.deadline.hasten(now + moment);
@@ -384,8 +389,7 @@ impl Connection {
             Waiting::Body => {
                 shared.stats.error(Failure::BodyTimeout);
                 let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) else { return };
-                let refusal = refusal(StatusCode::REQUEST_TIMEOUT);
-                let reason = Some(CloseReason::BodyTimeout);
+                let (refusal, reason) = (BodyError::Timeout.into(), Some(CloseReason::BodyTimeout));
                 self.answer_refusal(reactor, collect.in_flight, refusal, reason, Outcome::Timeout);
             }
             Waiting::Write => {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use super::away::go_home;
+use super::away::{go_home, let_go};
 use super::{Connection, Failure, InFlight, Next, OUTPUT_HIGH, Phase, Waiting};
 use crate::app::body::{Body, Kind};
 use crate::app::request::Received;
@@ -104,7 +104,8 @@ impl Speaking {
     /// What those see who watch how long the user's code takes.
     fn in_flight(&self, reactor: &Reactor, home: usize) -> InFlight {
         let (received, endpoint, started) = (self.received.clone(), self.endpoint, reactor.now());
-        InFlight { received, endpoint, reactor: home, queued: None, started, reported: false, upgraded: true }
+        let (reported, upgraded, answered) = (false, true, None);
+        InFlight { received, endpoint, reactor: home, queued: None, started, reported, upgraded, answered }
     }
 }
 
@@ -114,7 +115,7 @@ impl Drop for Speaking {
         self.stats.websocket_connections_active.fetch_sub(1, Ordering::Relaxed);
         if let Some(protocol) = self.protocol.take() {
             protocol.feed().abandon();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(protocol)));
+            let_go(protocol);
         }
     }
 }
@@ -228,10 +229,19 @@ impl Connection {
         Next::Wait
     }
 
-    /// Waits for whatever the protocol waits for; HTTP's deadlines are not its own.
-    pub(super) fn wait_upgraded(&mut self) -> Next {
+    /// What waited has been written, or some of it.
+    pub(super) fn has_all_its_time_again(&mut self) {
+        if self.waiting == Waiting::Write {
+            self.waiting = Waiting::No;
+        }
         if let Phase::Upgraded(speaking) = &mut self.phase {
             speaking.write_by = None;
+        }
+    }
+
+    /// Waits for whatever the protocol waits for; HTTP's deadlines are not its own.
+    pub(super) fn wait_upgraded(&mut self) -> Next {
+        if let Phase::Upgraded(speaking) = &self.phase {
             let due = speaking.due();
             self.wait_live(due);
         }

@@ -31,7 +31,8 @@ impl Reactor {
                 Mail::Return(connection) => self.welcome_back(connection),
                 Mail::Abandoned(in_flight, now) => {
                     self.now = self.now.max(now);
-                    self.record_aborted(&in_flight, StatusCode::SERVICE_UNAVAILABLE, 0, Outcome::Timeout);
+                    let status = in_flight.answered.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+                    self.record_aborted(&in_flight, status, 0, Outcome::Timeout);
                 }
             }
         }

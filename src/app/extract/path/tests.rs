@@ -69,6 +69,16 @@ fn values_take_many_shapes() {
 }
 
 #[test]
+fn an_optional_path_is_none_where_the_route_has_no_parameters() {
+    let page = |page: Option<Path<u32>>| format!("{:?}", page.map(|Path(page)| page));
+    assert_eq!(text("/pages", page, "/pages"), "None");
+    assert_eq!(text("/pages/{page}", page, "/pages/7"), "Some(7)");
+    assert_eq!(ask("/pages/{page}", page, "/pages/x").status(), 400);
+    let errors = App::new().route("/{a}/{b}", get(page)).build().unwrap_err().to_string();
+    assert!(errors.contains("it takes 1 path parameter and the pattern has 2"), "{errors}");
+}
+
+#[test]
 fn a_bad_value_is_400_and_names_the_parameter() {
     let two = "/{user}/{id}";
     let cases = [

@@ -10,7 +10,7 @@ use crate::app::compression::tests::text;
 use crate::app::{App, TestClient, TestResponse, any, get};
 
 /// The kinds of bodies a handler can answer with.
-const KINDS: [&str; 4] = ["bytes", "file", "reader", "known"];
+const KINDS: [&str; 6] = ["bytes", "file", "reader", "known", "writer", "channel"];
 
 fn body(kind: &str, content: &[u8]) -> Body {
     match kind {
@@ -22,6 +22,19 @@ fn body(kind: &str, content: &[u8]) -> Body {
             Body::file(file, 6, content.len() as u64)
         }
         "reader" => Body::reader(io::Cursor::new(content.to_vec()), None),
+        "writer" => {
+            let content = content.to_vec();
+            Body::writer(move |out| content.chunks(999).try_for_each(|piece| out.write_all(piece)))
+        }
+        "channel" => {
+            let ((sender, body), content) = (Body::channel(), content.to_vec());
+            // The first piece may be there before the middleware is, the others come when they come.
+            let mut pieces = content.chunks(999);
+            pieces.next().map(|first| sender.send(first.to_vec()));
+            let rest: Vec<_> = pieces.map(<[u8]>::to_vec).collect();
+            std::thread::spawn(move || rest.into_iter().try_for_each(|piece| sender.send(piece)));
+            body
+        }
         _ => Body::reader(io::Cursor::new(content.to_vec()), Some(content.len() as u64)),
     }
 }
@@ -57,7 +70,7 @@ fn whatever_is_sent_decodes_to_what_the_handler_said_and_head_agrees_with_get() 
         for content_type in ["text/html; charset=utf-8", "application/problem+json", "image/png", "text/event-stream"] {
             let made = move || response(content_type, body(kind, &text(size)));
             let client = client(Compression::new(), made);
-            let suits = is_suitable(content_type) && (size >= 1024 || kind == "reader");
+            let suits = is_suitable(content_type) && (size >= 1024 || ["reader", "writer", "channel"].contains(&kind));
             for accept in accepts {
                 let case = format!("{kind} {size} {content_type} {accept:?}");
                 let ask = |method| client.request(method, "/").header("accept-encoding", accept).send();

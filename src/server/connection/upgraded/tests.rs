@@ -25,6 +25,9 @@ use crate::server::{Report, Server, Stop, Verdict};
 const PATIENCE: Duration = Duration::from_secs(20);
 const OFFER: &str = "GET /lines HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: lines\r\n\r\n";
 
+/// While so much is to be written, the rest stays in the feed.
+const ENOUGH: usize = 1000;
+
 /// What the test and the user's code of all connections share.
 struct Desk {
     /// What was heard, in order.
@@ -52,7 +55,9 @@ impl Upgraded for Lines {
             output.extend_from_slice(answer.as_bytes());
             return step(0, Step::Write(None));
         }
-        while let Taken::Bytes(bytes) = self.feed.take() {
+        while output.len() < ENOUGH
+            && let Taken::Bytes(bytes) = self.feed.take()
+        {
             output.extend_from_slice(&bytes);
         }
         if self.due.is_some_and(|due| due <= now) {
@@ -67,7 +72,9 @@ impl Upgraded for Lines {
         if self.is_over {
             return step(0, Step::Close);
         }
-        let Some(end) = memchr::memchr(b'\n', input) else { return step(0, Step::Wait(self.due)) };
+        let Some(end) = memchr::memchr(b'\n', input) else {
+            return step(0, if output.len() < ENOUGH { Step::Wait(self.due) } else { Step::Send(self.due) });
+        };
         let line = String::from_utf8_lossy(&input[..end]).into_owned();
         let next = match line.as_str() {
             "bye" => Step::Close,
@@ -174,8 +181,13 @@ impl Site {
             .route("/slow", any(move || lines(&slow)).blocking())
             .build()
             .unwrap();
-        let config =
-            Config { reactor_count: 1, thread_count: 2, write_timeout: Duration::from_secs(5), ..Config::default() };
+        let config = Config {
+            reactor_count: 1,
+            thread_count: 2,
+            write_timeout: Duration::from_secs(5),
+            drain_timeout: PATIENCE * 3,
+            ..Config::default()
+        };
         let (stats, clock) = (Arc::<Stats>::default(), Clock::manual());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let running = Server::new(listener, Arc::new(service), Arc::new(Witness(recorder)), config)
@@ -207,11 +219,7 @@ impl Site {
     }
 
     fn until(&self, what: &str, condition: impl Fn(&Stats) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        while !condition(&self.stats) {
-            assert!(Instant::now() < end, "waited in vain until {what}");
-            thread::yield_now();
-        }
+        until(what, || condition(&self.stats));
     }
 
     fn until_deserted(&self) {
@@ -224,6 +232,14 @@ impl Site {
     fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
         (self.wake)();
+    }
+}
+
+fn until(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "waited in vain until {what}");
+        thread::yield_now();
     }
 }
 
@@ -295,6 +311,44 @@ fn without_an_offer_there_is_no_upgrade() {
         assert!(peer.head().contains(" 500 "), "{offer}");
         assert_eq!(site.stats.websocket_connections_active.load(Ordering::SeqCst), 0);
     }
+}
+
+#[test]
+fn an_offer_is_a_request_like_any_other() {
+    let site = Site::start();
+    let offer = |fields: &str| OFFER.replace("\r\n\r\n", &format!("\r\n{fields}\r\n"));
+    for body in ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"] {
+        let (framing, body) = body.split_once("\r\n\r\n").unwrap();
+        let framing = framing.to_owned() + "\r\n";
+        let mut peer = site.send(&(offer(&framing) + body + "first\n"));
+        peer.expect_upgrade();
+        assert_eq!(peer.line(), "FIRST\n", "the body is not taken for lines");
+    }
+    for fields in [
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 3\r\nContent-Length: 4\r\n",
+        "Transfer-Encoding: identity\r\n",
+    ] {
+        let mut peer = site.send(&(offer(fields) + "3\r\nabc\r\n0\r\n\r\n"));
+        let head = peer.head().to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 400 ") && head.contains("connection: close\r\n"), "{head}");
+    }
+    site.until_deserted();
+}
+
+#[test]
+fn what_it_holds_back_goes_out_when_there_is_room() {
+    let site = Site::start();
+    let mut peer = site.upgrade();
+    let feed = site.feeds.recv().unwrap();
+    peer.say("wait\n");
+    site.hears("wait");
+    let lines: Vec<String> = (0..100).map(|n| format!("{n:0>100}\n")).collect();
+    lines.iter().for_each(|line| feed.put(line.clone().into()).unwrap());
+    site.open.send(()).unwrap();
+    assert_eq!(peer.line(), "WAIT\n");
+    lines.iter().for_each(|line| assert_eq!(peer.line(), *line));
 }
 
 #[test]
@@ -439,6 +493,23 @@ fn endless_feeds_show_that_they_live_and_end_with_their_client() {
     peer.0.read_to_end(&mut Vec::new()).unwrap();
     assert!(feed.closed().is_some());
     site.until_deserted();
+}
+
+#[test]
+fn a_drain_does_not_wait_for_who_does_not_take_an_endless_feed() {
+    let site = Site::start();
+    let peer = site.send(EVENTS);
+    let feed = site.feeds.recv().unwrap();
+    let mut full = 0;
+    while full < 100 {
+        full = if feed.put(vec![0; LIMIT].into()).is_ok() { 0 } else { full + 1 };
+        assert!(site.send("GET /text HTTP/1.1\r\nHost: a\r\n\r\n").head().contains(" 200 "));
+    }
+    site.stop.drain(false, 15);
+    until("its sender is told", || feed.closed().is_some());
+    site.pass(3);
+    assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
+    drop(peer);
 }
 
 #[test]
