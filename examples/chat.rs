@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rws::app::websocket::{CloseCode, ConnectionLimit, Message, Room, WebSocketUpgrade};
-use rws::prometheus::{self, IntGauge, Registry};
+use rws::prometheus::IntGauge;
 use rws::{App, Html, Response, State, get};
 
 /// Longer than what the page lets one write, in bytes of UTF-8.
@@ -26,10 +26,10 @@ struct Chat {
 }
 
 impl Chat {
-    fn new(limit: usize, registry: &Registry) -> prometheus::Result<Self> {
-        let connections = IntGauge::new("chat_connections", "How many are connected to the chat.")?;
-        registry.register(Box::new(connections.clone()))?;
-        Ok(Chat { room: Room::new(), limit: ConnectionLimit::new(limit), connections })
+    fn new(limit: usize) -> Self {
+        let connections = IntGauge::new("chat_connections", "How many are connected to the chat.");
+        let connections = connections.expect("it is a name for a metric");
+        Chat { room: Room::new(), limit: ConnectionLimit::new(limit), connections }
     }
 
     /// Someone has come or gone: the log, the metric and everybody there are told.
@@ -62,17 +62,11 @@ fn chat(State(chat): State<Chat>, upgrade: WebSocketUpgrade) -> Response {
 
 fn main() -> ExitCode {
     let limit = std::env::var("CHAT_LIMIT").ok().and_then(|limit| limit.parse().ok()).unwrap_or(10_000);
-    let registry = Registry::new();
-    match Chat::new(limit, &registry) {
-        Ok(state) => App::new()
-            .route("/", get(|| Html(include_str!("chat/index.html"))))
-            .route("/chat", get(chat))
-            .state(state)
-            .metrics(registry)
-            .run(),
-        Err(error) => {
-            tracing::error!(%error, "the metric cannot be registered");
-            ExitCode::FAILURE
-        }
-    }
+    let state = Chat::new(limit);
+    App::new()
+        .route("/", get(|| Html(include_str!("chat/index.html"))))
+        .route("/chat", get(chat))
+        .metric(state.connections.clone())
+        .state(state)
+        .run()
 }

@@ -44,6 +44,7 @@ pub mod middleware;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 mod parts;
+pub mod permits;
 pub mod problem;
 pub mod request;
 pub mod request_id;
@@ -84,6 +85,6 @@ pub use self::response::{NamedFile, Response};
 pub use self::route_info::RouteInfo;
 pub use self::router::Router;
 pub use self::sse::{Event, LastEventId, Sse, SseBroadcast, SseSender};
-pub use self::testing::{TestClient, TestResponse};
+pub use self::testing::{TestClient, TestEvent, TestResponse, TestStream};
 #[cfg(feature = "websocket")]
 pub use self::websocket::{WebSocket, WebSocketUpgrade};

@@ -19,7 +19,7 @@ mod site;
 mod startup;
 mod test_server;
 #[cfg(feature = "tls")]
-pub(crate) mod tls;
+mod tls;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,8 +39,7 @@ pub use self::embedded::{ServerHandle, Stopper};
 pub use self::hooks::HookResult;
 use self::instance::Parts;
 use self::last_words::Circumstances;
-#[cfg(feature = "cli")]
-pub(crate) use self::last_words::leave as leave_reason;
+pub use self::last_words::leave as leave_reason;
 use self::process::Process;
 pub use self::test_server::TestServer;
 
@@ -107,6 +106,21 @@ fn serve(
 /// Routes that contradict each other, or a static directory that cannot be opened.
 pub fn assemble(app: App, loaded: Loaded, defaults: Defaults) -> Result<Arc<BuiltApp>, Error> {
     Ok(Assembly::new(app, &Live::new(loaded), defaults, Vec::new(), None)?.service)
+}
+
+/// Whether the certificates, keys and authorities that a configuration names can be used, as far as it asks for TLS. Nothing is
+/// bound or started.
+///
+/// # Errors
+///
+/// What is wrong with each of them.
+#[cfg_attr(not(feature = "tls"), allow(unused_variables, reason = "there is no TLS"))]
+pub fn check_certificates(config: &Config) -> Result<(), Error> {
+    #[cfg(feature = "tls")]
+    if config.speaks_tls() {
+        tls::read(config).map_err(ErrorKind::Tls)?;
+    }
+    Ok(())
 }
 
 /// The exit code of a verdict.

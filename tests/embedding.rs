@@ -307,6 +307,50 @@ fn wait_until_there_are_only(before: &(Vec<String>, usize)) {
 }
 
 #[test]
+fn metrics_of_the_application_stand_beside_the_server_s_own() {
+    let counter = |name: &str| IntCounter::new(name, "Of the test.").unwrap();
+    let (single, registered) = (counter("test_single_total"), counter("test_registered_total"));
+    let registry = Registry::new();
+    registry.register(Box::new(registered.clone())).unwrap();
+    single.inc_by(3);
+    registered.inc_by(4);
+    let server = TestServer::start(App::new().metric(single.clone()).metrics(registry)).unwrap();
+    let metrics = || ask(server.address(), "/metrics").1;
+    let has = |line: &str| assert!(metrics().lines().any(|other| other == line), "{line} is missing:\n{}", metrics());
+    has("test_single_total 3");
+    has("# HELP test_single_total Of the test.");
+    has("test_registered_total 4");
+    single.inc();
+    has("test_single_total 4");
+    assert!(metrics().contains("\nrws_build_info{"), "{}", metrics());
+}
+
+#[test]
+fn a_metric_whose_name_is_taken_keeps_the_server_from_starting_and_is_named() {
+    let counter = |name: &str| IntCounter::new(name, "Of the test.").unwrap();
+    let registry = |name: &str| {
+        let registry = Registry::new();
+        registry.register(Box::new(counter(name))).unwrap();
+        registry
+    };
+    let own = ["http_server_request_duration_seconds", "rws_rate_limited_total", "process_open_fds", "rws_any_name"];
+    let taken = own
+        .iter()
+        .flat_map(|name| [(*name, App::new().metric(counter(name))), (*name, App::new().metrics(registry(name)))]);
+    let twice = || counter("test_total");
+    let others = [
+        ("test_total", App::new().metric(twice()).metric(twice())),
+        ("test_total", App::new().metric(twice()).metrics(registry("test_total"))),
+        ("test_total", App::new().metrics(registry("test_total")).metrics(registry("test_total"))),
+    ];
+    for (number, (name, app)) in taken.chain(others).enumerate() {
+        let error = TestServer::start(app).expect_err(&format!("{name} in case {number}"));
+        assert!(matches!(error.kind(), ErrorKind::Metrics(_) | ErrorKind::Build(_)), "{error}");
+        assert!(error.to_string().contains(name), "case {number}: {error}");
+    }
+}
+
+#[test]
 fn nothing_is_left_behind_and_the_environment_is_not_read() {
     if !is_alone("nothing_is_left_behind_and_the_environment_is_not_read") {
         return;

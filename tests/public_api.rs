@@ -93,54 +93,57 @@ fn nothing_may_take_for_ever_by_default() {
     assert!(seconds.iter().all(|limit| (1..=60).contains(limit)), "{seconds:?}");
 }
 
-/// What the layers above the framework import of it, or call, although users cannot: as little as possible.
-const PRIVILEGES: [&str; 14] = [
-    // Files are compressed once and kept, or as streams of which there may be only so many.
-    "Compressing",
-    "EACH_TIME",
-    "Levels",
-    "ONCE",
-    "Permit",
-    "Streams",
-    "permit",
-    // The configuration's middleware stands around the application's; checks, hooks and registries travel with it.
-    "layer_around",
-    "part",
-    "reject",
-    "take_part",
-    // Tests share a decoder.
-    "decoded",
-    // Variants and fields there, which have nothing to do with those of the framework.
-    "Taken",
-    "waiting",
-];
-
+/// The command line, the operations and the files are compiled once more as a crate of their own, src/above.rs, which has no
+/// access to what is private. It would not compile if they had privileges, so all there is to see is that it is there.
 #[test]
-fn what_is_built_in_has_hardly_any_privileges() {
-    let names = |text: &str| -> BTreeSet<String> {
-        text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect()
-    };
+fn what_is_built_in_is_written_on_what_is_public() {
+    let above = include_str!("../src/above.rs");
+    for layer in ["cli", "files", "ops"] {
+        assert!(above.contains(&format!("\nmod {layer};\n")), "src/above.rs has no {layer}");
+    }
+    assert!(above.contains("use rws::{") && !above.contains("mod app"), "it sees the framework from the outside");
+    assert!(include_str!("../Cargo.toml").contains("path = \"src/above.rs\""), "it is compiled");
+}
+
+/// The assembly gives `App` methods, which no other crate can. So its text must not have what `app` reserves for the server.
+#[test]
+fn the_assembly_has_no_privileges_either() {
     let kinds = ["fn ", "const fn ", "struct ", "enum ", "trait ", "const "];
     let declared = |visibility: &str, sources: &[String]| -> BTreeSet<String> {
         let starts: Vec<String> = kinds.iter().map(|kind| format!("{visibility}{kind}")).collect();
         let lines = sources.iter().flat_map(|text| text.lines().map(str::trim_start));
-        let name = |line: &str| {
-            let rest = starts.iter().find_map(|start| line.strip_prefix(start.as_str()))?;
-            Some(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned())
-        };
+        let name = |line: &str| Some(first_name(starts.iter().find_map(|start| line.strip_prefix(start.as_str()))?));
         lines.filter_map(name).collect()
     };
-    let everything = below("src");
+    let app = below("src/app");
     // A name that something else has as well may be meant as that.
-    let others = ["pub ", "pub(super) ", ""].iter().flat_map(|visibility| declared(visibility, &everything));
-    let reserved = declared("pub(crate) ", &below("src/app"));
-    let reserved: BTreeSet<String> = reserved.difference(&others.collect()).cloned().collect();
-    assert!(reserved.contains("layer_around"), "{reserved:?}");
-    let above: Vec<String> =
-        ["src/ops", "src/files", "src/run", "src/cli"].iter().flat_map(|layer| below(layer)).collect();
-    let of_app = above.iter().filter(|text| text.contains("crate::app"));
+    let (everything, run) = (below("src"), below("src/run"));
+    let others: BTreeSet<String> =
+        ["pub ", "pub(super) ", ""].iter().flat_map(|visibility| declared(visibility, &everything)).collect();
+    let reserved: BTreeSet<String> = declared("pub(crate) ", &app).difference(&others).cloned().collect();
+    assert!(reserved.contains("FeedReader"), "{reserved:?}");
+    let fields = app.iter().flat_map(|text| text.lines()).filter_map(|line| {
+        let (name, _) = line.trim_start().strip_prefix("pub(crate) ")?.split_once(": ")?;
+        (first_name(name) == name).then(|| name.to_owned())
+    });
+    let fields: BTreeSet<String> = fields.collect();
+    assert!(fields.contains("received") && fields.contains("headers"), "{fields:?}");
+
+    let of_app = run.iter().filter(|text| text.contains("crate::app"));
     let code = of_app.flat_map(|text| text.lines().filter(|line| !line.trim_start().starts_with("//")));
-    let used: BTreeSet<String> = code.flat_map(names).filter(|name| reserved.contains(name)).collect();
-    let more: Vec<_> = used.iter().filter(|name| !PRIVILEGES.contains(&name.as_str())).collect();
-    assert!(more.is_empty(), "make these public, or do without: {more:?}");
+    for line in code {
+        let is_used = |name: &&String| match name.starts_with(char::is_uppercase) {
+            true => line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == **name),
+            false => [".", "::"].iter().any(|before| line.contains(&format!("{before}{name}("))),
+        };
+        let used: Vec<_> = reserved.iter().filter(is_used).collect();
+        let reads = line.split('.').skip(1).filter(|rest| fields.contains(&first_name(rest)));
+        let read: Vec<&str> = reads.filter(|rest| !rest[first_name(rest).len()..].starts_with('(')).collect();
+        assert!(used.is_empty() && read.is_empty(), "make it public, or do without: {line}");
+    }
+}
+
+/// What `text` begins with, as far as it may be a name.
+fn first_name(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }

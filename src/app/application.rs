@@ -168,8 +168,28 @@ impl App {
         self
     }
 
-    /// The same, around all that there are already.
-    pub(crate) fn layer_around(mut self, middleware: impl Middleware) -> Self {
+    /// The same, around all that there are already: for what must see every request first and every response last, such as
+    /// a trace or an audit log that someone adds to an application of others. The last one added this way is the outermost.
+    /// Only what RWS_CONFIG_* asks for is around it.
+    ///
+    /// ```
+    /// use rws::http::{HeaderName, StatusCode};
+    /// use rws::{App, Next, Request, Response, TestClient, get};
+    ///
+    /// fn refuse(_: Request, _: Next<'_>) -> StatusCode {
+    ///     StatusCode::FORBIDDEN
+    /// }
+    ///
+    /// fn stamp(request: Request, next: Next<'_>) -> Response {
+    ///     next.run(request).with_header(HeaderName::from_static("x-pod"), "a".parse().expect("it is a value"))
+    /// }
+    ///
+    /// let theirs = App::new().route("/", get(|| "hello")).layer(refuse);
+    /// let answer = TestClient::new(theirs.layer_outermost(stamp))?.get("/").send();
+    /// assert_eq!((answer.status().as_u16(), answer.header("x-pod")), (403, Some("a")));
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    pub fn layer_outermost(mut self, middleware: impl Middleware) -> Self {
         self.plan.router.layers.insert(0, Arc::new(middleware));
         self
     }
@@ -201,18 +221,65 @@ impl App {
         self
     }
 
-    /// What the layers above keep with an application until it runs, one value of each type.
-    pub(crate) fn part<T: Default + Send + 'static>(&mut self) -> &mut T {
+    /// What an extension keeps with the application until it is served, one value of each type; it begins with its default.
+    ///
+    /// An extension is a trait for [`App`] with methods that note things here, and one that makes routes, middleware or hooks of
+    /// what was noted. Checks, hooks and metrics are kept in the same way. Nothing of it is there for handlers; that is
+    /// [`state`](Self::state).
+    ///
+    /// ```
+    /// use std::panic::Location;
+    ///
+    /// use rws::app::BuildError;
+    /// use rws::{App, TestClient, get};
+    ///
+    /// /// The jobs of an application, which /jobs lists.
+    /// #[derive(Default)]
+    /// struct Jobs(Vec<String>);
+    ///
+    /// trait WithJobs {
+    ///     fn job(self, name: &str) -> Self;
+    ///     fn with_jobs(self) -> Self;
+    /// }
+    ///
+    /// impl WithJobs for App {
+    ///     #[track_caller]
+    ///     fn job(mut self, name: &str) -> Self {
+    ///         let jobs = &mut self.part::<Jobs>().0;
+    ///         if jobs.iter().any(|job| job == name) {
+    ///             let (part, reason) = (format!("job {name:?}"), "there is already one".to_owned());
+    ///             self.reject(BuildError::Part { part, at: Location::caller(), reason });
+    ///         } else {
+    ///             jobs.push(name.to_owned());
+    ///         }
+    ///         self
+    ///     }
+    ///
+    ///     fn with_jobs(mut self) -> Self {
+    ///         let Jobs(names) = self.take_part();
+    ///         self.route("/jobs", get(move || names.join("\n")))
+    ///     }
+    /// }
+    ///
+    /// let client = TestClient::new(App::new().job("mail").job("report").with_jobs())?;
+    /// assert_eq!(client.get("/jobs").send().text(), "mail\nreport");
+    ///
+    /// let mistakes = TestClient::new(App::new().job("mail").job("mail").with_jobs()).unwrap_err();
+    /// assert!(mistakes.to_string().starts_with("job \"mail\" ("));
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    pub fn part<T: Default + Send + 'static>(&mut self) -> &mut T {
         self.parts.get_or_default()
     }
 
-    /// Takes such a value out.
-    pub(crate) fn take_part<T: Default + Send + 'static>(&mut self) -> T {
+    /// Takes such a value out; the next one begins with its default again.
+    pub fn take_part<T: Default + Send + 'static>(&mut self) -> T {
         std::mem::take(self.part())
     }
 
-    /// Has [`build`](Self::build) tell a mistake that a layer above has found.
-    pub(crate) fn reject(&mut self, error: BuildError) {
+    /// Has [`build`](Self::build) fail with a mistake that an extension has found, beside all others there are: mostly a
+    /// [`BuildError::Part`]. [`part`](Self::part) has an example.
+    pub fn reject(&mut self, error: BuildError) {
         self.plan.errors.push(error);
     }
 

@@ -42,6 +42,10 @@ impl Context {
         request.raw_params().nth(index)
     }
 
+    pub(super) fn states(&self) -> Arc<States> {
+        Arc::clone(&self.states)
+    }
+
     /// The state of type `T`, if the application has one.
     pub fn state<T: 'static>(&self) -> Option<&T> {
         self.states.get()

@@ -264,10 +264,26 @@ fn unsupported(expected: &str) -> Problem {
         .with_field("content-type", format!("must be {expected}"))
 }
 
-/// The media type of the request body in lower case, without parameters; empty if there is none.
+/// The media type of the request body in lower case, without parameters; empty if there is none, or if there are several,
+/// which others on the way may have read otherwise (RFC 9110 section 5.3).
 fn media_type(request: &Request) -> String {
-    let field = request.head().field_str("content-type").unwrap_or_default();
+    let is_only = request.head().values("content-type").nth(1).is_none();
+    let field = request.head().field_str("content-type").filter(|_| is_only).unwrap_or_default();
     field.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// 415 for a body that says of itself to be in another charset than UTF-8, of which ASCII is a part.
+fn check_charset(request: &Request) -> Result<(), Problem> {
+    let fields = request.head().values("content-type").map(|field| std::str::from_utf8(field).unwrap_or_default());
+    let parameters =
+        fields.flat_map(|field| field.split(';').skip(1)).filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    let is_known =
+        |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|known| known.eq_ignore_ascii_case(charset));
+    match charsets.all(|(_, charset)| is_known(charset.trim().trim_matches('"'))) {
+        true => Ok(()),
+        false => Err(unsupported("UTF-8")),
+    }
 }
 
 /// The body as a whole, or the problem that kept it from being read.

@@ -154,8 +154,9 @@ mod tests {
 
     use super::*;
     use crate::app::body::Body;
-    use crate::app::compression::Streams;
+    use crate::app::compression::Compressor;
     use crate::app::compression::tests::{decoded, readable};
+    use crate::app::permits::Permits;
     use crate::semantics::accept_encoding::Coding;
 
     #[derive(Default)]
@@ -245,18 +246,20 @@ mod tests {
     }
 
     /// A sender, and a body that is coded.
-    fn coded(streams: &Streams, coding: Coding) -> (BodySender, FeedReader) {
+    fn coded(streams: &Permits, coding: Coding) -> (BodySender, FeedReader) {
         let feed = Feed::new(LIMIT, Terms::default());
         let (sender, mut reader) = (BodySender::new(feed.clone()), FeedReader::new(feed));
         sender.send("before, ").unwrap();
-        reader.code(Coder::new(coding, 3, streams.permit().unwrap())).unwrap();
+        reader
+            .code(Coder::new(Compressor::each_time(coding).unwrap().level(3).unwrap(), streams.try_acquire().unwrap()))
+            .unwrap();
         (sender, reader)
     }
 
     #[test]
     fn what_is_sent_is_coded_by_its_sender_and_can_be_read_at_once() {
         for &coding in Coding::AVAILABLE {
-            let streams = Streams::new(1);
+            let streams = Permits::new(1);
             let (sender, mut reader) = coded(&streams, coding);
             let (mut all, mut expected) = (Vec::new(), "before, ".to_owned());
             let mut look = |all: &mut Vec<u8>| {
@@ -270,22 +273,24 @@ mod tests {
                 sender.try_send(piece).unwrap();
                 expected += piece;
             }
-            assert!(streams.permit().is_none());
+            assert!(streams.try_acquire().is_none());
             drop(sender);
             look(&mut all);
             assert_eq!(decoded(coding, &all, 1000).unwrap(), expected.as_bytes(), "{coding:?}");
-            assert!(streams.permit().is_some(), "given back");
+            assert!(streams.try_acquire().is_some(), "given back");
         }
     }
 
     #[test]
     fn what_is_complete_already_is_coded_whole_and_what_is_broken_off_or_given_up_frees_its_encoder() {
-        let (coding, streams) = (Coding::Gzip, Streams::new(1));
+        let (coding, streams) = (Coding::Gzip, Permits::new(1));
         let (sender, body) = Body::channel();
         sender.send("all").unwrap();
         drop(sender);
         let crate::app::body::Kind::Feed(mut reader) = body.kind else { panic!("it is fed") };
-        reader.code(Coder::new(coding, 3, streams.permit().unwrap())).unwrap();
+        reader
+            .code(Coder::new(Compressor::each_time(coding).unwrap().level(3).unwrap(), streams.try_acquire().unwrap()))
+            .unwrap();
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
         assert_eq!(decoded(coding, &all, 10).unwrap(), b"all");
@@ -297,12 +302,12 @@ mod tests {
         let (sender, reader) = coded(&streams, coding);
         drop(reader);
         assert_eq!(sender.send("x"), Err(SendError::Closed));
-        assert!(streams.permit().is_some(), "although the sender is still there");
+        assert!(streams.try_acquire().is_some(), "although the sender is still there");
     }
 
     #[test]
     fn senders_of_what_is_coded_wait_for_room_and_keep_their_order() {
-        let (streams, noise) = (Streams::new(1), noise(40 * LIMIT));
+        let (streams, noise) = (Permits::new(1), noise(40 * LIMIT));
         let (sender, mut reader) = coded(&streams, Coding::Gzip);
         let copy = noise.clone();
         let producer = thread::spawn(move || {

@@ -12,6 +12,7 @@ mod auth;
 mod body_limit;
 mod cache_control;
 mod compression;
+mod concurrency_limit;
 mod cors;
 mod function;
 mod rate_limit;
@@ -23,10 +24,11 @@ mod vary;
 use std::sync::Arc;
 
 #[cfg(feature = "auth")]
-pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Users};
+pub use self::auth::{AuthError, AuthenticatedUser, BasicAuth, BearerAuth, EitherAuth, Secret, Token, User, Users};
 pub use self::body_limit::BodyLimit;
 pub use self::cache_control::{CacheControl, CacheControlError};
 pub use self::compression::{Coding, Compression, CompressionError};
+pub use self::concurrency_limit::ConcurrencyLimit;
 pub use self::cors::{Cors, CorsBuilder, CorsError, CorsErrors};
 pub use self::function::{from_fn, map_request, map_response};
 pub use self::rate_limit::{RateLimit, RateLimitError};

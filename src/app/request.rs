@@ -64,6 +64,11 @@ impl Request {
         Request { received, resolved, body, extensions: Extensions::new() }
     }
 
+    /// What is known of it without its body, to be kept beyond the handler's return: for a log, say, or another thread.
+    pub fn received(&self) -> &Arc<Received> {
+        &self.received
+    }
+
     /// Method, target, version and fields.
     pub fn head(&self) -> &RequestHead {
         &self.received.head
@@ -144,7 +149,7 @@ impl Request {
     }
 
     /// The values of the path parameters in the order of the route's pattern, still percent-encoded.
-    pub(crate) fn raw_params(&self) -> impl ExactSizeIterator<Item = &str> {
+    pub(super) fn raw_params(&self) -> impl ExactSizeIterator<Item = &str> {
         let path = self.path();
         self.resolved
             .params

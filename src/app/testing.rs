@@ -3,23 +3,26 @@
 
 #[cfg(feature = "cookies")]
 mod cookies;
+mod response;
+mod stream;
 
+use std::any::type_name;
 use std::io::Read;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{Method, Version};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+pub use self::response::TestResponse;
+pub use self::stream::{TestEvent, TestStream};
 use super::application::App;
 use super::body::{Body, BodyError};
+use super::context::States;
 use super::error::BuildErrors;
 use super::into_response::IntoResponse;
 use super::problem::Problem;
 use super::request::{Received, Request};
-use super::response::{Headers, Response};
+use super::response::Response;
 use super::service::{BodyUse, Service};
 use crate::semantics::client_certificate::ClientCertificate;
 use crate::semantics::head::{Field, RequestHead, Span};
@@ -45,6 +48,8 @@ use crate::semantics::head::{Field, RequestHead, Span};
 /// ```
 pub struct TestClient {
     service: Box<dyn Service>,
+    /// What the application keeps for its handlers.
+    states: Arc<States>,
     max_body_bytes: u64,
     #[cfg(feature = "cookies")]
     cookies: Option<cookies::Cookies>,
@@ -65,28 +70,48 @@ pub struct TestRequest<'c> {
     body: Body,
 }
 
-/// The response to a test's request.
-#[derive(Clone, Debug)]
-pub struct TestResponse {
-    status: StatusCode,
-    headers: Headers,
-    body: Bytes,
-}
-
 impl TestClient {
     /// A client for an application, or the mistakes in it.
     pub fn new(app: App) -> Result<Self, BuildErrors> {
-        Ok(TestClient::of(app.build()?))
+        let app = app.build()?;
+        let states = app.states();
+        Ok(TestClient { states, ..TestClient::of(app) })
     }
 
     /// A client for any service.
     pub fn of(service: impl Service) -> Self {
         TestClient {
             service: Box::new(service),
+            states: Arc::default(),
             max_body_bytes: MAX_BODY_BYTES,
             #[cfg(feature = "cookies")]
             cookies: None,
         }
+    }
+
+    /// The application's [`State<T>`](super::extract::State): for a test to look at what handlers have done, or to change what
+    /// they will find.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// use rws::{App, State, TestClient, post};
+    ///
+    /// type Orders = Arc<AtomicU32>;
+    /// let order = |State(orders): State<Orders>| format!("order {}", orders.fetch_add(1, Ordering::Relaxed));
+    /// let client = TestClient::new(App::new().route("/", post(order)).state(Orders::default()))?;
+    /// client.state::<Orders>().store(7, Ordering::Relaxed);
+    /// assert_eq!(client.post("/").send().text(), "order 7");
+    /// assert_eq!(client.state::<Orders>().load(Ordering::Relaxed), 8);
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is no state of this type, and with a client [`of`](Self::of) a service.
+    pub fn state<T: 'static>(&self) -> &T {
+        self.states.get().unwrap_or_else(|| panic!("the application has no state of the type {}", type_name::<T>()))
     }
 
     /// The same client with a memory for cookies, as a browser has it: what a response sets goes with later requests, as
@@ -221,6 +246,12 @@ impl TestRequest<'_> {
     ///
     /// If the handler panics, and if the response's body cannot be read.
     pub fn send(self) -> TestResponse {
+        let (method, response) = self.answered();
+        TestResponse::whole(&method, response)
+    }
+
+    /// Sends it; the body of the response is still to be read.
+    fn answered(self) -> (Method, Response) {
         let TestRequest { client, method, target, mut fields, is_secure, client_certificate, body } = self;
         if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             fields.insert(0, ("host".to_owned(), b"localhost".to_vec()));
@@ -231,7 +262,7 @@ impl TestRequest<'_> {
         let received = Received { head, is_secure, client_certificate, id, ..Received::default() };
         let response = client.answer(received, body);
         client.keep_cookies(&target, &response);
-        TestResponse::framed(&method, response)
+        (method, response)
     }
 }
 
@@ -301,66 +332,6 @@ impl Read for Limited {
     }
 }
 
-impl TestResponse {
-    fn framed(method: &Method, mut response: Response) -> Self {
-        let without_body = response.status().is_informational()
-            || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let body = std::mem::take(response.body_mut());
-        if let (Some(length), false) = (body.length(), without_body) {
-            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        let body = match without_body || method == Method::HEAD {
-            true => Bytes::new(),
-            false => body.into_bytes().expect("the response's body can be read"),
-        };
-        TestResponse { status: response.status, headers: response.headers, body }
-    }
-
-    /// The status.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// The header fields.
-    pub fn headers(&self) -> &Headers {
-        &self.headers
-    }
-
-    /// The first header field called `name`, if it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        self.headers.get(&name)?.to_str().ok()
-    }
-
-    /// `Content-Type`, if there is one.
-    pub fn content_type(&self) -> Option<&str> {
-        self.header(CONTENT_TYPE.as_str())
-    }
-
-    /// The body.
-    pub fn bytes(&self) -> &Bytes {
-        &self.body
-    }
-
-    /// The body as text.
-    ///
-    /// # Panics
-    ///
-    /// If it is not UTF-8.
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("the response's body is UTF-8")
-    }
-
-    /// The body read as JSON.
-    ///
-    /// # Panics
-    ///
-    /// If it is not JSON or does not fit `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> T {
-        serde_json::from_slice(&self.body).expect("the response's body is JSON of the expected shape")
-    }
-}
-
 /// A head as if it had been received.
 fn assemble(method: &Method, target: &str, fields: &[(String, Vec<u8>)]) -> RequestHead {
     let mut head = RequestHead { method: method.clone(), version: Version::HTTP_11, ..RequestHead::default() };
@@ -396,6 +367,8 @@ impl std::fmt::Debug for TestRequest<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use http::{HeaderValue, StatusCode};
+
     use super::*;
     use crate::app::method::{any, post};
 

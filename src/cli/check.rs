@@ -34,12 +34,7 @@ use self::rules::configuration::{ENV_INVALID, ENV_NO_EFFECT, ENV_UNKNOWN};
 use self::server::Cluster;
 use super::{application, defaults};
 use crate::config::{Config, ConfigErrors, Notice, PREFIX, Sources, find};
-use crate::error::Error;
-#[cfg(feature = "tls")]
-use crate::error::ErrorKind;
-use crate::run::assemble;
-#[cfg(feature = "tls")]
-use crate::run::tls;
+use crate::run::{assemble, check_certificates};
 
 pub use self::explain::reference;
 pub use self::finding::Rule;
@@ -139,25 +134,12 @@ fn own_environment(sources: &Sources, findings: &mut Findings) {
     };
     report_notices(&loaded.notices, findings);
     let config = loaded.config.clone();
-    let certificate = certificate(&config);
+    let certificates = check_certificates(&config);
     let routes = assemble(application(), loaded, defaults());
-    for error in [certificate.err(), routes.err()].into_iter().flatten() {
+    for error in [certificates.err(), routes.err()].into_iter().flatten() {
         // Routes that contradict each other have a line each.
         error.to_string().lines().for_each(|line| findings.add_here(Severity::Error, &ENV_INVALID, line));
     }
-}
-
-#[cfg(feature = "tls")]
-fn certificate(config: &Config) -> Result<(), Error> {
-    if !config.speaks_tls() {
-        return Ok(());
-    }
-    tls::read(config).map(drop).map_err(|errors| ErrorKind::Tls(errors).into())
-}
-
-#[cfg(not(feature = "tls"))]
-fn certificate(_: &Config) -> Result<(), Error> {
-    Ok(())
 }
 
 fn report_errors(errors: &ConfigErrors, findings: &mut Findings) {

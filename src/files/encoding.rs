@@ -3,6 +3,7 @@
 
 mod codings;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -13,7 +14,8 @@ use super::entry::Entry;
 use super::name::Name;
 use super::refusal::Refusal;
 use crate::app::body::Body;
-use crate::app::compression::{self, Compressing, Levels, Permit, Streams};
+use crate::app::compression::Compressor;
+use crate::app::permits::{Permit, Permits};
 use crate::semantics::accept_encoding::{Accepted, Coding};
 use crate::semantics::head::RequestHead;
 
@@ -46,15 +48,14 @@ pub(super) struct Variant {
 /// How a file is compressed while it is sent.
 #[derive(Debug)]
 pub(super) struct Stream {
-    coding: Coding,
+    compressor: Compressor,
     permit: Permit,
 }
 
 impl Stream {
     /// `content` in the coding.
     pub(super) fn of(&self, content: Body) -> Body {
-        let level = Levels::EACH_TIME.of(self.coding);
-        Body::reader(Compressing::new(content, false, self.coding, level, self.permit.clone()), None)
+        Body::reader(self.compressor.stream(content, self.permit.clone()).without_flushing(), None)
     }
 }
 
@@ -63,14 +64,14 @@ impl Stream {
 pub(super) struct Encodings {
     /// A bit for each coding that may be sent.
     allowed: AtomicU8,
-    streams: Streams,
+    permits: Permits,
     told: Told,
 }
 
 impl Default for Encodings {
     fn default() -> Self {
         let encodings =
-            Encodings { allowed: AtomicU8::new(0), streams: Streams::new(MAX_STREAMS), told: Told::default() };
+            Encodings { allowed: AtomicU8::new(0), permits: Permits::new(MAX_STREAMS), told: Told::default() };
         encodings.allow(Coding::AVAILABLE);
         encodings
     }
@@ -151,8 +152,9 @@ fn made(files: &Files, entry: &Arc<Entry>, accepted: Accepted) -> Option<Chosen>
         }
     }
     let coding = files.encodings.ranked(accepted, &CHEAPEST).next()?;
-    let permit = files.encodings.streams.permit()?;
-    Some((Arc::new(entry.compressing(coding)), Some(Stream { coding, permit })))
+    let compressor = Compressor::each_time(coding).ok()?;
+    let permit = files.encodings.permits.try_acquire()?;
+    Some((Arc::new(entry.compressing(coding)), Some(Stream { compressor, permit })))
 }
 
 /// Compresses the file, to be kept.
@@ -160,7 +162,8 @@ fn make(files: &Files, entry: &Entry, coding: Coding) -> Known {
     // It becomes shorter, but how much shorter nobody knows.
     let Some(mut room) = files.cache.reserve(entry.length as usize) else { return Known::NoRoom };
     let content = entry.body_later(0, entry.length).into_bytes();
-    let coded = content.and_then(|content| compression::whole(coding, Levels::ONCE.of(coding), &content));
+    let compressor = Compressor::once(coding).map_err(io::Error::other);
+    let coded = compressor.and_then(|compressor| compressor.whole(&content?));
     match coded {
         // What was written into the file meanwhile is another version's.
         Ok(_) if !entry.is_untouched() => Known::AsItIs,

@@ -60,12 +60,15 @@ pub(super) fn refuse(files: &Files, head: &RequestHead, path: &str, refusal: Ref
         _ => return plain,
     };
     let mut response = match own {
-        Some(own) => Response { status: plain.status(), ..own },
+        Some(mut own) => {
+            own.set_status(plain.status());
+            own
+        }
         None => plain,
     };
     // Caches may keep a 404 by their own judgement (RFC 9110 section 15.5.5), and would go on with it when another replica
     // has brought the file.
-    response.headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response.headers_mut().append(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     vary_by_client(&mut response);
     response
 }
@@ -79,7 +82,7 @@ fn own_page(files: &Files, head: &RequestHead, name: &str) -> Option<Response> {
     let variant = encoding::choose(files, head, &name, entry).ok()?;
     let mut response = Representation::new(&variant, None).whole(head).ok()?;
     for validator in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
-        response.headers.remove(&validator);
+        response.headers_mut().remove(&validator);
     }
     Some(response)
 }
@@ -87,11 +90,11 @@ fn own_page(files: &Files, head: &RequestHead, name: &str) -> Option<Response> {
 /// Says that the answer depends on who asked, beside Accept-Encoding if it depends on that already. In one field, since some
 /// caches read only the first.
 pub(super) fn vary_by_client(response: &mut Response) {
-    let value = match response.headers.contains(&header::VARY) {
+    let value = match response.headers().contains(&header::VARY) {
         true => "Accept-Encoding, Accept, Sec-Fetch-Mode",
         false => "Accept, Sec-Fetch-Mode",
     };
-    response.headers.insert(header::VARY, HeaderValue::from_static(value));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static(value));
 }
 
 /// 301 to the same path with a slash. The reference is relative to the last segment, so it stays right behind a proxy

@@ -73,8 +73,10 @@ pub(super) fn answer(files: &Files, head: &RequestHead, index: &Name) -> Result<
     listing.sort(order);
     let mut response =
         if wants_json(head) { as_json(&listing) } else { page::answer(&listing, order, head.path(), index) };
-    response.headers.append(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers.append(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response.headers_mut().append(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .append(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     vary_by_client(&mut response);
     Ok(response)
 }
@@ -203,7 +205,7 @@ fn as_json(listing: &Listing) -> Response {
         .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))
         .with_body(serde_json::Value::from(entries).to_string());
     if listing.is_cut {
-        response.headers.append(HeaderName::from_static("x-truncated"), HeaderValue::from_static("true"));
+        response.headers_mut().append(HeaderName::from_static("x-truncated"), HeaderValue::from_static("true"));
     }
     response
 }

@@ -5,7 +5,6 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use super::encoding::Variant;
 use super::multipart;
 use super::refusal::{Refusal, plain};
-use crate::app::body::Body;
 use crate::app::response::{Headers, Response};
 use crate::semantics::conditional::{self, Outcome};
 use crate::semantics::head::RequestHead;
@@ -29,9 +28,7 @@ impl<'a> Representation<'a> {
     pub(super) fn answer(&self, head: &RequestHead) -> Result<Response, Refusal> {
         let length = self.variant.entry.length;
         match conditional::evaluate(head, &self.variant.entry.stamp.validators()) {
-            Outcome::NotModified => {
-                Ok(Response { status: StatusCode::NOT_MODIFIED, headers: self.cache_fields(), body: Body::empty() })
-            }
+            Outcome::NotModified => Ok(Response::new(StatusCode::NOT_MODIFIED).with_headers(self.cache_fields())),
             Outcome::PreconditionFailed => Ok(plain(StatusCode::PRECONDITION_FAILED)),
             Outcome::Proceed { range: None } => self.whole(head),
             Outcome::Proceed { range: Some(value) } => match range::resolve(value, length) {
@@ -59,7 +56,7 @@ impl<'a> Representation<'a> {
             Some(stream) => stream.of(body),
             None => body,
         };
-        Ok(Response { status: StatusCode::OK, headers, body })
+        Ok(Response::new(StatusCode::OK).with_headers(headers).with_body(body))
     }
 
     fn part(&self, part: ByteRange) -> Result<Response, Refusal> {
@@ -67,14 +64,14 @@ impl<'a> Representation<'a> {
         let mut headers = self.fields(entry.media_type.clone());
         headers.append(header::CONTENT_RANGE, ascii(part.content_range(entry.length)));
         let body = entry.body(part.first, part.len())?;
-        Ok(Response { status: StatusCode::PARTIAL_CONTENT, headers, body })
+        Ok(Response::new(StatusCode::PARTIAL_CONTENT).with_headers(headers).with_body(body))
     }
 
     fn parts(&self, parts: &[ByteRange]) -> Result<Response, Refusal> {
         let boundary = multipart::boundary();
         let headers = self.fields(ascii(format!("multipart/byteranges; boundary={boundary}")));
         let body = multipart::body(&self.variant.entry, &self.variant.entry.media_type, parts, &boundary)?;
-        Ok(Response { status: StatusCode::PARTIAL_CONTENT, headers, body })
+        Ok(Response::new(StatusCode::PARTIAL_CONTENT).with_headers(headers).with_body(body))
     }
 
     /// The fields of 200. Those of the file are ready.

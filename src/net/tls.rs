@@ -18,7 +18,7 @@ pub mod identity;
 #[cfg(feature = "tls")]
 mod names;
 #[cfg(feature = "tls")]
-pub(crate) mod provider;
+pub mod provider;
 #[cfg(feature = "tls")]
 mod session;
 

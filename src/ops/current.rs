@@ -39,7 +39,7 @@ impl<S: Service> Service for Tracked<S> {
     }
 
     fn call(&self, request: Request) -> Response {
-        let _guard = Guard::enter(Arc::clone(&request.received));
+        let _guard = Guard::enter(Arc::clone(request.received()));
         self.service.call(request)
     }
 }

@@ -33,7 +33,7 @@ use super::diagnosis::Misrouted;
 use super::log_writer::LogHandle;
 use super::throttle::{Say, Throttle};
 use super::timestamp::since_epoch;
-use crate::app::compression;
+use crate::app::compression::Compressor;
 use crate::app::response::Response;
 use crate::app::service::EndpointKind;
 use crate::semantics::accept;
@@ -136,12 +136,9 @@ impl Metrics {
         if Accepted::of(head.values("accept-encoding")).best(&[Coding::Gzip]).is_none() {
             return response.with_body(body);
         }
-        match compression::whole(Coding::Gzip, FAST, &body) {
-            Ok(Some(short)) => {
-                response.with_header(CONTENT_ENCODING, HeaderValue::from_static("gzip")).with_body(short)
-            }
-            // Without memory for an encoder the text is still right.
-            Ok(None) | Err(_) => response.with_body(body),
+        match gzip(&body) {
+            Some(short) => response.with_header(CONTENT_ENCODING, HeaderValue::from_static("gzip")).with_body(short),
+            None => response.with_body(body),
         }
     }
 
@@ -273,6 +270,11 @@ struct AllCells {
 /// The lists are only pushed to and read, so a panic elsewhere cannot have left one half changed.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `text` compressed, if it becomes shorter. Without memory for an encoder the text is still right.
+fn gzip(text: &[u8]) -> Option<Vec<u8>> {
+    Compressor::each_time(Coding::Gzip).ok()?.level(FAST).ok()?.whole(text).ok()?
 }
 
 /// A request method as a label: one of the nine registered ones that OpenTelemetry lists, or `_OTHER`.

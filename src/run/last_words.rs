@@ -27,8 +27,10 @@ pub(super) struct Circumstances {
     pub(super) drain_timeout: Duration,
 }
 
-/// Leaves the reason where the kubelet looks for it, if there is such a place.
-pub(crate) fn leave(reason: &str) {
+/// Leaves the reason why the process ends where the kubelet looks for it, /dev/termination-log, if there is such a place, so
+/// that `kubectl describe pod` shows it. For programs that end before [`run`](super::run) could do it; longer reasons are cut off
+/// after 4096 bytes.
+pub fn leave(reason: &str) {
     leave_in(Path::new(TERMINATION_LOG), reason);
 }
 

@@ -33,7 +33,7 @@ pub(super) fn surround(app: App, live: &Live, registry: &Registry) -> prometheus
         compression: Compressor::default(),
     };
     live.follow(move |config| followed.set(wanted(config, &kept)));
-    Ok(app.layer_around(stack))
+    Ok(app.layer_outermost(stack))
 }
 
 /// What remembers something of requests, and so must outlive changes of other settings.

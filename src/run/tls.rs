@@ -49,7 +49,7 @@ pub(super) fn open(config: &Config) -> Result<(Option<Arc<Acceptor>>, Followers)
 ///
 /// # Errors
 /// What is wrong with each of them, by variable.
-pub(crate) fn read(config: &Config) -> Result<Terms, Vec<(String, IdentityError)>> {
+pub(super) fn read(config: &Config) -> Result<Terms, Vec<(String, IdentityError)>> {
     let mut errors = Vec::new();
     let mut certificates = Vec::new();
     for pair in Pair::all(config) {

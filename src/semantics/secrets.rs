@@ -9,7 +9,7 @@ use core::fmt;
 
 use super::credentials::is_token68;
 #[cfg(feature = "auth")]
-pub use htpasswd::users;
+pub use htpasswd::{check_users, users};
 
 /// A user and what proves that it is them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,23 +52,38 @@ pub struct Fault {
 /// # Errors
 /// The first one that is no token68 (letters, digits and `-._~+/`, perhaps `=` at the end), or stands there twice.
 pub fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
-    let mut tokens: Vec<Token> = Vec::new();
     let items = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty());
-    for (index, item) in items.enumerate() {
-        let fault = |reason| Fault { place: index + 1, reason };
-        let (name, token) = item.split_once(':').map_or((None, item), |(name, token)| (Some(name), token));
-        if name.is_some_and(|name| name.is_empty() || name.chars().any(char::is_control)) {
-            return Err(fault("has no name before the colon"));
-        }
-        if !is_token68(token) {
-            return Err(fault("has other characters than letters, digits, -._~+/ and = at the end"));
-        }
-        if tokens.iter().any(|other| other.token == token) {
-            return Err(fault("stands there for the second time"));
-        }
-        tokens.push(Token { name: name.map(str::to_owned), token: token.to_owned() });
-    }
+    let tokens: Vec<Token> = items.map(token).collect();
+    check_tokens(&tokens)?;
     Ok(tokens)
+}
+
+fn token(item: &str) -> Token {
+    let (name, token) = item.split_once(':').map_or((None, item), |(name, token)| (Some(name), token));
+    Token { name: name.map(str::to_owned), token: token.to_owned() }
+}
+
+/// Whether `tokens` could stand in such a text.
+///
+/// # Errors
+/// The first one that could not.
+pub fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
+    let judge =
+        |(index, token)| judge_token(token, &tokens[..index]).map_err(|reason| Fault { place: index + 1, reason });
+    tokens.iter().enumerate().try_for_each(judge)
+}
+
+fn judge_token(token: &Token, before: &[Token]) -> Result<(), &'static str> {
+    if token.name.as_ref().is_some_and(|name| name.is_empty() || name.contains(char::is_control)) {
+        return Err("has no name before the colon");
+    }
+    if !is_token68(&token.token) {
+        return Err("has other characters than letters, digits, -._~+/ and = at the end");
+    }
+    if before.iter().any(|other| other.token == token.token) {
+        return Err("stands there for the second time");
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Secret {

@@ -101,7 +101,7 @@ impl Source {
     /// The module that the file is, from the crate's root: `["server", "reactor"]`.
     pub(crate) fn module(&self) -> Vec<String> {
         let path = self.stem().trim_start_matches("src/");
-        path.split('/').filter(|part| !matches!(*part, "lib" | "main")).map(str::to_owned).collect()
+        path.split('/').filter(|part| !matches!(*part, "lib" | "main" | "above")).map(str::to_owned).collect()
     }
 
     fn stem(&self) -> &str {

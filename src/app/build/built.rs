@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::hosts::Hosts;
 use super::methods::MethodTable;
-use crate::app::context::Context;
+use crate::app::context::{Context, States};
 use crate::app::handler::Erased;
 use crate::app::middleware::{Layers, Middleware, Next};
 use crate::app::request::Request;
@@ -91,6 +91,11 @@ impl BuiltApp {
     /// Every route, in the order in which they were added, fallbacks last. Entry `i` is endpoint `i + 1`.
     pub fn routes(&self) -> &[RouteInfo] {
         &self.routes
+    }
+
+    /// What handlers take as `State`.
+    pub(in crate::app) fn states(&self) -> Arc<States> {
+        self.not_found().context.states()
     }
 
     /// The index of the endpoint that is added next.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use super::built::Site;
 
@@ -31,7 +32,7 @@ impl Host {
         }
         match name.strip_prefix("*.") {
             Some(domain) if is_name(domain) => Ok(Host::Under(domain.to_owned())),
-            None if is_name(&name) || is_ipv6(&name) => Ok(Host::Exact(name)),
+            None if is_name(&name) || ipv6(&name).is_some() => Ok(Host::Exact(name)),
             _ => Err("a host is a name, an address, or `*.` and a name".to_owned()),
         }
     }
@@ -62,10 +63,13 @@ impl Hosts {
     }
 }
 
-/// A host without its port and the dot of the root, in lower case (RFC 9110 section 4.2.3). Most come like that: those
-/// cost no memory.
+/// A host without its port and the dot of the root, in lower case (RFC 9110 section 4.2.3), and an IPv6 address as RFC 5952
+/// writes it. Most names come like that: those cost no memory.
 fn canonical(host: &str) -> Cow<'_, str> {
     let name = without_port(host);
+    if let Some(address) = ipv6(name) {
+        return format!("[{address}]").into();
+    }
     let name = name.strip_suffix('.').unwrap_or(name);
     match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => name.to_ascii_lowercase().into(),
@@ -88,9 +92,8 @@ fn is_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
-fn is_ipv6(name: &str) -> bool {
-    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+fn ipv6(name: &str) -> Option<Ipv6Addr> {
+    name.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]
@@ -107,6 +110,7 @@ mod tests {
             ("localhost", "localhost"),
             ("192.0.2.1", "192.0.2.1"),
             ("[2001:DB8::1]", "[2001:db8::1]"),
+            ("[2001:0db8:0:0::0001]", "[2001:db8::1]"),
             ("my_service", "my_service"),
         ] {
             assert_eq!(Host::parse(text).unwrap().to_string(), shown, "{text}");

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::app::error::BuildErrors;
 use crate::app::extract::{MatchedPath, Path, State};
-use crate::app::method::{any, get, on, post};
+use crate::app::method::{any, delete, get, on, post};
 use crate::app::service::{BodyUse, EndpointKind, Placement, Service};
 use crate::app::testing::TestClient;
 use crate::app::{App, Body, Next, Request, Response, Router};
@@ -405,5 +405,99 @@ proptest! {
         let app = App::new().route("/{a}/b", get(|| "")).route("/x-{y}.z", get(|| "")).route("/f/{*p}", get(|| ""));
         let status = client(app).get(&path).send().status();
         prop_assert!(status == 200 || status == 404);
+    }
+}
+
+#[test]
+fn paths_are_taken_as_they_are_written() {
+    let inner = Router::new().route("/", get(tell)).route("/{id}", get(tell)).route("/x/{id}/y", get(tell));
+    let app = App::new()
+        .route("/", get(tell))
+        .route("/a", get(tell))
+        .route("/a/", get(tell))
+        .nest("/n", inner)
+        .nest("/{tenant}/deep/", Router::new().nest("/{user}", Router::new().route("/z/{id}", get(tell))))
+        .nest("/", Router::new().route("/rooted", get(tell)));
+    let client = client(app);
+    for (path, expected) in [
+        ("/", Some("/ ")),
+        ("/a", Some("/a ")),
+        ("/a/", Some("/a/ ")),
+        ("/a//", None),
+        ("//a", None),
+        ("//evil.example/a", None),
+        ("/n", Some("/n ")),
+        ("/n/", None),
+        ("/n//", None),
+        ("/n/%2F", Some("/n/{id} /")),
+        ("/n/x/%3F/y", Some("/n/x/{id}/y ?")),
+        ("/n/x//y", None),
+        ("/N", None),
+        ("/rooted", Some("/rooted ")),
+        ("/t/deep/u/z/7", Some("/{tenant}/deep/{user}/z/{id} t,u,7")),
+        ("/t/deep//z/7", None),
+        ("/./a", None),
+        ("/n/../a", None),
+    ] {
+        let answer = client.get(path).send();
+        match expected {
+            Some(text) => assert_eq!(answer.text(), text, "{path}"),
+            None => assert_eq!(answer.status(), 404, "{path}: {}", answer.text()),
+        }
+    }
+}
+
+#[test]
+fn allow_tells_all_of_a_path_wherever_its_routes_were_written() {
+    let site = || Router::new().route("/n/x", get(|| ""));
+    let app = App::new()
+        .route("/n/x", get(|| ""))
+        .nest("/n", Router::new().route("/x", post(|| "")).fallback_route(get(|| "fallback")))
+        .merge(Router::new().route("/n/x", delete(|| "")))
+        .host("h.example", site());
+    let client = client(app);
+    for (host, method, path, status, allow) in [
+        ("localhost", Method::PUT, "/n/x", 405, "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("localhost", Method::OPTIONS, "/n/x", 204, "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("localhost", Method::POST, "/n/other", 405, "GET, HEAD, OPTIONS"),
+        ("localhost", Method::OPTIONS, "/n/other", 204, "GET, HEAD, OPTIONS"),
+        ("h.example", Method::POST, "/n/x", 405, "GET, HEAD, OPTIONS"),
+        ("h.example", Method::OPTIONS, "/n/x", 204, "GET, HEAD, OPTIONS"),
+    ] {
+        let answer = client.request(method.clone(), path).header("host", host).send();
+        assert_eq!((answer.status().as_u16(), answer.header("allow")), (status, Some(allow)), "{host} {method} {path}");
+    }
+    assert_eq!(client.get("/n/other").header("host", "h.example").send().status(), 404);
+    let head = client.head("/n/other").send();
+    assert_eq!((head.status().as_u16(), head.header("content-length"), head.text()), (200, Some("8"), ""));
+}
+
+#[test]
+fn a_host_is_found_however_it_is_written() {
+    let named = |name: &'static str| Router::new().route("/", get(move || name));
+    let app = App::new()
+        .route("/", get(|| "others"))
+        .host("a.example", named("a"))
+        .host("*.example", named("some"))
+        .host("[2001:DB8:0:0::1]", named("six"))
+        .host("192.0.2.1", named("four"));
+    let client = client(app);
+    for (host, expected) in [
+        ("A.Example", "a"),
+        ("a.example.", "a"),
+        ("a.example.:8080", "a"),
+        ("a.example:", "a"),
+        ("b.example:80", "some"),
+        ("a.b.example", "others"),
+        (".example", "others"),
+        ("example", "others"),
+        ("a.example..", "others"),
+        ("[2001:db8::1]:443", "six"),
+        ("[2001:DB8:0000::0001]", "six"),
+        ("192.0.2.1:80", "four"),
+        ("192.0.2.2", "others"),
+        ("", "others"),
+    ] {
+        assert_eq!(client.get("/").header("host", host).send().text(), expected, "{host}");
     }
 }

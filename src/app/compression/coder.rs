@@ -3,28 +3,28 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::Compressor;
 use super::encoder::Encoder;
-use super::stream::{PIECE, Permit};
-use crate::semantics::accept_encoding::Coding;
+use super::stream::PIECE;
+use crate::app::permits::Permit;
 
 /// Codes one stream. The encoder is made when the first byte comes, which for HEAD is never.
 pub(in crate::app) struct Coder {
-    coding: Coding,
-    level: u32,
+    compressor: Compressor,
     encoder: Option<Encoder>,
     /// Given back when it is dropped.
     _permit: Permit,
 }
 
 impl Coder {
-    pub(in crate::app) fn new(coding: Coding, level: u32, permit: Permit) -> Self {
-        Coder { coding, level, encoder: None, _permit: permit }
+    pub(in crate::app) fn new(compressor: Compressor, permit: Permit) -> Self {
+        Coder { compressor, encoder: None, _permit: permit }
     }
 
     fn encoder(&mut self) -> io::Result<&mut Encoder> {
         match &mut self.encoder {
             Some(encoder) => Ok(encoder),
-            none => Ok(none.insert(Encoder::new(self.coding, self.level, None)?)),
+            none => Ok(none.insert(self.compressor.encoder(None)?)),
         }
     }
 
@@ -70,7 +70,7 @@ impl Coder {
 
 impl fmt::Debug for Coder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Coder").field("coding", &self.coding).finish_non_exhaustive()
+        f.debug_struct("Coder").field("compressor", &self.compressor).finish_non_exhaustive()
     }
 }
 

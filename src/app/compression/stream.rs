@@ -1,21 +1,17 @@
-//! A reader that compresses what it reads, and a limit for how many there are.
+//! A reader that compresses what it reads.
 
+use std::fmt;
 use std::io::{self, Read};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::Compressor;
 use super::coder::Coder;
-use crate::semantics::accept_encoding::Coding;
+use crate::app::permits::Permit;
 
 /// How much is read from the source at once.
 pub(super) const PIECE: usize = 32 * 1024;
 
-/// The source, compressed while it is read.
-///
-/// A source that may wait is flushed after every read, since nobody can tell how long the next will take: what has come out
-/// of the source goes out before more is asked for, so a line a second arrives as a line a second. One that
-/// never waits, a file say, is not flushed, and becomes a little shorter.
-pub(crate) struct Compressing<R> {
+/// A source, compressed while it is read: what [`Compressor::stream`] makes.
+pub struct Compressing<R> {
     source: R,
     may_wait: bool,
     /// Until the end of the source.
@@ -27,9 +23,15 @@ pub(crate) struct Compressing<R> {
 }
 
 impl<R: Read> Compressing<R> {
-    pub(crate) fn new(source: R, may_wait: bool, coding: Coding, level: u32, permit: Permit) -> Self {
-        let coder = Some(Coder::new(coding, level, permit));
-        Compressing { source, may_wait, coder, piece: Box::default(), coded: Vec::new(), taken: 0 }
+    pub(super) fn new(source: R, compressor: Compressor, permit: Permit) -> Self {
+        let coder = Some(Coder::new(compressor, permit));
+        Compressing { source, may_wait: true, coder, piece: Box::default(), coded: Vec::new(), taken: 0 }
+    }
+
+    /// For a source that never waits, as a file: it is not flushed after each read, and becomes a little shorter.
+    #[must_use]
+    pub fn without_flushing(self) -> Self {
+        Compressing { may_wait: false, ..self }
     }
 
     /// Codes more of the source, of which for now nothing may come. Returns whether there was more.
@@ -66,39 +68,8 @@ impl<R: Read> Read for Compressing<R> {
     }
 }
 
-/// How many streams may be compressed at the same time. An encoder takes 0.4 MiB (gzip) to
-/// 2.6 MiB (brotli) until its client has read everything,
-/// which may be never; what comes when all permits are taken goes out as it is.
-#[derive(Clone, Debug)]
-pub(crate) struct Streams {
-    left: Arc<AtomicUsize>,
-}
-
-impl Streams {
-    pub(crate) fn new(most: usize) -> Self {
-        Streams { left: Arc::new(AtomicUsize::new(most)) }
-    }
-
-    /// Leave for one stream, if there is any left.
-    pub(crate) fn permit(&self) -> Option<Permit> {
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        taken.is_ok().then(|| Permit { _leave: Arc::new(Leave { left: self.left.clone() }) })
-    }
-}
-
-/// Leave for one stream, which ends when this and all clones of it are dropped.
-#[derive(Clone, Debug)]
-pub(crate) struct Permit {
-    _leave: Arc<Leave>,
-}
-
-#[derive(Debug)]
-struct Leave {
-    left: Arc<AtomicUsize>,
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        self.left.fetch_add(1, Ordering::Relaxed);
+impl<R> fmt::Debug for Compressing<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressing").field("may_wait", &self.may_wait).finish_non_exhaustive()
     }
 }

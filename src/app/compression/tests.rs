@@ -3,27 +3,11 @@ use std::io::{self, Read};
 use proptest::prelude::*;
 
 use super::*;
+use crate::app::permits::Permits;
 
 /// What `coded` decodes to, of which there must be no more than `most` bytes.
-pub(crate) fn decoded(coding: Coding, coded: &[u8], most: u64) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    let reader: Box<dyn Read + '_> = match coding {
-        Coding::Gzip => Box::new(flate2::read::GzDecoder::new(coded)),
-        #[cfg(feature = "compression")]
-        Coding::Brotli => Box::new(brotli::Decompressor::new(coded, 4096)),
-        #[cfg(feature = "compression")]
-        Coding::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::new(coded)?;
-            // What RFC 9659 demands of every client, and no more.
-            decoder.window_log_max(23)?;
-            Box::new(decoder)
-        }
-        #[cfg(not(feature = "compression"))]
-        Coding::Brotli | Coding::Zstd => unreachable!("not in this build"),
-    };
-    reader.take(most + 1).read_to_end(&mut content)?;
-    assert!(content.len() as u64 <= most, "it decodes to more than it was made of");
-    Ok(content)
+pub(in crate::app) fn decoded(coding: Coding, coded: &[u8], most: u64) -> io::Result<Vec<u8>> {
+    decompressed(coding, coded, usize::try_from(most).unwrap())
 }
 
 /// Text that looks like text to an encoder, of `length` bytes.
@@ -34,11 +18,12 @@ pub(crate) fn text(length: usize) -> Vec<u8> {
 }
 
 fn stream(source: impl Read, may_wait: bool, coding: Coding) -> Compressing<impl Read> {
-    Compressing::new(source, may_wait, coding, Levels::EACH_TIME.of(coding), Streams::new(1).permit().unwrap())
+    let compressing = Levels::EACH_TIME.of(coding).stream(source, Permits::new(1).try_acquire().unwrap());
+    if may_wait { compressing } else { compressing.without_flushing() }
 }
 
 fn coder(coding: Coding) -> Coder {
-    Coder::new(coding, Levels::EACH_TIME.of(coding), Streams::new(1).permit().unwrap())
+    Coder::new(Levels::EACH_TIME.of(coding), Permits::new(1).try_acquire().unwrap())
 }
 
 /// Gives its content so many bytes at a time.
@@ -57,7 +42,7 @@ fn whole_bodies_decode_to_what_they_were_and_are_shorter() {
         for levels in [Levels::EACH_TIME, Levels::ONCE] {
             for length in [100, 1024, 4096, 70_000, 300_000] {
                 let content = text(length);
-                let coded = whole(coding, levels.of(coding), &content).unwrap().unwrap();
+                let coded = levels.of(coding).whole(&content).unwrap().unwrap();
                 assert!(coded.len() < content.len());
                 assert_eq!(decoded(coding, &coded, length as u64).unwrap(), content, "{coding:?} {length}");
             }
@@ -68,10 +53,10 @@ fn whole_bodies_decode_to_what_they_were_and_are_shorter() {
 #[test]
 fn what_gets_no_shorter_is_not_coded() {
     for &coding in Coding::AVAILABLE {
-        assert_eq!(whole(coding, Levels::EACH_TIME.of(coding), b"").unwrap(), None);
-        assert_eq!(whole(coding, Levels::EACH_TIME.of(coding), b"abc").unwrap(), None);
-        let dense = whole(coding, 1, &text(4096)).unwrap().unwrap();
-        assert_eq!(whole(coding, Levels::EACH_TIME.of(coding), &dense).unwrap(), None, "{coding:?}");
+        assert_eq!(Levels::EACH_TIME.of(coding).whole(b"").unwrap(), None);
+        assert_eq!(Levels::EACH_TIME.of(coding).whole(b"abc").unwrap(), None);
+        let dense = Compressor { coding, level: 1 }.whole(&text(4096)).unwrap().unwrap();
+        assert_eq!(Levels::EACH_TIME.of(coding).whole(&dense).unwrap(), None, "{coding:?}");
     }
 }
 
@@ -241,16 +226,55 @@ fn an_error_of_the_source_is_an_error_and_no_end() {
 }
 
 #[test]
-fn there_are_so_many_streams_and_no_more() {
-    let streams = Streams::new(2);
-    let (first, second) = (streams.permit().unwrap(), streams.permit().unwrap());
-    assert!(streams.permit().is_none());
-    let mut reader = Compressing::new(io::empty(), false, Coding::Gzip, 1, second);
-    assert!(streams.permit().is_none());
+fn a_stream_gives_its_permit_back_at_its_end() {
+    let permits = Permits::new(1);
+    let gzip = Compressor::each_time(Coding::Gzip).unwrap();
+    let mut reader = gzip.stream(io::empty(), permits.try_acquire().unwrap());
+    assert!(permits.try_acquire().is_none());
     io::copy(&mut reader, &mut io::sink()).unwrap();
-    assert!(streams.permit().is_some(), "given back at the end, although the reader is still there");
-    drop(first);
-    assert!(streams.permit().is_some());
+    assert!(permits.try_acquire().is_some(), "although the reader is still there");
+}
+
+#[test]
+fn what_cannot_be_is_told_when_the_compressor_is_made() {
+    for &coding in Coding::AVAILABLE {
+        let compressor = Compressor::once(coding).unwrap();
+        assert_eq!(compressor.coding(), coding);
+        let (least, most) = match coding {
+            Coding::Brotli => (0, 11),
+            Coding::Zstd => (1, 19),
+            Coding::Gzip => (1, 9),
+        };
+        for level in [least, most] {
+            let content = text(2000);
+            let coded = compressor.level(level).unwrap().whole(&content).unwrap().unwrap();
+            assert_eq!(decoded(coding, &coded, 2000).unwrap(), content, "{coding:?} {level}");
+        }
+        let error = CompressionError::Level { coding, level: most + 1, least, most };
+        assert_eq!(compressor.level(most + 1), Err(error));
+    }
+    let lacking = [Coding::Brotli, Coding::Zstd].into_iter().filter(|coding| !Coding::AVAILABLE.contains(coding));
+    for coding in lacking {
+        assert_eq!(Compressor::each_time(coding), Err(CompressionError::NotBuilt(coding)));
+        assert_eq!(decompressed(coding, b"", 1).unwrap_err().kind(), io::ErrorKind::Unsupported);
+    }
+}
+
+#[test]
+fn what_is_damaged_cut_off_or_too_long_is_an_error_and_no_content() {
+    let content = text(5000);
+    for &coding in Coding::AVAILABLE {
+        let coded = Levels::ONCE.of(coding).whole(&content).unwrap().unwrap();
+        assert_eq!(decompressed(coding, &coded, 5000).unwrap(), content, "{coding:?}");
+        assert_eq!(decompressed(coding, &coded, 4999).unwrap_err().kind(), io::ErrorKind::FileTooLarge, "{coding:?}");
+        for end in [1, coded.len() / 2, coded.len() - 1] {
+            assert!(decompressed(coding, &coded[..end], 5000).is_err(), "{coding:?} cut off after {end}");
+        }
+        assert!(decompressed(coding, b"this is no compressed text", 5000).is_err(), "{coding:?}");
+    }
+    let gzip = |part: &[u8]| Levels::ONCE.of(Coding::Gzip).whole(part).unwrap().unwrap();
+    let members = [gzip(&content[..2500]), gzip(&content[2500..])].concat();
+    assert_eq!(decompressed(Coding::Gzip, &members, 5000).unwrap(), content, "RFC 1952 section 2.2");
 }
 
 proptest! {
@@ -262,7 +286,7 @@ proptest! {
             let mut coded = Vec::new();
             stream(Trickle(&content, at_once), may_wait, coding).read_to_end(&mut coded).unwrap();
             prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);
-            if let Some(coded) = whole(coding, Levels::EACH_TIME.of(coding), &content).unwrap() {
+            if let Some(coded) = Levels::EACH_TIME.of(coding).whole(&content).unwrap() {
                 prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);
             }
         }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{FromRequest, ViaRequest, whole_body};
+use super::{FromRequest, ViaRequest, check_charset, whole_body};
 use crate::app::body::Body;
 use crate::app::context::Context;
 use crate::app::problem::Problem;
@@ -45,13 +45,14 @@ impl FromRequest<ViaRequest> for Vec<u8> {
     }
 }
 
-/// The whole body, which must be UTF-8; 400 otherwise.
+/// The whole body, which must be UTF-8; 400 otherwise, and 415 if its type names another charset.
 impl FromRequest<ViaRequest> for String {
     type Rejection = Problem;
 
     const BODY: BodyUse = BodyUse::Whole;
 
     fn from_request(request: Request, _: &Context) -> Result<Self, Problem> {
+        check_charset(&request)?;
         String::from_utf8(whole_body(request.into_body())?.into()).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             Problem::new(StatusCode::BAD_REQUEST)

@@ -81,7 +81,7 @@ fn a_bad_query_or_form_names_the_parameter() {
     for (sent, field, reason) in [
         ("", "the name", "missing field `the name`"),
         ("other=1", "other", unknown),
-        ("the+name=1&the+name=2", "the name", "duplicate field `the name`"),
+        ("the+name=1&the+name=2", "the name", "is there 2 times"),
         ("the+name=x", "the name", "invalid digit found in string"),
         ("the+name=", "the name", "cannot parse integer from empty string"),
     ] {
@@ -271,4 +271,198 @@ fn extensions_come_from_middleware() {
 fn names_of_types_are_short() {
     assert_eq!(short_name::<Vec<Page>>(), "Vec<Page>");
     assert_eq!(short_name::<(Option<Order>, u8, &str)>(), "(Option<Order>, u8, &str)");
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Sort {
+    Name,
+    Date,
+}
+
+#[derive(Debug, Deserialize)]
+struct Amount(#[expect(dead_code, reason = "it is shown")] u128);
+
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "it is shown")]
+struct Filter {
+    #[serde(default)]
+    tag: Vec<String>,
+    #[serde(default)]
+    pair: Option<(u8, char)>,
+    sort: Option<Sort>,
+    amount: Option<Amount>,
+    #[serde(default)]
+    exact: bool,
+    #[serde(default)]
+    rest: (),
+}
+
+#[test]
+fn queries_take_many_shapes() {
+    let filter = |Query(filter): Query<Filter>| format!("{filter:?}").replace("Filter ", "");
+    let nothing = "{ tag: [], pair: None, sort: None, amount: None, exact: false, rest: () }";
+    for (query, expected) in [
+        ("", nothing),
+        ("?", nothing),
+        ("?&&&", nothing),
+        ("?=x", nothing),
+        (
+            "?tag=a&sort=date&tag=b+c&tag=",
+            &nothing.replace("[]", r#"["a", "b c", ""]"#).replace("sort: None", "sort: Some(Date)"),
+        ),
+        ("?pair=7&pair=%C3%A9", &nothing.replace("pair: None", "pair: Some((7, 'é'))")),
+        (
+            "?amount=340282366920938463463374607431768211455",
+            &nothing.replace("amount: None", &format!("amount: Some(Amount({}))", u128::MAX)),
+        ),
+        ("?exact=true&unknown=1&unknown=2", &nothing.replace("false", "true")),
+        ("?tag=%zz%&tag=%FF", &nothing.replace("[]", "[\"%zz%\", \"\u{fffd}\"]")),
+    ] {
+        assert_eq!(ask(filter, |c| c.get(&format!("/x{query}"))), ok(expected), "{query}");
+    }
+    let map = |Query(map): Query<std::collections::BTreeMap<String, String>>| format!("{map:?}");
+    assert_eq!(ask(map, |c| c.get("/x?a=1&b&a=2")), ok(r#"{"a": "2", "b": ""}"#));
+    let lists = |Query(map): Query<std::collections::BTreeMap<String, Vec<u8>>>| format!("{map:?}");
+    assert_eq!(ask(lists, |c| c.get("/x?a=1&b=3&a=2")), ok(r#"{"a": [1, 2], "b": [3]}"#));
+    assert_eq!(ask(|Query(()): Query<()>| "", |c| c.get("/x?a=1")), ok(""));
+    assert_eq!(
+        ask(|Query(page): Query<Option<Page>>| page.map_or(0, |p| p.number).to_string(), |c| c.get("/x?number=3")),
+        ok("3")
+    );
+}
+
+#[test]
+fn what_does_not_fit_a_query_is_named() {
+    let filter = |_: Query<Filter>| "";
+    for (query, field, reason) in [
+        ("sort=size", "sort", "unknown variant `size`, expected `name` or `date`"),
+        ("sort=name&sort=date", "sort", "is there 2 times"),
+        ("exact=yes", "exact", "provided string was not `true` or `false`"),
+        ("exact=", "exact", "provided string was not `true` or `false`"),
+        ("amount=-1", "amount", "invalid digit found in string"),
+        ("amount=340282366920938463463374607431768211456", "amount", "number too large to fit in target type"),
+        ("pair=1", "pair", "invalid length 1, expected a tuple of size 2"),
+        ("pair=x&pair=y", "pair[0]", "invalid digit found in string"),
+        ("pair=1&pair=xy", "pair[1]", "invalid value: string \"xy\", expected a character"),
+    ] {
+        let problem = problem(filter, |c| c.get(&format!("/x?{query}")));
+        assert_eq!(
+            (&problem["status"], &problem["errors"][0]["field"]),
+            (&json!(400), &json!(field)),
+            "{query}: {problem}"
+        );
+        assert_eq!(problem["errors"][0]["detail"], reason, "{query}");
+    }
+}
+
+#[test]
+fn flattened_members_are_text() {
+    #[derive(Deserialize)]
+    struct Outer {
+        page: u32,
+        #[serde(flatten)]
+        inner: Inner,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        name: String,
+    }
+    let outer = |Query(outer): Query<Outer>| format!("{} {}", outer.page, outer.inner.name);
+    assert_eq!(ask(outer, |c| c.get("/x?name=a&page=2")), ok("2 a"));
+    let missing = problem(outer, |c| c.get("/x?page=2"));
+    assert_eq!(missing["errors"][0]["field"], "name");
+}
+
+/// By ratio: 32 times as many names would take a thousand times as long if each were compared with all others.
+#[test]
+fn many_names_take_no_longer_each() {
+    let time = |count: usize| {
+        let form: String = (0..count).map(|n| format!("n{n}&")).collect();
+        let start = std::time::Instant::now();
+        let read = urlencoded::decode::<Filter>(form.as_bytes(), "the form", StatusCode::BAD_REQUEST);
+        assert!(read.is_ok());
+        start.elapsed()
+    };
+    let best = |count| (0..5).map(|_| time(count)).min().unwrap();
+    let (few, many) = (best(2_000), best(64_000));
+    assert!(many < few * 400, "{few:?} for 2000, {many:?} for 64000");
+}
+
+#[test]
+fn text_in_another_charset_is_415() {
+    let text = |text: String| text;
+    let form = |Form(page): Form<Page>| page.number.to_string();
+    for (parameters, status) in [
+        ("", 200),
+        ("; charset=utf-8", 200),
+        (";charset=\"UTF-8\"; x=y", 200),
+        ("; format=flowed; charset = us-ascii", 200),
+        ("; charset=iso-8859-1", 415),
+        ("; charset=utf-8; charset=latin1", 415),
+        ("; CHARSET=UTF-16", 415),
+        ("; charset=", 415),
+    ] {
+        let sent =
+            ask(text, |c| c.post("/x").header("content-type", format!("text/plain{parameters}")).body("caf\u{e9}"));
+        assert_eq!(sent.0, status, "text/plain{parameters}: {}", sent.1);
+        let urlencoded = format!("application/x-www-form-urlencoded{parameters}");
+        let sent = ask(form, |c| c.post("/x").header("content-type", &urlencoded).body("number=1"));
+        assert_eq!(sent.0, status, "{urlencoded}: {}", sent.1);
+    }
+    let refused = problem(text, |c| c.post("/x").header("content-type", "text/plain; charset=latin1").body("x"));
+    assert_eq!(refused["errors"], json!([{"field": "content-type", "detail": "must be UTF-8"}]));
+    let latin1 = problem(text, |c| c.post("/x").header("content-type", "text/plain").body(&b"caf\xe9"[..]));
+    assert_eq!(latin1["status"], 400);
+}
+
+#[test]
+fn hostile_json_is_refused_in_time_and_says_why() {
+    let bomb = "[".repeat(1 << 20);
+    let deep = format!("{}{}", "[".repeat(127), "]".repeat(127));
+    let value = |_: Json<Value>| "";
+    let post =
+        |body: String| ask(value, |c| c.post("/x").header("content-type", "application/json").body(body.clone()));
+    for (body, status, part) in [
+        (bomb, 400, "recursion limit exceeded"),
+        (deep, 200, ""),
+        ("\u{feff}{}".to_owned(), 400, "expected value at line 1 column 1"),
+        ("null".to_owned(), 200, ""),
+        (" \n".to_owned(), 400, "EOF"),
+        ("{} {}".to_owned(), 400, "trailing characters"),
+        ("NaN".to_owned(), 400, "expected"),
+        ("1e999".to_owned(), 400, "number out of range"),
+        (r#""\ud800""#.to_owned(), 400, "hex escape"),
+        ("\"a\u{1}\"".to_owned(), 400, "control character"),
+        (r#"{"a":1,"a":2}"#.to_owned(), 200, ""),
+    ] {
+        let answer = post(body.clone());
+        assert_eq!(answer.0, status, "{:.40}: {}", body, answer.1);
+        assert!(answer.1.contains(part), "{:.40}: {}", body, answer.1);
+    }
+    let raw = |body: &'static [u8]| ask(value, |c| c.post("/x").header("content-type", "application/json").body(body));
+    assert_eq!(raw(b"\"\xff\"").0, 400);
+    assert_eq!(raw(b"\xff\xfe{\0}\0").0, 400, "UTF-16");
+    let typed = |body: &'static str| {
+        let send = |c: &TestClient| c.post("/x").header("content-type", "application/json").body(body).send().json();
+        let page = |_: Json<Page>| "";
+        let client = TestClient::new(App::new().route("/x", any(page))).unwrap();
+        let problem: Value = send(&client);
+        (problem["status"].as_u64().unwrap(), problem["errors"][0]["pointer"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(typed("null"), (422, "#".to_owned()));
+    assert_eq!(typed(r#"{"number":4294967296}"#), (422, "#/number".to_owned()));
+    assert_eq!(typed(r#"{"number":-1}"#), (422, "#/number".to_owned()));
+    assert_eq!(typed(r#"{"number":1.5}"#), (422, "#/number".to_owned()));
+    assert_eq!(typed(r#"{"number":1,"size":256}"#), (422, "#/size".to_owned()));
+    assert_eq!(typed(r#"{"number":1,"number":2}"#), (422, "#".to_owned()));
+}
+
+#[test]
+fn two_content_types_are_none() {
+    let sent = ask(order, |c| {
+        let request = c.post("/x").header("content-type", "application/json").header("content-type", "text/plain");
+        request.body(r#"{"items":[]}"#)
+    });
+    assert_eq!(sent.0, 415);
 }

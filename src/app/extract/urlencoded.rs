@@ -1,16 +1,18 @@
 //! `application/x-www-form-urlencoded`, as it stands in queries and forms.
 
+mod decode;
+
 use http::StatusCode;
 use serde::de::DeserializeOwned;
 
+use self::decode::Pairs;
 use crate::app::problem::Problem;
 
 /// Reads a `T`, or says with `status` which member of `what` is wrong.
 ///
 /// As the URL standard has it, invalid escapes stand for themselves and invalid UTF-8 becomes U+FFFD.
 pub(super) fn decode<T: DeserializeOwned>(input: &[u8], what: &str, status: StatusCode) -> Result<T, Problem> {
-    let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(input));
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+    serde_path_to_error::deserialize(Pairs::parse(input)).map_err(|error| {
         let reason = error.inner().to_string();
         // Errors of the whole, a missing member among them, have no path.
         let field = match error.path().iter().next() {

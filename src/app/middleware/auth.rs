@@ -27,6 +27,7 @@ use crate::app::problem::Problem;
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::semantics::credentials::{Credentials, credentials};
+pub use crate::semantics::secrets::{Secret, Token, User};
 use crate::semantics::target::is_below;
 
 /// Either of two schemes: what [`BasicAuth::or`] makes. Its 401 has both challenges.
@@ -39,7 +40,7 @@ pub struct EitherAuth(Gate);
 pub enum AuthError {
     /// A realm is up to 128 characters of printable ASCII.
     Realm,
-    /// A line of a list of users, from 1, and what is wrong with it.
+    /// The number of a user in its list, by lines or by users, from 1, and what is wrong with it.
     User(usize, &'static str),
     /// The number of a token in its list, from 1, and what is wrong with it.
     Token(usize, &'static str),

@@ -12,11 +12,12 @@ use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, ETAG};
 use self::eligible::{Eligible, judge};
 use super::{Middleware, Next, vary};
 use crate::app::body::{Body, Kind};
-use crate::app::compression::{self, Coder, Compressing, Levels, Streams};
+use crate::app::compression::{Coder, Compressor, Levels};
+pub use crate::app::compression::{Coding, CompressionError};
+use crate::app::permits::Permits;
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::semantics::accept_encoding::Accepted;
-pub use crate::semantics::accept_encoding::Coding;
 use crate::semantics::etag;
 use crate::semantics::head::RequestHead;
 
@@ -66,7 +67,7 @@ pub struct Compression {
     codings: Vec<Coding>,
     levels: Levels,
     min_size: u64,
-    streams: Streams,
+    permits: Permits,
     only_if: Option<Arc<Predicate>>,
 }
 
@@ -94,7 +95,7 @@ impl Compression {
             codings: PREFERENCE.into_iter().filter(|coding| Coding::AVAILABLE.contains(coding)).collect(),
             levels: Levels::EACH_TIME,
             min_size: MIN_SIZE,
-            streams: Streams::new(MAX_STREAMS),
+            permits: Permits::new(MAX_STREAMS),
             only_if: None,
         }
     }
@@ -117,8 +118,21 @@ impl Compression {
         }
     }
 
-    /// Those of its codings that are in `allowed`.
-    pub(crate) fn only(mut self, allowed: &[Coding]) -> Self {
+    /// Only with those of its codings that are in `allowed`, as a setting may say: the order stays, and what this build
+    /// lacks is passed over.
+    ///
+    /// ```
+    /// use rws::app::middleware::{Coding, Compression};
+    /// use rws::app::{App, Html, TestClient, get};
+    ///
+    /// let compression = Compression::new().only(&[Coding::Gzip, Coding::Brotli]);
+    /// let app = App::new().route("/", get(|| Html("<p>Hello</p>".repeat(1000)))).layer(compression);
+    /// let page = TestClient::new(app)?.get("/").header("Accept-Encoding", "zstd, gzip;q=0.5").send();
+    /// assert_eq!(page.header("content-encoding"), Some("gzip"));
+    /// # Ok::<(), rws::app::BuildErrors>(())
+    /// ```
+    #[must_use]
+    pub fn only(mut self, allowed: &[Coding]) -> Self {
         self.codings.retain(|coding| allowed.contains(coding));
         self
     }
@@ -137,15 +151,7 @@ impl Compression {
     /// assert_eq!(error.to_string(), "the level of gzip must be from 1 to 9, not 12");
     /// ```
     pub fn level(mut self, coding: Coding, level: u32) -> Result<Self, CompressionError> {
-        let (place, range) = match coding {
-            Coding::Brotli => (&mut self.levels.brotli, 0..=11),
-            Coding::Zstd => (&mut self.levels.zstd, 1..=19),
-            Coding::Gzip => (&mut self.levels.gzip, 1..=9),
-        };
-        if !range.contains(&level) {
-            return Err(CompressionError::Level { coding, level, least: *range.start(), most: *range.end() });
-        }
-        *place = level;
+        self.levels.set(coding, level)?;
         Ok(self)
     }
 
@@ -156,7 +162,7 @@ impl Compression {
 
     /// How many bodies may be compressed while they are sent, at the same time (default 32). 0: none.
     pub fn max_streams(self, streams: usize) -> Self {
-        Compression { streams: Streams::new(streams), ..self }
+        Compression { permits: Permits::new(streams), ..self }
     }
 
     /// Leaves responses as they are for which `predicate` is false, of those that would be compressed.
@@ -178,9 +184,9 @@ impl Compression {
 
     /// Puts the body into `coding`, if it becomes shorter and may be.
     fn code(&self, response: &mut Response, coding: Coding) {
-        let level = self.levels.of(coding);
+        let compressor = self.levels.of(coding);
         let body = match std::mem::take(&mut response.body).kind {
-            Kind::Bytes(bytes) if bytes.len() <= AT_ONCE => match compression::whole(coding, level, &bytes) {
+            Kind::Bytes(bytes) if bytes.len() <= AT_ONCE => match compressor.whole(&bytes) {
                 Ok(Some(coded)) => Ok(coded.into()),
                 Ok(None) => Err(bytes.into()),
                 Err(error) => {
@@ -188,7 +194,7 @@ impl Compression {
                     Err(bytes.into())
                 }
             },
-            kind => self.stream(Body { kind }, coding, level),
+            kind => self.stream(Body { kind }, compressor),
         };
         match body {
             Ok(coded) => {
@@ -200,23 +206,24 @@ impl Compression {
     }
 
     /// The body compressed while it is sent; or as it was, if too many are already, or if it has no end.
-    fn stream(&self, body: Body, coding: Coding, level: u32) -> Result<Body, Body> {
+    fn stream(&self, body: Body, compressor: Compressor) -> Result<Body, Body> {
         if matches!(&body.kind, Kind::Feed(feed) if feed.feed().terms.is_endless) {
             return Err(body);
         }
-        let Some(permit) = self.streams.permit() else { return Err(body) };
+        let Some(permit) = self.permits.try_acquire() else { return Err(body) };
         match body.kind {
-            Kind::Writer(write) => Ok(Body::writer(Coder::new(coding, level, permit).around(write))),
-            Kind::Feed(mut feed) => match feed.code(Coder::new(coding, level, permit)) {
+            Kind::Writer(write) => Ok(Body::writer(Coder::new(compressor, permit).around(write))),
+            Kind::Feed(mut feed) => match feed.code(Coder::new(compressor, permit)) {
                 Ok(()) => Ok(Body { kind: Kind::Feed(feed) }),
                 Err(error) => {
-                    tell_of(coding, &error);
+                    tell_of(compressor.coding(), &error);
                     Err(Body { kind: Kind::Feed(feed) })
                 }
             },
             kind => {
                 let may_wait = matches!(kind, Kind::Reader { .. });
-                Ok(Body::reader(Compressing::new(Body { kind }, may_wait, coding, level, permit), None))
+                let compressing = compressor.stream(Body { kind }, permit);
+                Ok(Body::reader(if may_wait { compressing } else { compressing.without_flushing() }, None))
             }
         }
     }
@@ -279,48 +286,14 @@ fn revalidated(response: &mut Response, head: &RequestHead) {
     }
 }
 
-/// An option of [`Compression`] that cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CompressionError {
-    /// The build does not have this coding.
-    NotBuilt(Coding),
-    /// There is no such level.
-    Level {
-        /// Of this coding.
-        coding: Coding,
-        /// What was asked for.
-        level: u32,
-        /// The lowest there is.
-        least: u32,
-        /// The highest there is.
-        most: u32,
-    },
-}
-
-impl fmt::Display for CompressionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CompressionError::NotBuilt(coding) => {
-                write!(f, "{} needs the cargo feature compression", coding.name())
-            }
-            CompressionError::Level { coding, level, least, most } => {
-                write!(f, "the level of {} must be from {least} to {most}, not {level}", coding.name())
-            }
-        }
-    }
-}
-
-impl std::error::Error for CompressionError {}
-
 impl fmt::Debug for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Compression { codings, levels, min_size, streams, only_if } = self;
+        let Compression { codings, levels, min_size, permits, only_if } = self;
         f.debug_struct("Compression")
             .field("codings", codings)
             .field("levels", levels)
             .field("min_size", min_size)
-            .field("streams", streams)
+            .field("permits", permits)
             .field("only_if", &only_if.is_some())
             .finish()
     }

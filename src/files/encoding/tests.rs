@@ -6,7 +6,8 @@ use http::{Method, StatusCode, header};
 use tempfile::TempDir;
 
 use super::*;
-use crate::app::compression::tests::{decoded, text};
+use crate::app::compression::decompressed;
+use crate::app::compression::tests::text;
 use crate::app::response::Response;
 use crate::semantics::conditional::tests::head;
 
@@ -75,7 +76,7 @@ fn body(response: &mut Response) -> Vec<u8> {
 fn content(response: &mut Response) -> Vec<u8> {
     let coding = field(response, "content-encoding").map(|name| Coding::named(name).unwrap());
     let bytes = body(response);
-    coding.map_or_else(|| bytes.clone(), |coding| decoded(coding, &bytes, 4 << 20).unwrap())
+    coding.map_or_else(|| bytes.clone(), |coding| decompressed(coding, &bytes, 4 << 20).unwrap())
 }
 
 #[test]

@@ -22,39 +22,59 @@ pub fn users(text: &str) -> Result<Vec<User>, Fault> {
         }
         let fault = |reason| Fault { place: index + 1, reason };
         let user = user(line).map_err(fault)?;
-        if users.iter().any(|other| other.name == user.name) {
-            return Err(fault("names a user for the second time"));
-        }
+        judge_user(&user, &users).map_err(fault)?;
         users.push(user);
     }
     Ok(users)
 }
 
-fn user(line: &str) -> Result<User, &'static str> {
-    let (name, secret) = line.split_once(':').ok_or("has no colon between user and password")?;
-    if name.is_empty() || line.chars().any(char::is_control) {
+/// Whether `users` could stand in such a text, one a line, but that passwords may look like hashes.
+///
+/// # Errors
+/// The first one that could not.
+pub fn check_users(users: &[User]) -> Result<(), Fault> {
+    let judge = |(index, user)| judge_user(user, &users[..index]).map_err(|reason| Fault { place: index + 1, reason });
+    users.iter().enumerate().try_for_each(judge)
+}
+
+fn judge_user(user: &User, before: &[User]) -> Result<(), &'static str> {
+    if user.name.is_empty() || user.name.contains(|c: char| c == ':' || c.is_control()) {
         return Err("has no user before the colon, or control characters");
     }
+    if before.iter().any(|other| other.name == user.name) {
+        return Err("names a user for the second time");
+    }
+    match &user.secret {
+        Secret::Plain(password) if password.is_empty() => Err("has no password behind the colon"),
+        Secret::Plain(password) if password.contains(char::is_control) => Err("has control characters in the password"),
+        Secret::Plain(_) => Ok(()),
+        Secret::Bcrypt(hash) => judge_bcrypt(hash),
+    }
+}
+
+fn user(line: &str) -> Result<User, &'static str> {
+    let (name, secret) = line.split_once(':').ok_or("has no colon between user and password")?;
     Ok(User { name: name.to_owned(), secret: self::secret(secret)? })
 }
 
 fn secret(text: &str) -> Result<Secret, &'static str> {
     /// Of schemes that htpasswd and crypt(3) know besides.
     const OTHERS: [&str; 9] = ["$apr1$", "$1$", "$5$", "$6$", "$y$", "$7$", "$argon2", "{SHA}", "{SSHA}"];
-    if text.is_empty() {
-        return Err("has no password behind the colon");
-    }
     if OTHERS.iter().any(|prefix| text.starts_with(prefix)) {
         return Err("has a hash that is not bcrypt; make one with htpasswd -B");
     }
-    if !text.starts_with("$2") {
-        return Ok(Secret::Plain(text.to_owned()));
-    }
+    Ok(match text.starts_with("$2") {
+        true => Secret::Bcrypt(text.to_owned()),
+        false => Secret::Plain(text.to_owned()),
+    })
+}
+
+fn judge_bcrypt(hash: &str) -> Result<(), &'static str> {
     let parts =
-        HashParts::from_str(text).map_err(|_| "has a damaged bcrypt hash; quote the $ where a shell reads it")?;
+        HashParts::from_str(hash).map_err(|_| "has a damaged bcrypt hash; quote the $ where a shell reads it")?;
     // The variant 2x is of a faulty implementation.
-    match (parts.get_cost(), text.starts_with("$2x")) {
-        (4..=DEAREST, false) => Ok(Secret::Bcrypt(text.to_owned())),
+    match (parts.get_cost(), hash.starts_with("$2x")) {
+        (4..=DEAREST, false) => Ok(()),
         (_, true) => Err("has a hash of the variant 2x; make one with htpasswd -B"),
         _ => Err("has a bcrypt hash whose cost is not from 4 to 16"),
     }
@@ -68,6 +88,28 @@ mod tests {
     use super::*;
 
     const HASH: &str = "$2y$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+
+    #[test]
+    fn lists_from_elsewhere_are_held_to_the_same() {
+        let user = |name: &str, secret| User { name: name.to_owned(), secret };
+        let plain = |text: &str| Secret::Plain(text.to_owned());
+        let fine = [user("ada", plain("$2y$ is no hash here")), user("bob", Secret::Bcrypt(HASH.to_owned()))];
+        assert_eq!(check_users(&fine), Ok(()));
+        for (bad, part) in [
+            (user("", plain("x")), "no user"),
+            (user("a:b", plain("x")), "no user"),
+            (user("a\nb", plain("x")), "control"),
+            (user("ada", plain("x")), "second time"),
+            (user("eve", plain("")), "no password"),
+            (user("eve", plain("a\u{7}")), "control"),
+            (user("eve", Secret::Bcrypt("x".to_owned())), "damaged"),
+            (user("eve", Secret::Bcrypt(HASH.replace("$05$", "$17$"))), "cost"),
+        ] {
+            let fault = check_users(&[fine.as_slice(), &[bad]].concat()).unwrap_err();
+            assert_eq!(fault.place, 3);
+            assert!(fault.reason.contains(part), "{}", fault.reason);
+        }
+    }
 
     #[test]
     fn users_are_lines() {

@@ -135,3 +135,11 @@ fn mistakes_in_hosts_name_the_host_and_both_routes() {
         built.routes().iter().map(|route| route.to_string().split_once(" (").unwrap().0.to_owned()).collect();
     assert_eq!(shown, ["GET /x", "GET a.b/x", "GET *.b/{y}"]);
 }
+
+#[test]
+fn the_same_parameter_twice_is_refused_across_nests_and_names_the_whole_pattern() {
+    let inner = Router::new().route("/posts/{id}", get(|| ""));
+    let found = errors(App::new().nest("/users/{id}", inner));
+    let [BuildError::Pattern { route, reason }] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((&*route.pattern, reason.contains("`id`")), ("/users/{id}/posts/{id}", true), "{reason}");
+}

@@ -129,3 +129,39 @@ fn shapes_are_counted() {
     assert_eq!(shape::count::<Vec<u8>>(), None);
     assert_eq!(shape::count::<Value>(), None);
 }
+
+#[test]
+fn numbers_at_their_limits_and_beyond() {
+    let largest = u128::MAX.to_string();
+    assert_eq!(text("/{a}", |Path(v): Path<u128>| v.to_string(), &format!("/{largest}")), largest);
+    assert_eq!(text("/{a}", |Path(v): Path<i128>| v.to_string(), &format!("/{}", i128::MIN)), i128::MIN.to_string());
+    for path in [format!("/{largest}0"), "/-1".to_owned(), "/0x10".to_owned(), "/1_000".to_owned(), "/%201".to_owned()]
+    {
+        assert_eq!(ask("/{a}", |_: Path<u128>| "", &path).status(), 400, "{path}");
+    }
+    for path in ["/٣", "/%D9%A3", "/1e3", "/1.0", "/%00", "/+%2B1"] {
+        assert_eq!(ask("/{a}", |_: Path<u8>| "", path).status(), 400, "{path}");
+    }
+}
+
+#[test]
+fn what_is_encoded_stays_within_its_segment() {
+    let tell = |Path(v): Path<Vec<String>>| v.join("|");
+    assert_eq!(text("/{a}/{b}", tell, "/x%2Fy/..%2f..%2fetc"), "x/y|../../etc");
+    assert_eq!(text("/files/{*rest}", tell, "/files/a/%2e%2e/b%2Fc/"), "a/../b/c/");
+    assert_eq!(ask("/{a}/x", tell, "/a%2Fx").status(), 404, "an encoded slash parts nothing");
+    assert_eq!(ask("/admin", || "", "/%61dmin").status(), 404, "fixed text is compared as it is");
+    assert_eq!(text("/{a}", tell, "/%2500"), "%00", "decoded once");
+}
+
+#[test]
+fn optional_extractors_and_results_leave_nothing_unsaid() {
+    let result = |path: Result<Path<u8>, Problem>| match path {
+        Ok(Path(id)) => id.to_string(),
+        Err(problem) => problem.errors()[0].field().unwrap().to_owned(),
+    };
+    assert_eq!(text("/{id}", result, "/7"), "7");
+    assert_eq!(text("/{id}", result, "/x"), "id");
+    let refused = |methods| App::new().route("/a", methods).build().map(drop).unwrap_err().to_string();
+    assert!(refused(get(|_: Result<Path<u8>, Problem>| "")).contains("1 path parameter"));
+}

@@ -45,7 +45,21 @@ impl BearerAuth {
         Self::of(realm, &tokens)
     }
 
-    pub(crate) fn of(realm: &str, tokens: &[Token]) -> Result<Self, AuthError> {
+    /// Lets these tokens in, from a database or wherever they are written.
+    ///
+    /// ```
+    /// use rws::app::middleware::{BearerAuth, Token};
+    ///
+    /// let ci = Token { name: Some("ci".to_owned()), token: "s3cr3t-t0k3n".to_owned() };
+    /// let bearer = BearerAuth::of("Shop", &[ci])?;
+    /// # Ok::<(), rws::app::middleware::AuthError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As with [`new`](Self::new).
+    pub fn of(realm: &str, tokens: &[Token]) -> Result<Self, AuthError> {
+        secrets::check_tokens(tokens).map_err(|fault| AuthError::Token(fault.place, fault.reason))?;
         if tokens.is_empty() {
             return Err(AuthError::Nobody);
         }

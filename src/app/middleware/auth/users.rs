@@ -13,7 +13,7 @@ use super::digest::{Digest, Digester};
 use super::turnstile::Turnstile;
 use super::{AuthError, Verdict, busy};
 use crate::app::problem::Problem;
-use crate::semantics::secrets::{self, Secret};
+use crate::semantics::secrets::{self, Secret, User};
 
 /// How many requests wait for their password to be verified.
 const WAITING: usize = 16;
@@ -63,9 +63,24 @@ impl Users {
         Self::new(&users)
     }
 
-    pub(crate) fn new(users: &[secrets::User]) -> Result<Self, AuthError> {
+    /// These users, from a database or wherever they are written.
+    ///
+    /// ```
+    /// use rws::app::middleware::{BasicAuth, Secret, User, Users};
+    ///
+    /// let ada = User { name: "ada".to_owned(), secret: Secret::Plain("open sesame".to_owned()) };
+    /// let basic = BasicAuth::new("Shop", Users::new(&[ada])?)?;
+    /// # Ok::<(), rws::app::middleware::AuthError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When there are none, one stands there twice, a name or a password is empty, has a control character or (the name) a
+    /// colon, or a hash is not one of bcrypt as [`htpasswd`](Self::htpasswd) takes it.
+    pub fn new(users: &[User]) -> Result<Self, AuthError> {
+        secrets::check_users(users).map_err(|fault| AuthError::User(fault.place, fault.reason))?;
         let digester = Digester::new();
-        let proof = |user: &secrets::User| match &user.secret {
+        let proof = |user: &User| match &user.secret {
             Secret::Plain(password) => Proof::Digest(digester.digest(password)),
             Secret::Bcrypt(hash) => Proof::Bcrypt { hash: hash.as_str().into(), seen: OnceLock::new() },
         };

@@ -5,7 +5,8 @@ use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH, SE
 use http::{HeaderName, Method, StatusCode};
 
 use super::*;
-use crate::app::compression::tests::{decoded, text};
+use crate::app::compression::decompressed;
+use crate::app::compression::tests::text;
 use crate::app::{App, TestClient, TestResponse, any, get};
 
 /// The kinds of bodies a handler can answer with.
@@ -50,7 +51,7 @@ fn response(content_type: &'static str, body: Body) -> Response {
 /// What the body of a response is when it is decoded.
 fn content(response: &TestResponse) -> Vec<u8> {
     match response.header("content-encoding").map(|name| Coding::named(name).unwrap()) {
-        Some(coding) => decoded(coding, response.bytes(), 1 << 20).unwrap(),
+        Some(coding) => decompressed(coding, response.bytes(), 1 << 20).unwrap(),
         None => response.bytes().to_vec(),
     }
 }
