@@ -46,7 +46,8 @@ pub(in crate::server) fn run(
         BodyLength::Length(n) => Some(n),
         _ => None,
     };
-    let body = IncomingBody { lease: lease.clone(), timeout, progress: shared.pool.progress.clone() };
+    let (progress, stats) = (shared.pool.progress.clone(), shared.stats.clone());
+    let body = IncomingBody { lease: lease.clone(), timeout, progress, stats };
     *request.body_mut() = Body::reader(body, length);
     let (connection, answered) = lease.lend(connection, || call(&*shared.service, request));
     if let Some(connection) = connection {
@@ -181,6 +182,16 @@ pub(super) fn tell_of(error: &io::Error) {
     }
 }
 
+/// How a request ends whose body could not be read, unless that is a mistake in the program.
+pub(super) fn outcome_of(error: BodyError) -> Option<Outcome> {
+    match error {
+        BodyError::ClientGone => Some(Outcome::ClientAbort),
+        BodyError::Timeout => Some(Outcome::Timeout),
+        BodyError::TooLarge | BodyError::Malformed => Some(Outcome::Rejected),
+        BodyError::TooLate => None,
+    }
+}
+
 /// Reads the next piece. `Ok(0)`: all were read, and as many as were promised.
 fn next_piece(pulling: &mut Pulling, piece: &mut [u8]) -> io::Result<usize> {
     let left = pulling.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
@@ -268,10 +279,8 @@ impl Connection {
             finishing.outcome = match BodyError::of(error) {
                 _ if panicked => Outcome::Panic,
                 // The response is made of the request's body, and that is the client's.
-                Some(BodyError::ClientGone) => Outcome::ClientAbort,
-                Some(BodyError::Timeout) => Outcome::Timeout,
-                Some(BodyError::TooLarge | BodyError::Malformed) => Outcome::Rejected,
-                Some(BodyError::TooLate) | None => Outcome::Error,
+                Some(error) => outcome_of(error).unwrap_or(Outcome::Error),
+                None => Outcome::Error,
             };
         }
         self.drop_source();

@@ -4,11 +4,12 @@ use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Buffer, Connection, Flushed};
+use super::{Buffer, Connection, Failure, Flushed};
 use crate::app::body::BodyError;
 use crate::proto::encode;
 use crate::server::reactor::ROOMY;
 use crate::server::shared::lock;
+use crate::server::stats::Stats;
 use crate::server::vitals::Pulse;
 
 /// Where the connection is while a handler, or the source of a response, may read from it.
@@ -47,6 +48,7 @@ pub(super) struct IncomingBody {
     pub(super) timeout: Duration,
     /// Where it shows that a worker that waits for a slow client is not stuck.
     pub(super) progress: Arc<Pulse>,
+    pub(super) stats: Arc<Stats>,
 }
 
 impl Read for IncomingBody {
@@ -55,7 +57,7 @@ impl Read for IncomingBody {
             Some(connection) => {
                 let read = connection.read_body(buffer, self.timeout);
                 self.progress.beat_among_others();
-                read.map_err(of_the_peer)
+                read.map_err(|error| connection.body_failed(of_the_peer(error), &self.stats))
             }
             None => Err(BodyError::TooLate.into()),
         }
@@ -77,6 +79,20 @@ fn of_the_peer(error: io::Error) -> io::Error {
 }
 
 impl Connection {
+    /// Notes what has become of the body, once, for those who watch.
+    fn body_failed(&mut self, error: io::Error, stats: &Stats) -> io::Error {
+        if self.body_error.is_none() {
+            self.body_error = BodyError::of(&error);
+            match self.body_error {
+                Some(BodyError::Timeout) => stats.error(Failure::BodyTimeout),
+                Some(BodyError::Malformed) => stats.error(Failure::Protocol),
+                Some(BodyError::ClientGone) => stats.error(Failure::Reset),
+                Some(BodyError::TooLarge | BodyError::TooLate) | None => {}
+            }
+        }
+        error
+    }
+
     fn read_body(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
         if self.body_bytes > self.body_limit {
             return Err(BodyError::TooLarge.into());

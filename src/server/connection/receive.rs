@@ -96,7 +96,7 @@ impl Connection {
         self.waiting = Waiting::No;
         self.requests += 1;
         self.last_request = self.requests >= reactor.settings().max_requests_per_connection;
-        self.body_bytes = 0;
+        (self.body_bytes, self.body_error) = (0, None);
 
         let resolved = reactor.shared().service.resolve(&parts.head);
         reactor.shared().drain.request_arrived(reactor.shared(), resolved.endpoint, now);
