@@ -299,7 +299,10 @@ impl Connection {
     fn abort_collect(&mut self, reactor: &mut Reactor, outcome: Outcome) -> bool {
         let Phase::Collect(_) = self.phase else { return false };
         if let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) {
-            reactor.record_aborted(&collect.in_flight, StatusCode::BAD_REQUEST, self.body_bytes, outcome);
+            // When the time is up it is that of the server, not of the client.
+            let is_late = outcome == Outcome::Timeout;
+            let status = if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
+            reactor.record_aborted(&collect.in_flight, status, self.body_bytes, outcome);
         }
         true
     }
