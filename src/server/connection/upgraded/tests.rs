@@ -371,6 +371,16 @@ fn user_code_that_blocks_holds_up_nobody_else_and_loses_nothing() {
 }
 
 #[test]
+fn the_answer_to_an_upgrade_does_not_wait_for_user_code() {
+    let site = Site::start();
+    let mut peer = site.send(&(OFFER.to_owned() + "wait\n"));
+    site.hears("wait");
+    peer.expect_upgrade();
+    site.open.send(()).unwrap();
+    assert_eq!(peer.line(), "WAIT\n");
+}
+
+#[test]
 fn other_threads_and_the_clock_wake_it_and_no_deadline_of_http_does() {
     let site = Site::start();
     let mut peer = site.upgrade();
