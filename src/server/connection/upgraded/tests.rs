@@ -536,4 +536,18 @@ fn a_drain_ends_endless_feeds_cleanly() {
     assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Stopping), "that is why");
     drop(peer);
     assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
+
+    let site = Site::start();
+    let mut peer = site.send(&(EVENTS.to_owned() + "GET /text HTTP/1.1\r\nHost: a\r\n\r\n"));
+    site.feeds.recv().unwrap();
+    peer.head();
+    // It is sure to have been read when another one on its reactor is answered.
+    assert!(site.send("GET /text HTTP/1.1\r\nHost: a\r\n\r\n").head().contains(" 200 "));
+    site.stop.drain(false, 15);
+    let mut rest = String::new();
+    peer.0.read_to_string(&mut rest).unwrap();
+    let answer = rest.strip_prefix("0\r\n\r\nHTTP/1.1 200 ").expect("what was asked behind it is answered");
+    assert!(answer.to_ascii_lowercase().contains("connection: close\r\n") && answer.ends_with("Hello"), "{answer}");
+    drop(peer);
+    assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
 }
