@@ -202,6 +202,7 @@ const MOST_SET_ASIDE: u64 = 1 << 16;
 
 /// Why a request body could not be read to its end. Comes wrapped in an [`io::Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BodyError {
     /// It is longer than the limit.
     TooLarge,

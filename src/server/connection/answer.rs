@@ -291,7 +291,7 @@ impl Connection {
             tracing::warn!(remote = %self.remote, %error, "a response was cut short");
             return self.abandon_output(Outcome::Error);
         }
-        if self.body_error != Some(BodyError::ClientGone) {
+        if self.body_error.is_none_or(|error| error == BodyError::TooLarge) {
             shared.stats.error(failure);
         }
         tracing::debug!(remote = %self.remote, %error, "connection failed");

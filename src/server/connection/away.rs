@@ -77,7 +77,8 @@ fn finish(
     let in_flight = lock(&worker.running).take();
     shared.handler_is_over();
     if let Some(in_flight) = in_flight {
-        let is_read = matches!(answered.response.body().kind, Kind::Reader { .. } | Kind::Writer(_));
+        let is_read = matches!(answered.response.body().kind, Kind::Reader { .. } | Kind::Writer(_))
+            && connection.cycle.sends_body(answered.response.status());
         answered.reads_on = is_read && lease.as_ref().is_some_and(Lease::is_wanted);
         if answered.reads_on {
             // The response may be made of the request, so the client must send that now. A failure shows below.

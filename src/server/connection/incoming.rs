@@ -48,6 +48,7 @@ pub(super) struct IncomingBody {
     pub(super) timeout: Duration,
     /// Where it shows that a worker that waits for a slow client is not stuck.
     pub(super) progress: Arc<Pulse>,
+    /// Where it is counted if the client breaks it off.
     pub(super) stats: Arc<Stats>,
 }
 
