@@ -71,13 +71,21 @@ pub(super) fn reason(report: &Report, circumstances: Circumstances, panic: Optio
 /// What to change, if the numbers of the drain call for it.
 pub(super) fn advice(report: &Report, circumstances: Circumstances) -> Option<String> {
     let late = too_late(report, circumstances);
-    let slow = (report.verdict == Verdict::TimedOut).then(|| {
-        "raise RWS_CONFIG_DRAIN_TIMEOUT, and terminationGracePeriodSeconds with it, or make the aborted requests faster"
-            .to_owned()
-    });
+    let slow = (report.verdict == Verdict::TimedOut).then(|| too_slow(report));
     match (late, slow) {
         (Some(late), Some(slow)) => Some(format!("{late}; {slow}")),
         (late, slow) => late.or(slow),
+    }
+}
+
+/// What a drain took too long for.
+fn too_slow(report: &Report) -> String {
+    const RAISE: &str = "raise RWS_CONFIG_DRAIN_TIMEOUT, and terminationGracePeriodSeconds with it";
+    match report.aborted.len() {
+        0 => {
+            format!("{RAISE}: no request was aborted, but connections were still open, which idle ones may be for 3 s")
+        }
+        _ => format!("{RAISE}, or make the aborted requests faster"),
     }
 }
 
@@ -202,6 +210,8 @@ mod tests {
             raise RWS_CONFIG_DRAIN_TIMEOUT, and terminationGracePeriodSeconds with it, or make the aborted requests faster\n\
             GET /slow/0 (id 0, for 20.0s)\nGET /slow/1 (id 1, for 20.0s)";
         assert_eq!(text(Verdict::TimedOut, 2, None), expected);
+        let advice = advice(&report(Verdict::TimedOut, None, None, 0), INSIDE).unwrap();
+        assert!(advice.contains("no request was aborted") && !advice.contains("faster"), "{advice}");
         let expected = "ended at once by SIGTERM; 1 request was aborted\nGET /slow/0 (id 0, for 20.0s)";
         assert_eq!(text(Verdict::Killed(15), 1, None), expected);
         assert_eq!(text(Verdict::Killed(3), 0, None), "ended at once by SIGQUIT");

@@ -33,7 +33,7 @@ use super::reactor::Reactor;
 use super::shared::Shared;
 use super::stats::ErrorKind as Failure;
 use super::workers::{Job, Work, Worker};
-use crate::app::body::Body;
+use crate::app::body::{Body, BodyError};
 use crate::app::request::{Received, Request};
 use crate::app::service::{EndpointKind, Resolved};
 use crate::net::stream::Stream;
@@ -78,8 +78,8 @@ pub(super) struct Connection {
     /// Bytes of the current request's body so far, and how many it may have.
     body_bytes: u64,
     body_limit: u64,
-    /// That body failed, and it was counted as the end of the connection that it is.
-    body_failed: bool,
+    /// Why its body could not be read by the handler.
+    body_error: Option<BodyError>,
     /// There may be something to read.
     readable: bool,
     /// The peer may have sent all it will send: read on until there is an end or nothing more.
@@ -257,7 +257,7 @@ impl Connection {
             last_request: false,
             body_bytes: 0,
             body_limit: 0,
-            body_failed: false,
+            body_error: None,
             readable: false,
             ending: false,
             fresh: false,

@@ -134,6 +134,40 @@ fn a_body_that_a_handler_reads_must_go_on_coming() {
 }
 
 #[test]
+fn a_body_that_a_handler_cannot_read_is_told_like_one_that_it_need_not() {
+    const KINDS: [ErrorKind; 3] = [ErrorKind::BodyTimeout, ErrorKind::Protocol, ErrorKind::Reset];
+    let site = Site::start(Config { body_timeout: Duration::from_millis(30), max_body_size_in_bytes: 10, ..config() });
+    let mut counted = [0; 3];
+    for (rest, status, outcome, target) in [
+        ("", 408, Outcome::Timeout, "/slurp"),
+        ("zz\r\n", 400, Outcome::Rejected, "/slurp"),
+        ("b\r\n01234567890\r\n", 413, Outcome::Rejected, "/slurp"),
+        ("4\r\n", 400, Outcome::ClientAbort, "/slurp"),
+        ("", 200, Outcome::Timeout, "/duplex"),
+        ("zz\r\n", 200, Outcome::Rejected, "/duplex"),
+        ("4\r\n", 200, Outcome::ClientAbort, "/duplex"),
+    ] {
+        let mut client = site.send(request("POST", target, "Transfer-Encoding: chunked\r\n") + "1\r\nx\r\n" + rest);
+        if outcome == Outcome::ClientAbort {
+            client.half_close();
+        }
+        let seen = site.next_seen();
+        assert_eq!((seen.path.as_str(), seen.status, seen.outcome), (target, status, outcome), "{rest}");
+        client.head().unwrap();
+        client.rest();
+        let kind = match (outcome, rest) {
+            (Outcome::Timeout, _) => Some(0),
+            (Outcome::Rejected, "zz\r\n") => Some(1),
+            (Outcome::ClientAbort, _) => Some(2),
+            _ => None,
+        };
+        kind.into_iter().for_each(|kind| counted[kind] += 1);
+        assert_eq!(KINDS.map(|kind| site.errors(kind)), counted, "{target} {rest}");
+    }
+    site.until_deserted();
+}
+
+#[test]
 fn a_client_must_go_on_reading() {
     let site = Site::start(deadlines());
     for target in ["/big/20000000", "/file/20000000", "/stream/20000000"] {

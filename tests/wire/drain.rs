@@ -209,6 +209,9 @@ fn the_time_is_up() {
     let paths: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
     assert_eq!(paths, ["/blocking/b", "/blocking/c", "/file/20000000", "/gate/a", "/string"]);
     assert!(seen.iter().all(|seen| seen.outcome != Outcome::Ok), "{seen:?}");
+    let unanswered = seen.iter().filter(|seen| seen.path != "/file/20000000");
+    assert!(unanswered.clone().all(|seen| seen.status == 503), "whoever was to answer: {seen:?}");
+    assert_eq!(report.served_while_draining, 0, "what was aborted was not served");
     drop((handed_off, blocking, queued, collecting, reading));
 }
 

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
-use super::away::let_go;
+use super::away::{let_go, outcome_of};
 use super::feeding::Feeding;
 use super::incoming::Lease;
 use super::output::{Shrunk, Tail};
 use super::upgraded::Speaking;
 use super::{Connection, Failure, InFlight, Phase};
-use crate::app::body::{Body, Kind, Write};
+use crate::app::body::{Body, BodyError, Kind, Write};
 use crate::app::request::Request;
 use crate::app::response::Response;
 use crate::app::service::Service;
@@ -136,7 +136,7 @@ impl Connection {
             shared.stats.handler_panics.fetch_add(1, Ordering::Relaxed);
             (Some(CloseReason::HandlerPanic), Outcome::Panic)
         } else {
-            (None, Outcome::Ok)
+            (None, self.body_error.and_then(outcome_of).unwrap_or(Outcome::Ok))
         };
         self.respond(in_flight, answered, close, outcome, shared, date)
     }
@@ -291,7 +291,7 @@ impl Connection {
             tracing::warn!(remote = %self.remote, %error, "a response was cut short");
             return self.abandon_output(Outcome::Error);
         }
-        if !self.body_failed {
+        if self.body_error.is_none_or(|error| error == BodyError::TooLarge) {
             shared.stats.error(failure);
         }
         tracing::debug!(remote = %self.remote, %error, "connection failed");

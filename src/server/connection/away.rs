@@ -183,6 +183,16 @@ pub(super) fn tell_of(error: &io::Error) {
     }
 }
 
+/// How a request ends whose body could not be read, unless that is a mistake in the program.
+pub(super) fn outcome_of(error: BodyError) -> Option<Outcome> {
+    match error {
+        BodyError::ClientGone => Some(Outcome::ClientAbort),
+        BodyError::Timeout => Some(Outcome::Timeout),
+        BodyError::TooLarge | BodyError::Malformed => Some(Outcome::Rejected),
+        BodyError::TooLate => None,
+    }
+}
+
 /// Reads the next piece. `Ok(0)`: all were read, and as many as were promised.
 fn next_piece(pulling: &mut Pulling, piece: &mut [u8]) -> io::Result<usize> {
     let left = pulling.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
@@ -270,10 +280,8 @@ impl Connection {
             finishing.outcome = match BodyError::of(error) {
                 _ if panicked => Outcome::Panic,
                 // The response is made of the request's body, and that is the client's.
-                Some(BodyError::ClientGone) => Outcome::ClientAbort,
-                Some(BodyError::Timeout) => Outcome::Timeout,
-                Some(BodyError::TooLarge | BodyError::Malformed) => Outcome::Rejected,
-                Some(BodyError::TooLate) | None => Outcome::Error,
+                Some(error) => outcome_of(error).unwrap_or(Outcome::Error),
+                None => Outcome::Error,
             };
         }
         self.drop_source();

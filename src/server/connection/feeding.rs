@@ -130,7 +130,8 @@ impl Connection {
         }
         self.readable |= feeding.has_ended;
         self.end_cycle();
-        if feeding.is_endless() && reactor.shared().lifecycle.state() >= State::Stopping {
+        let is_last = self.input.is_empty() && reactor.shared().lifecycle.state() >= State::Stopping;
+        if feeding.is_endless() && is_last {
             self.closing.get_or_insert(CloseReason::Draining);
         }
     }

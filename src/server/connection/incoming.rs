@@ -58,7 +58,7 @@ impl Read for IncomingBody {
             Some(connection) => {
                 let read = connection.read_body(buffer, self.timeout);
                 self.progress.beat_among_others();
-                read.map_err(|error| connection.body_failed(&self.stats, of_the_peer(error)))
+                read.map_err(|error| connection.body_failed(of_the_peer(error), &self.stats))
             }
             None => Err(BodyError::TooLate.into()),
         }
@@ -80,16 +80,16 @@ fn of_the_peer(error: io::Error) -> io::Error {
 }
 
 impl Connection {
-    /// Counts that the client broke its request's body off, or the rules for it; once.
-    fn body_failed(&mut self, stats: &Stats, error: io::Error) -> io::Error {
-        let failure = match BodyError::of(&error) {
-            Some(BodyError::Malformed) => Failure::Protocol,
-            Some(BodyError::Timeout) => Failure::BodyTimeout,
-            Some(BodyError::ClientGone) => Failure::Reset,
-            Some(BodyError::TooLarge | BodyError::TooLate) | None => return error,
-        };
-        if !std::mem::replace(&mut self.body_failed, true) {
-            stats.error(failure);
+    /// Notes what has become of the body, once, for those who watch.
+    fn body_failed(&mut self, error: io::Error, stats: &Stats) -> io::Error {
+        if self.body_error.is_none() {
+            self.body_error = BodyError::of(&error);
+            match self.body_error {
+                Some(BodyError::Timeout) => stats.error(Failure::BodyTimeout),
+                Some(BodyError::Malformed) => stats.error(Failure::Protocol),
+                Some(BodyError::ClientGone) => stats.error(Failure::Reset),
+                Some(BodyError::TooLarge | BodyError::TooLate) | None => {}
+            }
         }
         error
     }

@@ -96,7 +96,7 @@ impl Connection {
         self.waiting = Waiting::No;
         self.requests += 1;
         self.last_request = self.requests >= reactor.settings().max_requests_per_connection;
-        self.body_bytes = 0;
+        (self.body_bytes, self.body_error) = (0, None);
 
         let resolved = reactor.shared().service.resolve(&parts.head);
         reactor.shared().drain.request_arrived(reactor.shared(), resolved.endpoint, now);
@@ -299,7 +299,10 @@ impl Connection {
     fn abort_collect(&mut self, reactor: &mut Reactor, outcome: Outcome) -> bool {
         let Phase::Collect(_) = self.phase else { return false };
         if let Phase::Collect(collect) = std::mem::replace(&mut self.phase, Phase::Head) {
-            reactor.record_aborted(&collect.in_flight, StatusCode::BAD_REQUEST, self.body_bytes, outcome);
+            // When the time is up it is that of the server, not of the client.
+            let is_late = outcome == Outcome::Timeout;
+            let status = if is_late { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
+            reactor.record_aborted(&collect.in_flight, status, self.body_bytes, outcome);
         }
         true
     }

@@ -32,6 +32,8 @@ pub(in crate::server) struct Speaking {
     /// What it wanted when it was last asked.
     step: Step,
     knows_waker: bool,
+    /// The user's code has run, and what answered the upgrade is written.
+    has_run: bool,
     has_ended: bool,
     is_lost: bool,
     /// Until when it may go on once the server is stopping.
@@ -50,6 +52,7 @@ impl Speaking {
             stats: stats.clone(),
             step: Step::Wait(None),
             knows_waker: false,
+            has_run: false,
             has_ended: false,
             is_lost: false,
             stop_by: None,
@@ -266,7 +269,8 @@ pub(super) fn run_from(
     mut connection: Box<Connection>,
     worker: &Arc<Worker>,
 ) -> Ran {
-    let Phase::Upgraded(speaking) = &connection.phase else { return Ok((reactor, connection)) };
+    let Phase::Upgraded(speaking) = &mut connection.phase else { return Ok((reactor, connection)) };
+    let is_first = !std::mem::replace(&mut speaking.has_run, true);
     let in_flight = speaking.in_flight(&reactor, connection.reactor);
     let endpoint = shared.endpoint(in_flight.endpoint);
     if !shared.may_run_inline(&endpoint.pace) {
@@ -275,6 +279,10 @@ pub(super) fn run_from(
         let job = Job { connection, work: Work::Upgraded, in_flight, since: reactor.now() };
         shared.submit_upgraded(Box::new(job));
         return Err(Some(reactor));
+    }
+    if is_first {
+        // The peer must not wait for its answer until the user's code has returned, which may take as long as it likes.
+        connection.flush_before_leaving();
     }
     reactor.running = Some(in_flight);
     worker.slot.publish(reactor);

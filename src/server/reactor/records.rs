@@ -12,6 +12,7 @@ use crate::app::request::Received;
 use crate::app::request_id::is_well_formed;
 use crate::semantics::forwarded;
 use crate::server::connection::{Finishing, InFlight};
+use crate::server::lifecycle::State;
 use crate::server::observe::{Exchange, Outcome, ProtoError};
 
 /// How many request heads are kept for reuse.
@@ -60,7 +61,10 @@ impl Reactor {
         let Finishing { in_flight, status, bytes_out, outcome, ended } = finishing;
         let now = ended.unwrap_or(self.now);
         self.recorder.record(&exchange(&in_flight, status, bytes_in, bytes_out, outcome, now));
-        self.shared.drain.request_served(&self.shared, in_flight.endpoint);
+        // At a forced end, what was not whole is listed as aborted.
+        if outcome != Outcome::Timeout || self.shared.lifecycle.state() != State::Forced {
+            self.shared.drain.request_served(&self.shared, in_flight.endpoint);
+        }
         self.keep_received(in_flight.received);
     }
 

@@ -371,6 +371,16 @@ fn user_code_that_blocks_holds_up_nobody_else_and_loses_nothing() {
 }
 
 #[test]
+fn the_answer_to_an_upgrade_does_not_wait_for_user_code() {
+    let site = Site::start();
+    let mut peer = site.send(&(OFFER.to_owned() + "wait\n"));
+    site.hears("wait");
+    peer.expect_upgrade();
+    site.open.send(()).unwrap();
+    assert_eq!(peer.line(), "WAIT\n");
+}
+
+#[test]
 fn other_threads_and_the_clock_wake_it_and_no_deadline_of_http_does() {
     let site = Site::start();
     let mut peer = site.upgrade();
@@ -524,6 +534,20 @@ fn a_drain_ends_endless_feeds_cleanly() {
     peer.0.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "5\r\nlast\n\r\n0\r\n\r\n");
     assert_eq!(feed.put("x".into()), Err(crate::app::SendError::Stopping), "that is why");
+    drop(peer);
+    assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
+
+    let site = Site::start();
+    let mut peer = site.send(&(EVENTS.to_owned() + "GET /text HTTP/1.1\r\nHost: a\r\n\r\n"));
+    site.feeds.recv().unwrap();
+    peer.head();
+    // It is sure to have been read when another one on its reactor is answered.
+    assert!(site.send("GET /text HTTP/1.1\r\nHost: a\r\n\r\n").head().contains(" 200 "));
+    site.stop.drain(false, 15);
+    let mut rest = String::new();
+    peer.0.read_to_string(&mut rest).unwrap();
+    let answer = rest.strip_prefix("0\r\n\r\nHTTP/1.1 200 ").expect("what was asked behind it is answered");
+    assert!(answer.to_ascii_lowercase().contains("connection: close\r\n") && answer.ends_with("Hello"), "{answer}");
     drop(peer);
     assert_eq!(site.report.recv_timeout(PATIENCE).unwrap().verdict, Verdict::Drained);
 }
