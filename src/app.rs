@@ -85,6 +85,8 @@ pub use self::response::{NamedFile, Response};
 pub use self::route_info::RouteInfo;
 pub use self::router::Router;
 pub use self::sse::{Event, LastEventId, Sse, SseBroadcast, SseSender};
+#[cfg(feature = "multipart")]
+pub use self::testing::TestPart;
 pub use self::testing::{TestClient, TestEvent, TestResponse, TestStream};
 #[cfg(feature = "websocket")]
 pub use self::websocket::{WebSocket, WebSocketUpgrade};
