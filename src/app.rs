@@ -14,7 +14,7 @@
 //! }
 //!
 //! fn show(Path(id): Path<usize>, State(items): State<Vec<Item>>) -> Result<Json<Item>, Problem> {
-//!     items.get(id).cloned().map(Json).ok_or_else(|| http::StatusCode::NOT_FOUND.into())
+//!     items.get(id).cloned().map(Json).ok_or_else(|| rws::StatusCode::NOT_FOUND.into())
 //! }
 //!
 //! let app = App::new().route("/items/{id}", get(show)).state(vec![Item { name: "cup" }]);
