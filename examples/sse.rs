@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderName, StatusCode, header};
 use rws::app::sse::{Event, LastEventId, Sse, SseBroadcast};
-use rws::{App, Html, Problem, State, get};
+use rws::http::{HeaderName, header};
+use rws::{App, Html, Problem, State, StatusCode, get};
 
 const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>News</title><link rel="icon" href="data:,">
 <form><input name="text" autofocus> <button>Publish</button> <button type="button">Interrupt all</button></form>

@@ -14,7 +14,7 @@
 //! }
 //!
 //! fn show(Path(id): Path<usize>, State(items): State<Vec<Item>>) -> Result<Json<Item>, Problem> {
-//!     items.get(id).cloned().map(Json).ok_or_else(|| http::StatusCode::NOT_FOUND.into())
+//!     items.get(id).cloned().map(Json).ok_or_else(|| rws::StatusCode::NOT_FOUND.into())
 //! }
 //!
 //! let app = App::new().route("/items/{id}", get(show)).state(vec![Item { name: "cup" }]);
@@ -85,6 +85,8 @@ pub use self::response::{NamedFile, Response};
 pub use self::route_info::RouteInfo;
 pub use self::router::Router;
 pub use self::sse::{Event, LastEventId, Sse, SseBroadcast, SseSender};
+#[cfg(feature = "multipart")]
+pub use self::testing::TestPart;
 pub use self::testing::{TestClient, TestEvent, TestResponse, TestStream};
 #[cfg(feature = "websocket")]
 pub use self::websocket::{WebSocket, WebSocketUpgrade};

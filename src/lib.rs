@@ -56,6 +56,7 @@ pub use app::{
     MethodRouter, Middleware, Next, Path, Problem, Query, Redirect, Request, Response, Router, State, TestClient, any,
     delete, get, on, patch, post, put,
 };
+pub use bytes::{self, Bytes};
 pub use error::Error;
 #[cfg(feature = "typed-header")]
 pub use headers;

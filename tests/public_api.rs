@@ -65,6 +65,26 @@ fn every_claim_of_the_guide_is_held_by_a_test_that_exists() {
     }
 }
 
+/// Whoever copies one has rws, and need not have them as well.
+#[test]
+fn programs_in_the_docs_take_other_crates_from_this_one_where_it_has_them() {
+    let ours = ["bytes", "headers", "http", "prometheus"];
+    let is_import = |line: &str| {
+        let line = line.trim_start_matches(['/', '!', ' ']);
+        line.strip_prefix("use ").is_some_and(|path| ours.iter().any(|name| path.starts_with(&format!("{name}::"))))
+    };
+    let in_docs = below("src").join("\n");
+    let in_docs = in_docs.lines().map(str::trim).filter(|line| line.starts_with("//"));
+    let texts = [
+        below("examples").join("\n"),
+        include_str!("../docs/FRAMEWORK.md").into(),
+        include_str!("../README.md").into(),
+    ];
+    let found: Vec<_> =
+        in_docs.chain(texts.iter().flat_map(|text| text.lines())).filter(|line| is_import(line)).collect();
+    assert!(found.is_empty(), "write `use rws::…`: {found:?}");
+}
+
 /// The claims on body limit and time limits are on the defaults: that each limit holds, other tests tell.
 #[test]
 fn a_body_may_have_2_mib_unless_something_else_is_said() {

@@ -139,7 +139,7 @@ impl App {
     /// `Allow` is added, and a 200 becomes a 405. The handler takes no body and no path parameters; a second one is an error.
     ///
     /// ```
-    /// use http::Method;
+    /// use rws::http::Method;
     /// use rws::app::{App, TestClient, get};
     ///
     /// let app = App::new().route("/", get(|| "hello")).method_not_allowed(|method: Method| format!("{method} is nothing here"));

@@ -15,7 +15,7 @@ use super::service::BodyUse;
 /// last may be [`FromRequest`], which takes the body. `M` only tells the implementations apart. A handler may block.
 ///
 /// ```
-/// use http::StatusCode;
+/// use rws::StatusCode;
 /// use rws::app::{App, IntoResponse, Json, Path, Query, Response, State, TestClient, get};
 /// use serde::{Deserialize, Serialize};
 ///

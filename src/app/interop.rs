@@ -95,7 +95,7 @@ impl TestClient {
     /// use rws::app::{App, TestClient, get};
     ///
     /// let client = TestClient::new(App::new().route("/", get(|| "hello")))?;
-    /// let request = http::Request::get("http://notes.example/").body("")?;
+    /// let request = rws::http::Request::get("http://notes.example/").body("")?;
     /// assert_eq!(client.send(request).text(), "hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

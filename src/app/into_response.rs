@@ -23,7 +23,7 @@ use super::response::{Headers, Response};
 /// [`ResponseParts`] for what else can stand in the place of the array. A header field that is not valid makes a 500.
 ///
 /// ```
-/// use http::{StatusCode, header::ETAG};
+/// use rws::http::{StatusCode, header::ETAG};
 /// use rws::app::{Html, IntoResponse, Redirect};
 ///
 /// fn page() -> impl IntoResponse {

@@ -52,7 +52,7 @@ use super::response::Response;
 ///
 /// fn members_only(request: Request, next: Next<'_>) -> Result<Response, Problem> {
 ///     if request.head().field("authorization").is_none() {
-///         return Err(http::StatusCode::UNAUTHORIZED.into());
+///         return Err(rws::StatusCode::UNAUTHORIZED.into());
 ///     }
 ///     Ok(next.run(request))
 /// }

@@ -24,7 +24,7 @@ use super::response::{Headers, Response};
 /// (a JSON pointer into the request body, as a URI fragment, RFC 6901 section 6).
 ///
 /// ```
-/// use http::StatusCode;
+/// use rws::StatusCode;
 /// use rws::app::{IntoResponse, Problem};
 ///
 /// fn buy(amount: u32) -> Result<&'static str, Problem> {

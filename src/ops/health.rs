@@ -29,6 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a check has found. Made by [`IntoOutcome`] of what the closure returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// All is well.
     Pass,

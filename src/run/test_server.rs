@@ -33,6 +33,7 @@ pub struct TestServer {
     /// Taken by whoever waits.
     handle: Option<ServerHandle>,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     scheme: &'static str,
 }
 
@@ -65,9 +66,9 @@ impl TestServer {
         let scheme = if loaded.config.speaks_tls() { "https" } else { "http" };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(ErrorKind::System)?;
         let handle = app.serve(listener, loaded)?;
-        let address = handle.address();
+        let (address, admin) = (handle.address(), handle.admin_address());
         if handle.wait_until_ready() {
-            return Ok(TestServer { handle: Some(handle), address, scheme });
+            return Ok(TestServer { handle: Some(handle), address, admin, scheme });
         }
         handle.stop();
         let not_ready = |_| ErrorKind::Startup("it ended before it was ready".to_owned());
@@ -79,7 +80,29 @@ impl TestServer {
         self.address
     }
 
-    /// The URL of `path`, which begins with a slash.
+    /// Where RWS_CONFIG_ADMIN_PORT is, if that is set: with 0, on a free port.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::net::TcpStream;
+    ///
+    /// use rws::config::{Config, LogFormat};
+    /// use rws::{App, TestServer};
+    ///
+    /// let config = Config { admin_port: Some(0), log_format: LogFormat::Off, ..Config::default() };
+    /// let server = TestServer::start_with(App::new(), config)?;
+    /// let mut stream = TcpStream::connect(server.admin_address().expect("it has one"))?;
+    /// write!(stream, "GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
+    /// let mut answer = String::new();
+    /// stream.read_to_string(&mut answer)?;
+    /// assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The URL of `path` on the main port, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.address)
     }

@@ -18,7 +18,7 @@ use crate::semantics::trace_context::{TraceContext, is_trace_state};
 /// use rws::app::{App, TestClient, Trace, get};
 ///
 /// fn order(trace: Option<Trace>) -> String {
-///     let mut call = http::Request::get("http://stock/");
+///     let mut call = rws::http::Request::get("http://stock/");
 ///     for (name, value) in trace.iter().flat_map(Trace::fields) {
 ///         call = call.header(name, value);
 ///     }

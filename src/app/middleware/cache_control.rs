@@ -31,7 +31,7 @@ use crate::semantics::token::is_token;
 /// `public` lets shared caches keep what was asked for with credentials (section 3.5): behind authentication, say `private`.
 ///
 /// ```
-/// use http::StatusCode;
+/// use rws::StatusCode;
 /// use rws::app::middleware::CacheControl;
 /// use rws::app::{App, Html, Json, TestClient, get};
 ///

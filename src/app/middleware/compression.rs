@@ -168,7 +168,7 @@ impl Compression {
     /// Leaves responses as they are for which `predicate` is false, of those that would be compressed.
     ///
     /// ```
-    /// use http::header::SET_COOKIE;
+    /// use rws::http::header::SET_COOKIE;
     /// use rws::app::Response;
     /// use rws::app::middleware::Compression;
     ///

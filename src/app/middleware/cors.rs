@@ -36,8 +36,8 @@ const PREFLIGHT_VARY: &str = "Origin, Access-Control-Request-Method, Access-Cont
 /// - What handlers say of origins, credentials and exposed headers on their own is replaced.
 ///
 /// ```
-/// use http::header::{AUTHORIZATION, CONTENT_TYPE};
-/// use http::{HeaderName, Method};
+/// use rws::http::header::{AUTHORIZATION, CONTENT_TYPE};
+/// use rws::http::{HeaderName, Method};
 /// use rws::app::middleware::Cors;
 /// use rws::app::{App, TestClient, get};
 ///

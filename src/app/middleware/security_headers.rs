@@ -41,8 +41,8 @@ const STANDARD: [(HeaderName, HeaderValue); 5] = [
 /// A `Content-Security-Policy` and `Strict-Transport-Security` are for each site to decide.
 ///
 /// ```
-/// use http::HeaderValue;
-/// use http::header::X_FRAME_OPTIONS;
+/// use rws::http::HeaderValue;
+/// use rws::http::header::X_FRAME_OPTIONS;
 /// use rws::app::middleware::SecurityHeaders;
 /// use rws::app::{App, TestClient, get};
 ///

@@ -15,7 +15,7 @@ use crate::app::response::Response;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use http::StatusCode;
+/// use rws::StatusCode;
 /// use rws::app::middleware::Stack;
 /// use rws::app::{App, Next, Request, TestClient, get};
 ///

@@ -110,8 +110,8 @@ impl NamedFile {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # std::fs::write(dir.path().join("7"), "%PDF").unwrap();
     /// let response = NamedFile::open(dir.path().join("7"))?.inline("invoice.pdf").into_response();
-    /// assert_eq!(response.headers().get(&http::header::CONTENT_DISPOSITION).unwrap(), "inline; filename=\"invoice.pdf\"");
-    /// assert_eq!(response.headers().get(&http::header::CONTENT_TYPE).unwrap(), "application/pdf");
+    /// assert_eq!(response.headers().get(&rws::http::header::CONTENT_DISPOSITION).unwrap(), "inline; filename=\"invoice.pdf\"");
+    /// assert_eq!(response.headers().get(&rws::http::header::CONTENT_TYPE).unwrap(), "application/pdf");
     /// # Ok::<(), rws::Problem>(())
     /// ```
     pub fn inline(self, name: &str) -> Self {

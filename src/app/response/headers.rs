@@ -21,7 +21,7 @@ type List = SmallVec<[(HeaderName, HeaderValue); 3]>;
 /// one without, however many they are.
 ///
 /// ```
-/// use http::{HeaderName, HeaderValue, StatusCode, header};
+/// use rws::http::{HeaderName, HeaderValue, StatusCode, header};
 /// use rws::app::response::{Response, SharedHeaders};
 ///
 /// let shared = SharedHeaders::new([

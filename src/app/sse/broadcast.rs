@@ -25,7 +25,7 @@ use super::{Event, LastEventId, Sse, SseBuilder, SseSender};
 /// }
 ///
 /// let news = SseBroadcast::new();
-/// let app = App::new().route("/news", get(listen).on(http::Method::POST, publish)).state(news.clone());
+/// let app = App::new().route("/news", get(listen).on(rws::http::Method::POST, publish)).state(news.clone());
 /// let client = TestClient::new(app)?;
 ///
 /// std::thread::scope(|scope| {

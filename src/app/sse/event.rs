@@ -11,7 +11,7 @@ use crate::app::problem::Problem;
 /// One event, encoded while it is put together.
 ///
 /// ```
-/// use bytes::Bytes;
+/// use rws::Bytes;
 /// use rws::app::sse::Event;
 ///
 /// let event = Event::new("two\nlines").event("note")?.id("7")?;
@@ -59,7 +59,7 @@ impl Event {
     /// An event with `value` as JSON for data.
     ///
     /// ```
-    /// use bytes::Bytes;
+    /// use rws::Bytes;
     /// use rws::app::sse::Event;
     ///
     /// let event = Event::json(&["a\nb"])?;

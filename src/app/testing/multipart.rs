@@ -53,8 +53,7 @@ impl TestRequest<'_> {
     /// Sets the body to a form with files, and `Content-Type`, as a browser does.
     ///
     /// ```
-    /// use rws::app::testing::TestPart;
-    /// use rws::app::{App, Multipart, MultipartError, TestClient, post};
+    /// use rws::app::{App, Multipart, MultipartError, TestClient, TestPart, post};
     ///
     /// fn attach(mut form: Multipart) -> Result<String, MultipartError> {
     ///     let mut told = String::new();
