@@ -71,6 +71,7 @@ impl Files {
 
     /// How much memory may be used to keep small files and what is known about files, in bytes; 0 keeps nothing.
     /// Default: 16 MiB. What is kept is at most a second old when it is served.
+    #[must_use]
     pub fn with_cache_bytes(self, bytes: usize) -> Files {
         self.set_cache_bytes(bytes);
         self
@@ -89,6 +90,7 @@ impl Files {
     }
 
     /// Sets the Cache-Control field of 200, 206 and 304 answers. Default: none, and browsers use their own judgement.
+    #[must_use]
     pub fn with_cache_control(self, value: Option<HeaderValue>) -> Files {
         self.policy.change(|options| options.cache_control = value);
         self
@@ -96,18 +98,21 @@ impl Files {
 
     /// Whether files whose names hold a hash of their content may be cached for a year; see [`Options::immutable`].
     /// Default: no.
+    #[must_use]
     pub fn with_immutable(self, immutable: bool) -> Files {
         self.policy.change(|options| options.immutable = immutable);
         self
     }
 
     /// Paths of requests below which the same holds for every file but HTML pages; see [`Options::immutable_below`].
+    #[must_use]
     pub fn with_immutable_below(self, prefixes: impl IntoIterator<Item = impl Into<String>>) -> Files {
         self.policy.change(|options| options.immutable_below = prefixes.into_iter().map(Into::into).collect());
         self
     }
 
     /// Sets the page of a single-page application, answered for paths that are none of a file. Default: none.
+    #[must_use]
     pub fn with_spa(self, spa: Spa) -> Files {
         self.policy.change(|options| options.spa = Some(spa));
         self
@@ -115,6 +120,7 @@ impl Files {
 
     /// Whether directories without `index.html` are answered with a list of what is in them, as a page or, for clients
     /// whose Accept names it, as JSON. Default: no, they are 404.
+    #[must_use]
     pub fn with_listing(self, listing: bool) -> Files {
         self.policy.change(|options| options.listing = listing);
         self
@@ -164,6 +170,7 @@ impl Files {
     /// A file `x.js` is sent from `x.js.br`, `x.js.zst` or `x.js.gz` beside it, provided that is no older; what has none
     /// is compressed if its type is worth it and it has 1 KiB or more. What is compressed here is kept, as far as the
     /// memory of the cache goes.
+    #[must_use]
     pub fn with_compression(self, codings: &[Coding]) -> Files {
         self.set_compression(codings);
         self

@@ -1,6 +1,26 @@
 //! **rws** is an HTTP/1.1 application server for Kubernetes: plain blocking handlers at event-loop speed,
 //! with probes, metrics, access logs, limits, deadlines and a lossless drain on by default.
 //!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use rws::{App, Path, get};
+//!
+//! fn hello(Path(name): Path<String>) -> String {
+//!     format!("Hello, {name}!\n")
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     App::new().route("/hello/{name}", get(hello)).run()
+//! }
+//! ```
+//!
+//! An application needs what is re-exported here, and the modules of [`app`]: [`middleware`](app::middleware),
+//! [`cookies`](app::cookies), [`multipart`](app::multipart), [`sse`](app::sse), [`websocket`](app::websocket),
+//! [`testing`](app::testing) … docs/FRAMEWORK.md is the guide to them. A program that has a server inside needs
+//! [`App::serve`] and [`config`] as well. The other modules are for those who assemble a server of their own: the
+//! layers above use no more of those below than is public.
+//!
 //! # Layers
 //!
 //! | layer | modules | may import |

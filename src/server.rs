@@ -20,6 +20,7 @@ pub mod stats;
 pub mod vitals;
 mod workers;
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -57,6 +58,7 @@ mod sync {
 }
 
 /// A server that is not running yet. Listener, configuration, clock and stop signal are the caller's.
+#[must_use]
 pub struct Server {
     listener: TcpListener,
     service: Arc<dyn Service>,
@@ -90,21 +92,18 @@ impl Server {
     }
 
     /// Makes it a server that stands beside the main one.
-    #[must_use]
     pub fn with_role(mut self, role: Role) -> Self {
         self.role = role;
         self
     }
 
     /// Takes the time from `clock`.
-    #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
     /// Counts in `stats` and shows its state in `lifecycle`, which others read.
-    #[must_use]
     pub fn with_handles(mut self, stats: Arc<Stats>, lifecycle: Lifecycle) -> Self {
         self.stats = stats;
         self.lifecycle = lifecycle;
@@ -113,21 +112,18 @@ impl Server {
 
     /// With an acceptor, speaks HTTPS: every connection begins with a TLS handshake, on the terms that the acceptor has
     /// at that moment.
-    #[must_use]
     pub fn with_tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
         self.secure = acceptor.map(Secure::new);
         self
     }
 
     /// Shows in `vitals` whether it comes round.
-    #[must_use]
     pub fn with_vitals(mut self, vitals: Vitals) -> Self {
         self.vitals = vitals;
         self
     }
 
     /// Serves, but stays in [`State::Starting`] until [`Readiness::ready`] is called.
-    #[must_use]
     pub fn waits_to_be_ready(mut self) -> Self {
         self.waits_to_be_ready = true;
         self
@@ -191,6 +187,12 @@ impl Server {
 
         let (sender, commands) = unbounded();
         Ok(Running { shared, address, readiness, stop: Stop::new(sender), commands })
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).field("role", &self.role).finish_non_exhaustive()
     }
 }
 
@@ -263,6 +265,12 @@ impl Running {
     }
 }
 
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 /// Stops a running server. Clones stop the same one.
 #[derive(Clone, Debug)]
 pub struct Stop {
@@ -326,6 +334,7 @@ impl Stop {
 
 /// How a server ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// In one word.
     pub verdict: Verdict,
@@ -343,6 +352,7 @@ pub struct Report {
 
 /// How a server ended, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// Everything was answered.
     Drained,

@@ -81,6 +81,10 @@ impl Body {
     /// are full, hundreds of kilobytes, neither side can go on, and RWS_CONFIG_WRITE_TIMEOUT ends it. Read first what such
     /// clients send, or answer with less than that.
     ///
+    /// Proxies are such clients too, or worse: nginx sends no more of the request once the response has begun, so that what is
+    /// longer than the buffers on the way ends with RWS_CONFIG_BODY_TIMEOUT, whatever its own buffering is set to; HAProxy 2.6 ended
+    /// such exchanges half-way. Behind one of them read the request to its end before you return the response.
+    ///
     /// ```
     /// use std::io::{Read, Write};
     /// use rws::app::{App, Body, TestClient, post};
@@ -198,6 +202,7 @@ const MOST_SET_ASIDE: u64 = 1 << 16;
 
 /// Why a request body could not be read to its end. Comes wrapped in an [`io::Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BodyError {
     /// It is longer than the limit.
     TooLarge,

@@ -33,7 +33,8 @@ pub use self::sealed::{PrivateCookies, SignedCookies};
 /// What a cookie that is added leaves open is set to what is safe: `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure` if the
 /// request came by TLS ([`Request::is_secure`]) or the cookie needs it (`SameSite=None`, `Partitioned`, names that begin with
 /// `__Secure-` or `__Host-`). Say otherwise with [`Cookie::build`]. Without `Max-Age` or `Expires` it lasts as long as the
-/// browser's session. Names and values are percent-encoded; a path or domain that could not be sent makes a 500.
+/// browser's session; [`max_age`](CookieBuilder::max_age) takes a [`Duration`](cookie::time::Duration) of the crate `time`, which
+/// is at `rws::app::cookies::cookie::time`. Names and values are percent-encoded; a path or domain that could not be sent makes a 500.
 ///
 /// ```
 /// use rws::app::cookies::{Cookie, Cookies};

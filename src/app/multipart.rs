@@ -130,6 +130,7 @@ impl Multipart {
     /// }
     /// # drop(upload);
     /// ```
+    #[must_use]
     pub fn with_limits(mut self, limits: MultipartLimits) -> Self {
         self.limits = limits;
         self

@@ -35,6 +35,7 @@ use super::response::{Headers, Response};
 /// }
 /// assert_eq!(buy(11).into_response().status(), 409);
 /// ```
+#[must_use]
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Details>);
 

@@ -56,18 +56,21 @@ impl Response {
     }
 
     /// The same response with a field added, after any others of that name.
+    #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
     }
 
     /// The same response with other fields in place of all it has.
+    #[must_use]
     pub fn with_headers(mut self, headers: impl Into<Headers>) -> Self {
         self.headers = headers.into();
         self
     }
 
     /// The same response with another body.
+    #[must_use]
     pub fn with_body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self

@@ -3,16 +3,21 @@
 
 #[cfg(feature = "cookies")]
 mod cookies;
+#[cfg(feature = "multipart")]
+mod multipart;
 mod response;
 mod stream;
 
 use std::any::type_name;
 use std::io::Read;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Method, Version};
 use serde::Serialize;
 
+#[cfg(feature = "multipart")]
+pub use self::multipart::TestPart;
 pub use self::response::TestResponse;
 pub use self::stream::{TestEvent, TestStream};
 use super::application::App;
@@ -67,6 +72,7 @@ pub struct TestRequest<'c> {
     fields: Vec<(String, Vec<u8>)>,
     is_secure: bool,
     client_certificate: Option<ClientCertificate>,
+    client_ip: IpAddr,
     body: Body,
 }
 
@@ -134,12 +140,14 @@ impl TestClient {
     /// # Ok::<(), rws::app::BuildErrors>(())
     /// ```
     #[cfg(feature = "cookies")]
+    #[must_use]
     pub fn with_cookies(mut self) -> Self {
         self.cookies = Some(cookies::Cookies::default());
         self
     }
 
     /// The same client with another limit for request bodies of routes that have none of their own, in bytes (2 MiB by default).
+    #[must_use]
     pub fn with_max_body_bytes(mut self, bytes: u64) -> Self {
         self.max_body_bytes = bytes;
         self
@@ -148,8 +156,17 @@ impl TestClient {
     /// Begins a request; `target` is a path and perhaps a query, or `*`.
     pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
         let (fields, body) = (Vec::new(), Body::empty());
-        let target = target.to_owned();
-        TestRequest { client: self, method, target, fields, is_secure: false, client_certificate: None, body }
+        let (target, client_ip) = (target.to_owned(), Received::default().client_ip);
+        TestRequest {
+            client: self,
+            method,
+            target,
+            fields,
+            is_secure: false,
+            client_certificate: None,
+            client_ip,
+            body,
+        }
     }
 }
 
@@ -214,6 +231,26 @@ impl TestRequest<'_> {
         self
     }
 
+    /// Has it come from a client of this address (0.0.0.0 by default), for what goes by it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use rws::app::middleware::RateLimit;
+    /// use rws::{App, TestClient, get};
+    ///
+    /// let app = App::new().route("/", get(|| "hello")).layer(RateLimit::new(1, Duration::from_secs(60))?);
+    /// let client = TestClient::new(app)?;
+    /// for (ip, status) in [([192, 0, 2, 1], 200), ([192, 0, 2, 1], 429), ([192, 0, 2, 2], 200)] {
+    ///     assert_eq!(client.get("/").client_ip(ip).send().status(), status);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn client_ip(mut self, ip: impl Into<IpAddr>) -> Self {
+        self.client_ip = ip.into();
+        self
+    }
+
     /// Sets the body.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
@@ -252,14 +289,14 @@ impl TestRequest<'_> {
 
     /// Sends it; the body of the response is still to be read.
     fn answered(self) -> (Method, Response) {
-        let TestRequest { client, method, target, mut fields, is_secure, client_certificate, body } = self;
+        let TestRequest { client, method, target, mut fields, is_secure, client_certificate, client_ip, body } = self;
         if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             fields.insert(0, ("host".to_owned(), b"localhost".to_vec()));
         }
         client.add_cookies(&target, is_secure, &mut fields);
         let head = assemble(&method, &target, &fields);
         let id = "test".to_owned();
-        let received = Received { head, is_secure, client_certificate, id, ..Received::default() };
+        let received = Received { head, is_secure, client_certificate, client_ip, id, ..Received::default() };
         let response = client.answer(received, body);
         client.keep_cookies(&target, &response);
         (method, response)

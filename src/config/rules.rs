@@ -40,6 +40,7 @@ pub(super) fn check(config: &Config, settings: &Settings, in_kubernetes: bool, r
     rules.redirect_leads_somewhere();
     rules.built_in_paths_differ();
     rules.routes_do_not_clash();
+    rules.files_do_not_clash();
     rules.browsers_understand();
 }
 
@@ -321,6 +322,21 @@ impl Rules<'_> {
                 Err(error) => format!("the pattern cannot be routed ({error})"),
             };
             self.blame(&format!("ROUTE_{}", route.name), clash, None);
+        }
+    }
+
+    fn files_do_not_clash(&mut self) {
+        let prefix = self.config.static_prefix.trim_end_matches('/');
+        if prefix.is_empty() || self.any_failed(&["STATIC_PREFIX"]) {
+            return;
+        }
+        let checks = self.pattern_of_single_checks().filter(|checks| takes_from(prefix, checks));
+        let clash = match self.router_of_built_in_paths().insert(prefix, ()) {
+            Err(InsertError::Conflict { with }) => Some(with),
+            _ => checks,
+        };
+        if let Some(with) = clash {
+            self.blame("STATIC_PREFIX", format!("must not be the built-in path {with}"), Some("/files"));
         }
     }
 

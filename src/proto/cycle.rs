@@ -215,6 +215,11 @@ impl Cycle {
         Answer { length, connection, send_body }
     }
 
+    /// Whether a response with that status has a body to the current request, rather than only a head.
+    pub fn sends_body(&self, status: StatusCode) -> bool {
+        self.length(status, None).1
+    }
+
     /// To be called after the whole response was written. `Ok`: the next cycle may begin; `Err`: close.
     pub fn finish(&mut self) -> Result<(), CloseReason> {
         if let Some(reason) = self.close {

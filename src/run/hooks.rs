@@ -171,5 +171,5 @@ fn skip(hooks: &[Hook]) {
 }
 
 pub(super) fn millis(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
+    since.elapsed().as_micros() as f64 / 1e3
 }

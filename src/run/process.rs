@@ -100,7 +100,7 @@ impl Process {
 
 /// The last line of the diagnostics.
 fn tell(report: &Report, circumstances: Circumstances) {
-    let millis = |at: Option<Duration>| at.map(|at| at.as_secs_f64() * 1e3);
+    let millis = |at: Option<Duration>| at.map(|at| at.as_micros() as f64 / 1e3);
     let aborted = report.aborted.len();
     let advice = last_words::advice(report, circumstances);
     macro_rules! stopped {

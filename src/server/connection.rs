@@ -78,6 +78,8 @@ pub(super) struct Connection {
     /// Bytes of the current request's body so far, and how many it may have.
     body_bytes: u64,
     body_limit: u64,
+    /// That body failed, and it was counted as the end of the connection that it is.
+    body_failed: bool,
     /// There may be something to read.
     readable: bool,
     /// The peer may have sent all it will send: read on until there is an end or nothing more.
@@ -255,6 +257,7 @@ impl Connection {
             last_request: false,
             body_bytes: 0,
             body_limit: 0,
+            body_failed: false,
             readable: false,
             ending: false,
             fresh: false,

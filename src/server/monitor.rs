@@ -99,8 +99,8 @@ fn report_overdue(shared: &Shared, limit: Duration) {
                 method = %received.head.method(),
                 path = received.head.path(),
                 request_id = received.id,
-                running_ms = took.as_secs_f64() * 1e3,
-                limit_ms = limit.as_secs_f64() * 1e3,
+                running_ms = took.as_micros() as f64 / 1e3,
+                limit_ms = limit.as_micros() as f64 / 1e3,
                 "a handler takes longer than RWS_CONFIG_HANDLER_TIMEOUT; it goes on"
             );
         }

@@ -92,6 +92,10 @@ fn a_drain_delay_serves_on_while_readiness_fails_and_connections_close() {
     let last = last_words(&mut server);
     let (first, latest) = (last["first_arrival_ms"].as_f64().unwrap(), last["last_arrival_ms"].as_f64().unwrap());
     assert!(0.0 <= first && first < latest, "{last}");
+    for millis in [first, latest] {
+        let text = millis.to_string();
+        assert!(text.split_once('.').is_none_or(|(_, digits)| digits.len() <= 3), "whole microseconds: {text}");
+    }
     assert_eq!(last["served_while_draining"], 2, "probes and metrics are no traffic: {last}");
 }
 

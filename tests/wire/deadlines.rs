@@ -29,10 +29,6 @@ fn deadlines() -> Config {
     }
 }
 
-fn errors(site: &Site, kind: ErrorKind) -> u64 {
-    site.stats.connection_errors[kind as usize].load(Ordering::SeqCst)
-}
-
 /// Nothing has come and nothing has ended.
 fn expect_silence(site: &Site, client: &Client) {
     site.settle();
@@ -89,7 +85,7 @@ fn a_head_must_come_in_time_however_it_trickles() {
         let seen = std::iter::repeat_with(|| site.next_seen()).find(|seen| seen.status != 200).unwrap();
         assert_eq!((seen.path.as_str(), seen.status, seen.outcome), ("", 408, Outcome::Timeout));
     }
-    assert_eq!(errors(&site, ErrorKind::HeadTimeout), 4);
+    assert_eq!(site.errors(ErrorKind::HeadTimeout), 4);
     site.until_deserted();
 }
 
@@ -112,7 +108,7 @@ fn a_body_must_go_on_coming() {
         let seen = site.next_seen();
         assert_eq!((seen.path.as_str(), seen.outcome, seen.bytes_in), ("/string", Outcome::Timeout, 3));
     }
-    assert_eq!(errors(&site, ErrorKind::BodyTimeout), 2);
+    assert_eq!(site.errors(ErrorKind::BodyTimeout), 2);
     site.until_deserted();
 }
 
@@ -133,6 +129,7 @@ fn a_body_that_a_handler_reads_must_go_on_coming() {
         assert_eq!((reply.status, reply.closes()), (408, true));
         client.expect_end();
     }
+    assert_eq!(site.errors(ErrorKind::BodyTimeout), 3);
     site.until_deserted();
 }
 
@@ -161,7 +158,7 @@ fn a_client_must_go_on_reading() {
         assert!(seen.bytes_out < 20_000_000);
         drop(client);
     }
-    assert_eq!(errors(&site, ErrorKind::WriteTimeout), 3);
+    assert_eq!(site.errors(ErrorKind::WriteTimeout), 3);
     site.until_deserted();
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rws::config::Config;
 use rws::server::observe::Outcome;
+use rws::server::stats::ErrorKind;
 
 use super::support::{Client, Site, chunked_to, config, get_of, pattern, post_of, request};
 
@@ -96,6 +97,27 @@ fn who_does_not_read_the_request_says_that_the_connection_ends() {
 }
 
 #[test]
+fn who_gets_no_body_is_not_asked_for_one_and_told_that_the_connection_ends() {
+    let site = Site::start(config());
+    for target in ["/duplex", "/first/5"] {
+        for (fields, input) in [(CHUNKED, "5\r\nhel"), ("Content-Length: 100000\r\n", "hel")] {
+            let mut client = site.send(request("HEAD", target, fields) + input);
+            let reply = client.reply_to("HEAD");
+            assert_eq!((reply.status, reply.closes()), (200, true), "{target}, {fields}");
+            client.expect_end();
+            let mut client = site.send(request("HEAD", target, &format!("Expect: 100-continue\r\n{fields}")));
+            let reply = client.reply_to("HEAD");
+            assert_eq!((reply.status, reply.closes()), (200, true), "{target}, {fields}");
+            client.expect_end();
+        }
+        let mut client = site.send(request("HEAD", target, CHUNKED) + "5\r\nhello\r\n0\r\n\r\n" + &get_of("/text"));
+        let reply = client.reply_to("HEAD");
+        assert_eq!((reply.status, reply.closes(), client.reply().text()), (200, false, "Hello"), "{target}");
+    }
+    site.until_deserted();
+}
+
+#[test]
 fn a_request_that_breaks_off_or_is_wrong_breaks_the_response_off() {
     let site = Site::start(Config { max_body_size_in_bytes: 20, ..config() });
     for (rest, outcome) in [
@@ -116,6 +138,7 @@ fn a_request_that_breaks_off_or_is_wrong_breaks_the_response_off() {
         let seen = site.next_seen();
         assert_eq!((seen.path.as_str(), seen.outcome), ("/duplex", outcome), "{rest}");
     }
+    assert_eq!((site.errors(ErrorKind::Protocol), site.errors(ErrorKind::Reset)), (3, 1));
     site.until_deserted();
 }
 
@@ -147,6 +170,7 @@ fn a_client_that_stalls_or_leaves_frees_the_worker() {
     assert_eq!(site.next_seen().outcome, Outcome::ClientAbort);
     begun().reset();
     assert_eq!(site.next_seen().outcome, Outcome::ClientAbort);
+    assert_eq!((site.errors(ErrorKind::BodyTimeout), site.errors(ErrorKind::Reset)), (1, 2));
     site.until_deserted();
 }
 

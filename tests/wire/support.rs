@@ -22,7 +22,7 @@ use rws::config::Config;
 use rws::server::clock::Clock;
 use rws::server::lifecycle::Lifecycle;
 use rws::server::observe::{Exchange, Observer, Outcome, Recorder};
-use rws::server::stats::Stats;
+use rws::server::stats::{ErrorKind, Stats};
 use rws::server::{Report, Server, Stop};
 use rws::{App, Response, Router};
 
@@ -74,6 +74,11 @@ impl Site {
         let (done, report) = unbounded();
         thread::spawn(move || done.send(running.wait()));
         Site { address, clock, stats, lifecycle, gate, seen, stop, wake, report }
+    }
+
+    /// How many connections ended badly that way.
+    pub(crate) fn errors(&self, kind: ErrorKind) -> u64 {
+        self.stats.connection_errors[kind as usize].load(Ordering::SeqCst)
     }
 
     /// A new connection.
@@ -588,9 +593,9 @@ fn app() -> App {
         .route("/unread", post(|_: Body| "not read"))
         .route("/unread/written", post(|_: Body| Body::writer(|out| out.write_all(b"not read"))))
         .route("/unread/read", post(|_: Body| Body::reader(&b"not read"[..], None)))
-        .route("/duplex", post(|body: Body| Body::writer(|out| shout(body, out))))
+        .route("/duplex", any(|body: Body| Body::writer(|out| shout(body, out))))
         .route("/duplex/{n}", post(|Path(n): Path<u64>, body: Body| first(n, body)))
-        .route("/first/{n}", post(|Path(n): Path<u64>, body: Body| Body::reader(body.take(n), None)))
+        .route("/first/{n}", any(|Path(n): Path<u64>, body: Body| Body::reader(body.take(n), None)))
         .route("/late/{name}", post(read_late))
         .route(
             "/gate/{name}",

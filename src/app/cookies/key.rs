@@ -75,6 +75,7 @@ impl CookieKey {
     }
 
     /// This one for new cookies, while cookies that were sealed with `older` are still read.
+    #[must_use]
     pub fn or_older(&self, older: CookieKey) -> Self {
         CookieKey(self.0.iter().chain(older.0.iter()).cloned().collect())
     }

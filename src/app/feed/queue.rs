@@ -82,6 +82,7 @@ pub(crate) enum Taken {
 
 /// Why bytes were not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// As much waits as may. Only of [`BodySender::try_send`](super::BodySender::try_send), and where waiting could never end: in
     /// the handler, before it has returned the response.

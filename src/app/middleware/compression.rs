@@ -61,6 +61,7 @@ use crate::semantics::head::RequestHead;
 /// assert_eq!(client.get("/").send().header("content-encoding"), None);
 /// # Ok::<(), rws::app::BuildErrors>(())
 /// ```
+#[must_use]
 #[derive(Clone)]
 pub struct Compression {
     /// The most preferred first.
@@ -131,7 +132,6 @@ impl Compression {
     /// assert_eq!(page.header("content-encoding"), Some("gzip"));
     /// # Ok::<(), rws::app::BuildErrors>(())
     /// ```
-    #[must_use]
     pub fn only(mut self, allowed: &[Coding]) -> Self {
         self.codings.retain(|coding| allowed.contains(coding));
         self

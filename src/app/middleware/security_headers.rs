@@ -61,6 +61,7 @@ const STANDARD: [(HeaderName, HeaderValue); 5] = [
 /// assert_eq!(client.get("/").send().header("strict-transport-security"), None);
 /// # Ok::<(), rws::semantics::hsts::HstsError>(())
 /// ```
+#[must_use]
 #[derive(Clone, Debug)]
 pub struct SecurityHeaders {
     fields: Vec<(HeaderName, HeaderValue)>,

@@ -104,6 +104,7 @@ impl<'f> Field<'f> {
     /// }
     /// # Ok::<(), MultipartError>(())
     /// ```
+    #[must_use]
     pub fn with_limit(mut self, bytes: u64) -> Self {
         self.limit = Some(bytes);
         self

@@ -12,6 +12,7 @@
 /// let limits = MultipartLimits::default().max_fields(3).max_file_bytes(10 << 20);
 /// assert_ne!(limits, MultipartLimits::default());
 /// ```
+#[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MultipartLimits {
     pub(super) max_fields: usize,

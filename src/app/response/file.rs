@@ -52,6 +52,7 @@ use crate::semantics::{date, media_type};
 /// assert_eq!(client.get("/invoices/8").send().status(), 404);
 /// # Ok::<(), rws::app::BuildErrors>(())
 /// ```
+#[must_use]
 #[derive(Debug)]
 pub struct NamedFile {
     file: Arc<std::fs::File>,

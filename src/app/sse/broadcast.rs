@@ -60,11 +60,13 @@ impl SseBroadcast {
     }
 
     /// Options of the streams that [`subscribe`](Self::subscribe) and [`resume`](Self::resume) of this one make.
+    #[must_use]
     pub fn options(self, options: SseBuilder) -> Self {
         SseBroadcast { options, ..self }
     }
 
     /// Keeps so many of the latest events that have an id, for those who [resume](Self::resume) (default 0).
+    #[must_use]
     pub fn history(self, events: usize) -> Self {
         SseBroadcast { history: events, ..self }
     }

@@ -21,6 +21,7 @@ use crate::app::problem::Problem;
 ///
 /// One without data changes what the client remembers (the id, the time before it connects again), and nothing is heard of
 /// it.
+#[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// Whole lines.
@@ -55,21 +56,21 @@ impl Event {
         self
     }
 
-    /// The same event with `value` as JSON for data.
+    /// An event with `value` as JSON for data.
     ///
     /// ```
     /// use bytes::Bytes;
     /// use rws::app::sse::Event;
     ///
-    /// let event = Event::default().json(&["a\nb"])?;
+    /// let event = Event::json(&["a\nb"])?;
     /// assert_eq!(Bytes::from(event), "data: [\"a\\nb\"]\n\n");
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     ///
     /// # Errors
     /// When `value` cannot be written as JSON.
-    pub fn json(self, value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
-        serde_json::to_string(value).map(|json| self.data(json))
+    pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(Event::new)
     }
 
     /// The same event for the listeners of `name`, in place of `message`.

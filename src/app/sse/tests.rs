@@ -72,7 +72,7 @@ fn fields_arrive_and_one_without_data_is_not_heard() {
     let stream = text(named) + &text(only_id) + &event::comment("x\ny") + &text(Event::new("b"));
     let expected = [("note", "a", "7"), ("", "b", "8")].map(|(a, b, c)| (a.into(), b.into(), c.into()));
     assert_eq!(heard(&stream), expected);
-    let json = Event::default().json(&serde_json::json!({ "text": "a\nb" })).unwrap();
+    let json = Event::json(&serde_json::json!({ "text": "a\nb" })).unwrap();
     assert_eq!(text(json), "data: {\"text\":\"a\\nb\"}\n\n");
 }
 

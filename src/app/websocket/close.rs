@@ -84,6 +84,7 @@ impl fmt::Display for CloseCode {
 /// | the client has not answered a ping | 1006 | `the client did not answer a ping` | no |
 /// | the client has not read for as long as `RWS_CONFIG_WRITE_TIMEOUT` | 1006 | `the client did not read in time` | no |
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Closed {
     /// Why, as said by the side that closed first; [`CloseCode::ABNORMAL`] if nobody said anything.
     pub code: CloseCode,

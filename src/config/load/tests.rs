@@ -1080,6 +1080,15 @@ fn rules_across_variables_blame_what_should_change() {
         ),
         (&[("ROUTE_X", &healthz), ("HEALTHZ_PATH", "/health")], &[]),
         (
+            &[("STATIC_PREFIX", "/healthz/")],
+            &["STATIC_PREFIX=\"/healthz/\": must not be the built-in path /healthz, for example \
+               RWS_CONFIG_STATIC_PREFIX=/files"],
+        ),
+        (&[("STATIC_PREFIX", "/livez")], &["STATIC_PREFIX=\"/livez\": must not be the built-in path /livez"]),
+        (&[("STATIC_PREFIX", "/readyz/db")], &["STATIC_PREFIX=\"/readyz/db\": must not be the built-in path"]),
+        (&[("STATIC_PREFIX", "/healthz"), ("HEALTHZ_PATH", "/health")], &[]),
+        (&[("STATIC_PREFIX", "/healthz/more")], &[]),
+        (
             &[("ROUTE_X", &livez)],
             &["ROUTE_X=\"POST /livez -> respond 200 text/plain x\": clashes with the built-in path /livez"],
         ),

@@ -65,12 +65,14 @@ impl Spa {
 
     /// Paths below which there are no views, compared with the path of the request segment by segment: `/api` stands for
     /// `/api` and `/api/users`, not for `/apiary`.
+    #[must_use]
     pub fn except(mut self, prefixes: impl IntoIterator<Item = impl Into<String>>) -> Spa {
         self.except.extend(prefixes.into_iter().map(Into::into));
         self
     }
 
     /// Which requests never get the page, whatever they ask for: those of health checks, say, that have names of their own.
+    #[must_use]
     pub fn unless(mut self, refused: fn(&RequestHead) -> bool) -> Spa {
         self.unless = refused;
         self

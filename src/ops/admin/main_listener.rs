@@ -4,6 +4,7 @@
 //! through the backlog, the accept loop, a reactor's mailbox and its poller, whatever is spoken on the port, and leaves
 //! no line in the log and no request in the metrics.
 
+use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,12 @@ pub struct MainListener {
     is_full: IsFull,
     /// The thread ends when the last one is gone.
     _alive: Sender<()>,
+}
+
+impl fmt::Debug for MainListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MainListener").field("shared", &self.shared).finish_non_exhaustive()
+    }
 }
 
 /// Whether the main server has as many connections as it may.

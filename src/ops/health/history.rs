@@ -138,10 +138,12 @@ impl History {
         }
     }
 
-    /// How it is. A probe that `needs_a_pass` fails until the check has passed for the first time.
+    /// How it is. A probe that `needs_a_pass` fails until a critical check has passed for the first time.
     pub(super) fn verdict(&self, needs_a_pass: bool, now: Instant) -> Verdict {
         let up = self.up && self.failures(now) < self.settings.fail_after;
-        if up && (self.passed_once || !needs_a_pass) {
+        // For what is not critical nobody waits, so it is not degraded before its first run.
+        let nothing_known = !self.settings.critical && self.is_unknown(now);
+        if up && (self.passed_once || !needs_a_pass || nothing_known) {
             return match &self.latest {
                 Outcome::Degraded(text) => Verdict::Degraded(Reason::withheld(text.clone())),
                 Outcome::Pass | Outcome::Fail(_) => Verdict::Pass,
@@ -367,7 +369,9 @@ mod tests {
     #[test]
     fn what_is_not_critical_only_degrades() {
         let mut case = Case::new(|settings| (settings.critical, settings.fail_after) = (false, 1));
-        assert_eq!(case.state(), "degraded: it has not run yet");
+        assert_eq!(case.state(), "ok", "nobody waits for its first run");
+        case.fail();
+        assert_eq!(case.state(), "degraded: no answer");
         case.pass();
         case.fail();
         assert_eq!(case.state(), "degraded: no answer");

@@ -13,6 +13,7 @@ use crate::server::vitals::Vitals;
 /// Whether a part of the engine comes round. Fails liveness, since nothing but a new process helps, and readiness.
 ///
 /// It is asked, and has RWS_CONFIG_LIVENESS_STALL to answer; that is far longer than anything but a defect takes.
+#[derive(Debug)]
 pub struct EngineCheck {
     part: Part,
     vitals: Vitals,
@@ -40,7 +41,7 @@ impl From<Duration> for Stall {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Part {
     AcceptLoop,
     Reactors,
@@ -124,6 +125,7 @@ impl Check for EngineCheck {
 
 /// Whether log lines are lost. Never fails a probe: requests are served all the same, and a full disk or a slow reader
 /// of stdout would take out every pod of the node.
+#[derive(Debug)]
 pub struct LogCheck {
     logs: Vec<LogHandle>,
 }

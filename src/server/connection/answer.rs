@@ -291,7 +291,9 @@ impl Connection {
             tracing::warn!(remote = %self.remote, %error, "a response was cut short");
             return self.abandon_output(Outcome::Error);
         }
-        shared.stats.error(failure);
+        if !self.body_failed {
+            shared.stats.error(failure);
+        }
         tracing::debug!(remote = %self.remote, %error, "connection failed");
         self.abandon_output(Outcome::ClientAbort);
     }

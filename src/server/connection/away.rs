@@ -46,7 +46,8 @@ pub(in crate::server) fn run(
         BodyLength::Length(n) => Some(n),
         _ => None,
     };
-    let body = IncomingBody { lease: lease.clone(), timeout, progress: shared.pool.progress.clone() };
+    let (progress, stats) = (shared.pool.progress.clone(), shared.stats.clone());
+    let body = IncomingBody { lease: lease.clone(), timeout, progress, stats };
     *request.body_mut() = Body::reader(body, length);
     let (connection, answered) = lease.lend(connection, || call(&*shared.service, request));
     if let Some(connection) = connection {
@@ -76,7 +77,8 @@ fn finish(
     let in_flight = lock(&worker.running).take();
     shared.handler_is_over();
     if let Some(in_flight) = in_flight {
-        let is_read = matches!(answered.response.body().kind, Kind::Reader { .. } | Kind::Writer(_));
+        let is_read = matches!(answered.response.body().kind, Kind::Reader { .. } | Kind::Writer(_))
+            && connection.cycle.sends_body(answered.response.status());
         answered.reads_on = is_read && lease.as_ref().is_some_and(Lease::is_wanted);
         if answered.reads_on {
             // The response may be made of the request, so the client must send that now. A failure shows below.

@@ -4,11 +4,12 @@ use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Buffer, Connection, Flushed};
+use super::{Buffer, Connection, Failure, Flushed};
 use crate::app::body::BodyError;
 use crate::proto::encode;
 use crate::server::reactor::ROOMY;
 use crate::server::shared::lock;
+use crate::server::stats::Stats;
 use crate::server::vitals::Pulse;
 
 /// Where the connection is while a handler, or the source of a response, may read from it.
@@ -47,6 +48,8 @@ pub(super) struct IncomingBody {
     pub(super) timeout: Duration,
     /// Where it shows that a worker that waits for a slow client is not stuck.
     pub(super) progress: Arc<Pulse>,
+    /// Where it is counted if the client breaks it off.
+    pub(super) stats: Arc<Stats>,
 }
 
 impl Read for IncomingBody {
@@ -55,7 +58,7 @@ impl Read for IncomingBody {
             Some(connection) => {
                 let read = connection.read_body(buffer, self.timeout);
                 self.progress.beat_among_others();
-                read.map_err(of_the_peer)
+                read.map_err(|error| connection.body_failed(&self.stats, of_the_peer(error)))
             }
             None => Err(BodyError::TooLate.into()),
         }
@@ -77,6 +80,20 @@ fn of_the_peer(error: io::Error) -> io::Error {
 }
 
 impl Connection {
+    /// Counts that the client broke its request's body off, or the rules for it; once.
+    fn body_failed(&mut self, stats: &Stats, error: io::Error) -> io::Error {
+        let failure = match BodyError::of(&error) {
+            Some(BodyError::Malformed) => Failure::Protocol,
+            Some(BodyError::Timeout) => Failure::BodyTimeout,
+            Some(BodyError::ClientGone) => Failure::Reset,
+            Some(BodyError::TooLarge | BodyError::TooLate) | None => return error,
+        };
+        if !std::mem::replace(&mut self.body_failed, true) {
+            stats.error(failure);
+        }
+        error
+    }
+
     fn read_body(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
         if self.body_bytes > self.body_limit {
             return Err(BodyError::TooLarge.into());
