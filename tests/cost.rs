@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rws::app::request::Received;
 use rws::app::service::Service;
-use rws::app::{App, Json, Path, get};
+use rws::app::{App, Body, Json, Path, get};
 use rws::config::Config;
 use rws::files::Files;
 use rws::ops::diagnostics;
@@ -211,6 +211,24 @@ fn a_request_takes_at_most_two_allocations_and_static_answers_none() {
     server.stop().drain(false, 15);
     server.wait();
     assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn a_piece_that_another_thread_sends_takes_no_allocation() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (sender, mut body) = Body::channel();
+    let mut buffer = [0; 100];
+    let pieces: Vec<_> = (0..100).map(|_| vec![b'x'; buffer.len()]).collect();
+    sender.send("the queue grows to its size").unwrap();
+    ALLOCATIONS.store(0, Ordering::SeqCst);
+    COUNTING.store(true, Ordering::SeqCst);
+    for piece in pieces {
+        sender.send(piece).unwrap();
+        assert_ne!(body.read(&mut buffer).unwrap(), 0);
+    }
+    COUNTING.store(false, Ordering::SeqCst);
+    let allocations = ALLOCATIONS.load(Ordering::SeqCst);
+    assert!(allocations < 10, "{allocations} for 100 pieces");
 }
 
 /// System calls of the binary, counted with strace.

@@ -42,11 +42,15 @@ mod sync {
 #[allow(dead_code, reason = "the model needs only a part")]
 mod handoff;
 
-/// What a queue knows of compression: nothing is compressed here.
+/// What a queue knows of compression: here it only marks the end.
 mod app {
     pub(crate) mod compression {
+        use crate::sync::Arc;
+
         #[derive(Debug)]
-        pub(crate) struct Coder;
+        pub(crate) struct Coder {
+            pub(crate) _permit: Arc<()>,
+        }
 
         impl Coder {
             pub(crate) fn piece(&mut self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -54,7 +58,7 @@ mod app {
             }
 
             pub(crate) fn finish(self) -> std::io::Result<Vec<u8>> {
-                Ok(Vec::new())
+                Ok(b".".to_vec())
             }
         }
     }
@@ -66,6 +70,7 @@ mod queue;
 
 use std::task::{Wake, Waker};
 
+use app::compression::Coder;
 use handoff::Slot;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -241,6 +246,46 @@ fn what_another_thread_sends_arrives_without_anything_else_happening() {
         }
         assert_eq!(taken, b"ab");
         sender.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_coded_by_its_sender_arrives_with_its_end_behind_it() {
+    loom::model(|| {
+        let (reactor, feed) = fed();
+        let permit = Arc::new(());
+        feed.code(Coder { _permit: permit.clone() }, "a".into()).unwrap();
+        let sender = {
+            let feed = feed.clone();
+            thread::spawn(move || {
+                feed.put("b".into()).unwrap();
+                feed.complete();
+            })
+        };
+        let mut taken = Vec::new();
+        while !take_all(&feed, &mut taken) {
+            reactor.turn();
+        }
+        assert_eq!(taken, b"ab.");
+        sender.join().unwrap();
+        assert_eq!(Arc::strong_count(&permit), 1, "given back");
+    });
+}
+
+#[test]
+fn who_gives_up_while_a_sender_codes_gets_the_permit_back() {
+    loom::model(|| {
+        let (_reactor, feed) = fed();
+        let permit = Arc::new(());
+        feed.code(Coder { _permit: permit.clone() }, "".into()).unwrap();
+        let sender = {
+            let feed = feed.clone();
+            thread::spawn(move || feed.put("a".into()))
+        };
+        feed.abandon();
+        assert!(matches!(sender.join().unwrap(), Ok(()) | Err(SendError::Closed)));
+        assert_eq!(Arc::strong_count(&permit), 1, "given back");
+        assert_eq!(feed.waiting(), 0, "nothing waits for ever");
     });
 }
 

@@ -9,11 +9,10 @@ use std::io::{Cursor, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flate2::read::GzDecoder;
 use http::{Method, StatusCode};
 use rws::app::middleware::{
-    BasicAuth, BearerAuth, BodyLimit, CacheControl, Compression, Cors, RateLimit, SecurityHeaders, Stack, Timeout,
-    Users, from_fn, map_request, map_response,
+    BasicAuth, BearerAuth, BodyLimit, CacheControl, Compression, ConcurrencyLimit, Cors, RateLimit, SecurityHeaders,
+    Stack, Timeout, Users, from_fn, map_request, map_response,
 };
 use rws::app::response::NamedFile;
 use rws::app::{Event, Middleware, Sse, TestResponse, any, post};
@@ -30,6 +29,7 @@ fn all() -> Vec<(&'static str, Arc<dyn Middleware>)> {
         ("body limit", Arc::new(BodyLimit::new(100_000))),
         ("cache control", Arc::new(CacheControl::new("max-age=60").unwrap().for_errors("no-store").unwrap())),
         ("compression", Arc::new(Compression::new())),
+        ("concurrency limit", Arc::new(ConcurrencyLimit::new(1))),
         ("cors", Arc::new(cors)),
         ("rate limit", Arc::new(RateLimit::new(1_000_000, Duration::from_secs(1)).unwrap())),
         ("security headers", Arc::new(SecurityHeaders::new())),
@@ -120,15 +120,7 @@ fn routes(each: &Stack) -> Router {
 
 /// The content, whatever it is coded in.
 fn content(answer: &TestResponse) -> String {
-    match answer.header("content-encoding") {
-        None => answer.text().to_owned(),
-        Some("gzip") => {
-            let mut text = String::new();
-            GzDecoder::new(&**answer.bytes()).read_to_string(&mut text).unwrap();
-            text
-        }
-        Some(other) => panic!("{other} was not accepted"),
-    }
+    String::from_utf8(answer.decoded().into()).unwrap()
 }
 
 /// Field names that stand twice, although each may stand once.

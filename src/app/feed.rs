@@ -154,8 +154,8 @@ mod tests {
 
     use super::*;
     use crate::app::body::Body;
-    use crate::app::compression::Compressor;
-    use crate::app::compression::tests::{decoded, readable};
+    use crate::app::compression::tests::readable;
+    use crate::app::compression::{Compressor, decompressed};
     use crate::app::permits::Permits;
     use crate::semantics::accept_encoding::Coding;
 
@@ -276,7 +276,7 @@ mod tests {
             assert!(streams.try_acquire().is_none());
             drop(sender);
             look(&mut all);
-            assert_eq!(decoded(coding, &all, 1000).unwrap(), expected.as_bytes(), "{coding:?}");
+            assert_eq!(decompressed(coding, &all, 1000).unwrap(), expected.as_bytes(), "{coding:?}");
             assert!(streams.try_acquire().is_some(), "given back");
         }
     }
@@ -293,7 +293,7 @@ mod tests {
             .unwrap();
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
-        assert_eq!(decoded(coding, &all, 10).unwrap(), b"all");
+        assert_eq!(decompressed(coding, &all, 10).unwrap(), b"all");
 
         let (sender, mut reader) = coded(&streams, coding);
         sender.abort();
@@ -320,7 +320,7 @@ mod tests {
         assert!(reader.feed().waiting() < 2 * LIMIT, "{}", reader.feed().waiting());
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
-        let content = decoded(Coding::Gzip, &all, 41 * LIMIT as u64).unwrap();
+        let content = decompressed(Coding::Gzip, &all, 41 * LIMIT).unwrap();
         assert!(content == [b"before, ", &*noise].concat());
         assert!(producer.join().unwrap().0);
     }

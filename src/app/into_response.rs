@@ -19,8 +19,9 @@ use super::response::{Headers, Response};
 /// Anything that can be made a response.
 ///
 /// Text and bytes are 200 with a fitting `Content-Type`, `()` is an empty 200, `StatusCode` an empty response of that status.
-/// A `HeaderMap` and an array of header fields are an empty 200 that has them. Tuples add to their last member: `(StatusCode, T)`, `([(name, value); N], T)`, `(StatusCode, [(name, value); N], T)`; see
-/// [`ResponseParts`] for what else can stand in the place of the array. A header field that is not valid makes a 500.
+/// A `HeaderMap` and an array of header fields are an empty 200 that has them. Tuples add to their last member:
+/// `(StatusCode, T)`, `([(name, value); N], T)`, `(StatusCode, [(name, value); N], T)`; see [`ResponseParts`] for what else
+/// can stand in the place of the array. A header field that is not valid makes a 500.
 ///
 /// ```
 /// use rws::http::{StatusCode, header::ETAG};

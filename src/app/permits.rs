@@ -44,7 +44,8 @@ impl Permits {
     /// One of them, if there is one left, until it is dropped.
     #[must_use = "it is given back when it is dropped"]
     pub fn try_acquire(&self) -> Option<Permit> {
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        // What was done with a permit before it was given back has happened for who gets it next.
+        let taken = self.left.fetch_update(Ordering::Acquire, Ordering::Relaxed, |left| left.checked_sub(1));
         taken.is_ok().then(|| Permit { _held: Arc::new(Held { left: self.left.clone() }) })
     }
 
@@ -67,7 +68,7 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.left.fetch_add(1, Ordering::Relaxed);
+        self.left.fetch_add(1, Ordering::Release);
     }
 }
 

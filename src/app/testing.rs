@@ -404,7 +404,7 @@ impl std::fmt::Debug for TestRequest<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use http::{HeaderValue, StatusCode};
+    use http::StatusCode;
 
     use super::*;
     use crate::app::method::{any, post};
@@ -475,7 +475,7 @@ mod tests {
         let seen =
             |request: Request| String::from_utf8_lossy(request.head().field("cookie").unwrap_or_default()).into_owned();
         let set = |request: Request| {
-            let value = HeaderValue::from_bytes(request.head().field("x-set").unwrap_or_default()).unwrap();
+            let value = http::HeaderValue::from_bytes(request.head().field("x-set").unwrap_or_default()).unwrap();
             Response::new(StatusCode::OK).with_header(http::header::SET_COOKIE, value)
         };
         let app = App::new().route("/set/{*rest}", any(set)).route("/{*rest}", any(seen));

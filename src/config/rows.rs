@@ -427,7 +427,7 @@ pub static VARIABLES: &[Variable] = &[
         ),
     Variable::codings("COMPRESSION", "on", |config, codings| config.compression = codings)
         .reloadable()
-        .example("br,gzip")
+        .example(if cfg!(feature = "compression") { "br,gzip" } else { "gzip" })
         .help(
             "Content codings in which text, JSON and the like are sent to clients that accept them. on: br, zstd and gzip. \
                off: everything goes out as it is.",
@@ -543,9 +543,9 @@ pub static VARIABLES: &[Variable] = &[
     #[cfg(not(feature = "tls"))]
     Variable::no_effect("HTTP_REDIRECT_TO_PORT", "it was built without TLS (cargo feature tls)"),
     #[cfg(not(feature = "auth"))]
-    Variable::refused("AUTH_BASIC", NO_AUTH),
+    Variable { secret: true, ..Variable::refused("AUTH_BASIC", NO_AUTH) },
     #[cfg(not(feature = "auth"))]
-    Variable::refused("AUTH_BEARER", NO_AUTH),
+    Variable { secret: true, ..Variable::refused("AUTH_BEARER", NO_AUTH) },
     #[cfg(not(feature = "auth"))]
     Variable::no_effect("AUTH_REALM", NOBODY_IS_ASKED),
     #[cfg(not(feature = "auth"))]

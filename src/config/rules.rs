@@ -9,10 +9,10 @@ use http::Method;
 use matchit::{InsertError, Router};
 
 use super::error::{ConfigError, Notice, Report, full_name, shown};
-use super::gather::Settings;
+use super::gather::{Setting, Settings};
 use super::route::RouteSpec;
 use super::source::Origin;
-use super::table::find;
+use super::table::{Kind, find};
 use super::{Config, PREFIX};
 use crate::semantics::secrets::Secret;
 
@@ -222,8 +222,10 @@ impl Rules<'_> {
     }
 
     /// Whether a variable was given a value other than an empty one.
+    /// Whether it says something to a build that reads it.
     fn is_set(&self, name: &str) -> bool {
-        self.settings.get(name).is_some_and(|setting| !setting.text.trim().is_empty())
+        let is_read = |setting: &&Setting| !matches!(setting.variable.kind, Kind::Unread);
+        self.settings.get(name).filter(is_read).is_some_and(|setting| !setting.text.trim().is_empty())
     }
 
     /// Whether it is certain that there is no certificate.

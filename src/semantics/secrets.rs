@@ -6,6 +6,7 @@
 mod htpasswd;
 
 use core::fmt;
+use std::collections::HashSet;
 
 use super::credentials::is_token68;
 #[cfg(feature = "auth")]
@@ -68,19 +69,19 @@ fn token(item: &str) -> Token {
 /// # Errors
 /// The first one that could not.
 pub fn check_tokens(tokens: &[Token]) -> Result<(), Fault> {
-    let judge =
-        |(index, token)| judge_token(token, &tokens[..index]).map_err(|reason| Fault { place: index + 1, reason });
+    let mut before = HashSet::new();
+    let judge = |(index, token)| judge_token(token, &mut before).map_err(|reason| Fault { place: index + 1, reason });
     tokens.iter().enumerate().try_for_each(judge)
 }
 
-fn judge_token(token: &Token, before: &[Token]) -> Result<(), &'static str> {
+fn judge_token<'t>(token: &'t Token, before: &mut HashSet<&'t str>) -> Result<(), &'static str> {
     if token.name.as_ref().is_some_and(|name| name.is_empty() || name.contains(char::is_control)) {
         return Err("has no name before the colon");
     }
     if !is_token68(&token.token) {
         return Err("has other characters than letters, digits, -._~+/ and = at the end");
     }
-    if before.iter().any(|other| other.token == token.token) {
+    if !before.insert(&token.token) {
         return Err("stands there for the second time");
     }
     Ok(())

@@ -5,11 +5,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::app::permits::Permits;
 
-/// What `coded` decodes to, of which there must be no more than `most` bytes.
-pub(in crate::app) fn decoded(coding: Coding, coded: &[u8], most: u64) -> io::Result<Vec<u8>> {
-    decompressed(coding, coded, usize::try_from(most).unwrap())
-}
-
 /// Text that looks like text to an encoder, of `length` bytes.
 pub(crate) fn text(length: usize) -> Vec<u8> {
     let words =
@@ -44,7 +39,7 @@ fn whole_bodies_decode_to_what_they_were_and_are_shorter() {
                 let content = text(length);
                 let coded = levels.of(coding).whole(&content).unwrap().unwrap();
                 assert!(coded.len() < content.len());
-                assert_eq!(decoded(coding, &coded, length as u64).unwrap(), content, "{coding:?} {length}");
+                assert_eq!(decompressed(coding, &coded, length).unwrap(), content, "{coding:?} {length}");
             }
         }
     }
@@ -70,7 +65,7 @@ fn streams_decode_to_what_they_were_however_they_are_read() {
                 let mut coded = Vec::new();
                 reader.read_to_end(&mut coded).unwrap();
                 assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0, "the end stays the end");
-                assert_eq!(decoded(coding, &coded, length as u64).unwrap(), content, "{coding:?} {length} {at_once}");
+                assert_eq!(decompressed(coding, &coded, length).unwrap(), content, "{coding:?} {length} {at_once}");
             }
         }
     }
@@ -108,7 +103,7 @@ fn what_was_read_of_a_source_that_may_wait_can_be_decoded_before_more_is_asked_f
             }
             seen.borrow_mut().extend_from_slice(&buffer[..count]);
         }
-        assert_eq!(decoded(coding, &seen.borrow(), 100).unwrap(), b"line\n".repeat(20));
+        assert_eq!(decompressed(coding, &seen.borrow(), 100).unwrap(), b"line\n".repeat(20));
     }
 }
 
@@ -160,7 +155,7 @@ fn what_is_written_decodes_to_what_it_was_and_comes_out_in_small_pieces() {
             let mut sink = Sink::default();
             let write = |out: &mut dyn io::Write| content.chunks(at_once).try_for_each(|piece| out.write_all(piece));
             coder(coding).around(write)(&mut sink).unwrap();
-            assert_eq!(decoded(coding, &sink.all, length as u64).unwrap(), content, "{coding:?} {length} {at_once}");
+            assert_eq!(decompressed(coding, &sink.all, length).unwrap(), content, "{coding:?} {length} {at_once}");
             assert!(sink.largest < 300_000, "{coding:?}: {} bytes at once", sink.largest);
         }
     }
@@ -198,7 +193,7 @@ fn what_is_flushed_can_be_decoded_before_more_is_written() {
         assert!(readable(coding, &sink.borrow().all).ends_with(b"line\nmore"), "what came before a failure is sent");
         assert!(sink.borrow().flushes >= 21);
         assert_ne!(
-            decoded(coding, &sink.borrow().all, 1000).ok().map(|all| all.len()),
+            decompressed(coding, &sink.borrow().all, 1000).ok().map(|all| all.len()),
             Some(104),
             "it seems to be whole"
         );
@@ -221,7 +216,11 @@ fn an_error_of_the_source_is_an_error_and_no_end() {
         let mut coded = Vec::new();
         let error = stream(Broken(false), true, coding).read_to_end(&mut coded).unwrap_err();
         assert_eq!(error.to_string(), "disk");
-        assert_ne!(decoded(coding, &coded, 10).ok().as_deref(), Some(&b"x"[..]), "{coding:?}: it seems to be whole");
+        assert_ne!(
+            decompressed(coding, &coded, 10).ok().as_deref(),
+            Some(&b"x"[..]),
+            "{coding:?}: it seems to be whole"
+        );
     }
 }
 
@@ -248,7 +247,7 @@ fn what_cannot_be_is_told_when_the_compressor_is_made() {
         for level in [least, most] {
             let content = text(2000);
             let coded = compressor.level(level).unwrap().whole(&content).unwrap().unwrap();
-            assert_eq!(decoded(coding, &coded, 2000).unwrap(), content, "{coding:?} {level}");
+            assert_eq!(decompressed(coding, &coded, 2000).unwrap(), content, "{coding:?} {level}");
         }
         let error = CompressionError::Level { coding, level: most + 1, least, most };
         assert_eq!(compressor.level(most + 1), Err(error));
@@ -285,9 +284,9 @@ proptest! {
         for &coding in Coding::AVAILABLE {
             let mut coded = Vec::new();
             stream(Trickle(&content, at_once), may_wait, coding).read_to_end(&mut coded).unwrap();
-            prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);
+            prop_assert_eq!(&decompressed(coding, &coded, content.len()).unwrap(), &content);
             if let Some(coded) = Levels::EACH_TIME.of(coding).whole(&content).unwrap() {
-                prop_assert_eq!(&decoded(coding, &coded, content.len() as u64).unwrap(), &content);
+                prop_assert_eq!(&decompressed(coding, &coded, content.len()).unwrap(), &content);
             }
         }
     }

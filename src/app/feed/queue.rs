@@ -84,8 +84,8 @@ pub(crate) enum Taken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// As much waits as may. Only of [`BodySender::try_send`](super::BodySender::try_send), and where waiting could never end: in the handler, before it
-    /// has returned the response.
+    /// As much waits as may. Only of [`BodySender::try_send`](super::BodySender::try_send), and where waiting could never end: in
+    /// the handler, before it has returned the response.
     Full,
     /// The client has gone, or the response was given up.
     Closed,
@@ -123,12 +123,12 @@ impl Feed {
     }
 
     /// Puts bytes in, if less waits than may. Never waits.
-    pub(crate) fn put(&self, bytes: Bytes) -> Result<(), SendError> {
-        self.put_into(self.state(), bytes)
+    pub(crate) fn put(&self, mut bytes: Bytes) -> Result<(), SendError> {
+        self.put_into(self.state(), &mut bytes)
     }
 
     /// Puts bytes in, and waits for room first.
-    pub(crate) fn put_waiting(&self, bytes: Bytes) -> Result<(), SendError> {
+    pub(crate) fn put_waiting(&self, mut bytes: Bytes) -> Result<(), SendError> {
         loop {
             let mut state = self.state();
             while state.end.is_none() && state.is_full(self.limit) {
@@ -138,21 +138,22 @@ impl Feed {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             // It is full again if another one has got the room while this waited for the coder.
-            match self.put_into(state, bytes.clone()) {
+            match self.put_into(state, &mut bytes) {
                 Err(SendError::Full) => {}
                 put => return put,
             }
         }
     }
 
-    fn put_into(&self, state: MutexGuard<'_, State>, bytes: Bytes) -> Result<(), SendError> {
+    /// Takes the bytes, or leaves them where they are: a clone of what was a `Vec` would allocate.
+    fn put_into(&self, state: MutexGuard<'_, State>, bytes: &mut Bytes) -> Result<(), SendError> {
         state.may_take_in(self.limit)?;
         let Some(coder) = state.coder.clone() else {
-            self.append(state, bytes);
+            self.append(state, std::mem::take(bytes));
             return Ok(());
         };
         drop(state);
-        self.put_coded(&coder, &bytes)
+        self.put_coded(&coder, bytes)
     }
 
     /// Without holding the state: whoever takes must not wait for an encoder.
@@ -161,12 +162,16 @@ impl Feed {
         self.state().may_take_in(self.limit)?;
         let coder = coder.as_mut().ok_or(SendError::Closed)?;
         let coded = coder.piece(bytes).map_err(|error| {
-            tracing::error!(%error, "cannot compress a response; it is broken off");
-            self.break_off();
+            self.give_up_coding(&error);
             SendError::Closed
         })?;
         self.append(self.state(), coded.into());
         Ok(())
+    }
+
+    fn give_up_coding(&self, error: &io::Error) {
+        tracing::error!(%error, "cannot compress a response; it is broken off");
+        self.break_off();
     }
 
     fn append(&self, mut state: MutexGuard<'_, State>, bytes: Bytes) {
@@ -185,7 +190,7 @@ impl Feed {
             drop(state);
             let rest = coder.lock().unwrap_or_else(PoisonError::into_inner).take().map(Coder::finish);
             match rest {
-                Some(Err(_)) => return self.break_off(),
+                Some(Err(error)) => return self.give_up_coding(&error),
                 Some(Ok(rest)) => self.append(self.state(), rest.into()),
                 None => {}
             }

@@ -247,6 +247,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "auth")]
     fn what_a_cdn_would_give_to_everybody_is_told() {
         let told =
             |auth: &str, cache: &str| told(&[(auth, "ada:correct-horse-battery"), ("STATIC_CACHE_CONTROL", cache)]);

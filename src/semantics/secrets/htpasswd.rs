@@ -1,6 +1,7 @@
 //! Users as in the files of htpasswd: a line `name:password` or `name:hash` for each.
 
 use core::str::FromStr;
+use std::collections::HashSet;
 
 use bcrypt::HashParts;
 
@@ -15,14 +16,14 @@ const DEAREST: u32 = 16;
 /// # Errors
 /// The first line that is not of this form, has a hash other than bcrypt, or a name that stands there twice.
 pub fn users(text: &str) -> Result<Vec<User>, Fault> {
-    let mut users: Vec<User> = Vec::new();
+    let (mut users, mut names) = (Vec::new(), HashSet::new());
     for (index, line) in text.lines().map(str::trim).enumerate() {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         let fault = |reason| Fault { place: index + 1, reason };
         let user = user(line).map_err(fault)?;
-        judge_user(&user, &users).map_err(fault)?;
+        judge_user(&user, &mut names).map_err(fault)?;
         users.push(user);
     }
     Ok(users)
@@ -33,15 +34,17 @@ pub fn users(text: &str) -> Result<Vec<User>, Fault> {
 /// # Errors
 /// The first one that could not.
 pub fn check_users(users: &[User]) -> Result<(), Fault> {
-    let judge = |(index, user)| judge_user(user, &users[..index]).map_err(|reason| Fault { place: index + 1, reason });
+    let mut names = HashSet::new();
+    let judge = |(index, user)| judge_user(user, &mut names).map_err(|reason| Fault { place: index + 1, reason });
     users.iter().enumerate().try_for_each(judge)
 }
 
-fn judge_user(user: &User, before: &[User]) -> Result<(), &'static str> {
+/// `names` are those before. Lists from elsewhere may be long.
+fn judge_user(user: &User, names: &mut HashSet<String>) -> Result<(), &'static str> {
     if user.name.is_empty() || user.name.contains(|c: char| c == ':' || c.is_control()) {
         return Err("has no user before the colon, or control characters");
     }
-    if before.iter().any(|other| other.name == user.name) {
+    if !names.insert(user.name.clone()) {
         return Err("names a user for the second time");
     }
     match &user.secret {

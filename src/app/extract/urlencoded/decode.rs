@@ -6,9 +6,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
-use serde::de::{
-    self, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, VariantAccess, Visitor,
-};
+use serde::de::{Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use smallvec::{SmallVec, smallvec};
 
@@ -164,7 +162,7 @@ impl<'de> Deserializer<'de> for Values<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        visitor.visit_enum(Name(self.single()?))
+        visitor.visit_enum(self.single()?.into_deserializer())
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -182,42 +180,4 @@ impl<'de> IntoDeserializer<'de, Error> for Values<'de> {
     fn into_deserializer(self) -> Self {
         self
     }
-}
-
-/// The name of a variant, with which nothing comes.
-struct Name<'a>(Text<'a>);
-
-impl<'de> EnumAccess<'de> for Name<'de> {
-    type Error = Error;
-    type Variant = NoData;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, NoData), Error> {
-        Ok((seed.deserialize(self.0.into_deserializer())?, NoData))
-    }
-}
-
-struct NoData;
-
-impl<'de> VariantAccess<'de> for NoData {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Error> {
-        Err(no_data())
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Error> {
-        Err(no_data())
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, Error> {
-        Err(no_data())
-    }
-}
-
-fn no_data() -> Error {
-    de::Error::custom("a value cannot hold the data of an enum's variant")
 }
