@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn it_is_served() -> Result<(), Box<dyn Error>> {
         let server = TestServer::start(app(Total::default()))?;
-        for (path, expected) in [("/hello/you", "Hello, you!\n"), ("/healthz", "ok")] {
+        for (path, expected) in [("/hello/you", "Hello, you!\n"), ("/readyz", "ok")] {
             let mut stream = TcpStream::connect(server.address())?;
             write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
             let mut answer = String::new();
